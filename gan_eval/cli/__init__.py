@@ -1,0 +1,65 @@
+"""The command line: one module per command, loaded when it is called, so that help is instant."""
+
+import errno
+import importlib
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from gan_eval import __version__
+from gan_eval.errors import InputError, closest
+
+_COMMANDS = ("data", "presets", "quickstart", "sample", "train")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"gan_eval.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            ctx.fail(f"command {name!r} is not known. {closest(name, _COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gan-eval")
+def cli() -> None:
+    """Train DCGANs and measure what they learned (Radford, Metz & Chintala 2015).
+
+    \b
+    gan-eval quickstart                      digits, no download, under 3 minutes
+    gan-eval train --preset carpedm20 --data my-photos/ --out runs/mine
+    gan-eval sample runs/mine --n 64 --out grid.png
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake ends it with one line and exit code 2."""
+    try:
+        cli(prog_name="gan-eval")
+    except InputError as error:
+        _give_up(str(error))
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _give_up(
+            f"disk space must be left to write {error.filename or 'the results'}. Got none; free "
+            "some. What was saved before is whole: continue with the same command and --resume."
+        )
+    sys.exit(0)
+
+
+def _give_up(message: str) -> NoReturn:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(2)

@@ -1,0 +1,64 @@
+"""What an image is here: uint8 (n, channels, height, width), and the rules that change one.
+
+Scaling. uint8 v becomes v / 127.5 - 1 for a tanh generator ("tanh", range [-1, 1]) and v / 255 for a
+sigmoid one ("sigmoid", range [0, 1]). Back to uint8: scale to [0, 255], clamp, round half to even.
+
+Fitting to a square of side s, by one of two rules:
+* "crop": cut the central square of the shorter side, then resize it (bilinear, antialiased when
+  shrinking) to s; the same picture as resizing the shorter side to s and cutting the centre.
+* "pad": put the image, unscaled, in the middle of an s x s square of zeros.
+"""
+
+from typing import Literal
+
+import torch
+from torchvision.transforms.v2 import functional as transforms
+
+from gan_eval.errors import InputError
+
+Scale = Literal["tanh", "sigmoid"]
+Fit = Literal["crop", "pad"]
+
+# Rec. 601 luma, the weights of Pillow's convert("L").
+LUMA = (0.299, 0.587, 0.114)
+
+
+def to_float(images: torch.Tensor, scale: Scale) -> torch.Tensor:
+    """Return uint8 `images` as float32 in the generator's output range."""
+    values = images.float()
+    return values.div_(127.5).sub_(1) if scale == "tanh" else values.div_(255)
+
+
+def to_uint8(images: torch.Tensor, scale: Scale) -> torch.Tensor:
+    """Return float `images` in the generator's output range as uint8: scaled, clamped, rounded."""
+    values = images.float()
+    values = values.add(1).mul_(127.5) if scale == "tanh" else values.mul(255)
+    return values.clamp_(0, 255).round_().to(torch.uint8)
+
+
+def fit_square(images: torch.Tensor, size: int, rule: Fit) -> torch.Tensor:
+    """Return uint8 `images` (..., height, width) as (..., size, size) by the module's rule."""
+    height, width = images.shape[-2:]
+    if rule == "pad":
+        if max(height, width) > size:
+            raise InputError(
+                f"fit 'pad' takes images of at most {size}x{size}. Got {width}x{height}; "
+                "use 'crop'."
+            )
+        left, top = (size - width) // 2, (size - height) // 2
+        edges = [left, top, size - width - left, size - height - top]
+        return transforms.pad(images, edges)
+    side = min(height, width)
+    if height != width:
+        images = transforms.center_crop(images, [side, side])
+    return images if side == size else transforms.resize(images, [size, size], antialias=True)
+
+
+def to_channels(images: torch.Tensor, channels: int) -> torch.Tensor:
+    """Return uint8 `images` (..., c, h, w) with 1 or 3 channels: luma (Rec. 601) or repetition."""
+    if images.shape[-3] == channels:
+        return images
+    if channels == 3:
+        return images.expand(*images.shape[:-3], 3, *images.shape[-2:])
+    weights = torch.tensor(LUMA).view(3, 1, 1)
+    return (images.float() * weights).sum(-3, keepdim=True).round_().to(torch.uint8)

@@ -1,0 +1,209 @@
+"""The one generator and the one discriminator: every published DCGAN is a list of layers for them.
+
+Radford, Metz & Chintala 2015, arXiv:1511.06434, section 3.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gan_eval.errors import InputError
+from gan_eval.models.config import (
+    Activation,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    Layer,
+    Norm,
+)
+from gan_eval.models.convolution import convolve, convolve_transposed
+
+INIT_STD = 0.02
+_SLOPE = 0.2
+
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "leaky_relu": lambda x: functional.leaky_relu(x, _SLOPE),
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "none": lambda x: x,
+}
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation over (n, units) or (n, maps, h, w), with the affine terms that learn.
+
+    A gain or bias that does not learn stays in the state as ones or zeros, so that every preset
+    has the same files.
+    """
+
+    def __init__(self, width: int, norm: Norm) -> None:
+        super().__init__(width, eps=norm.eps, momentum=norm.momentum)
+        self.weight.requires_grad = norm.affine == "gain_and_bias"
+        self.bias.requires_grad = norm.affine != "none"
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() not in (2, 4):
+            raise ValueError(f"expected (n, units) or (n, maps, h, w). Got {tuple(input.shape)}.")
+
+
+class Block(nn.Module):
+    """One `Layer`, built: (n, in) or (n, in, h, h), and labels (n, classes), to its activation."""
+
+    def __init__(self, layer: Layer, fan_in: int, side: int, units: int, norm: Norm, bias: bool):
+        """`fan_in` counts input maps or units, labels included; `units` are those of a dense layer."""
+        super().__init__()
+        self.layer, self.side = layer, side
+        shape = {
+            "dense": (units, fan_in),
+            "conv": (layer.width, fan_in, layer.kernel, layer.kernel),
+            "transposed": (fan_in, layer.width, layer.kernel, layer.kernel),
+        }[layer.kind]
+        weight = torch.empty(shape)
+        if layer.kind != "dense":
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(units if layer.kind == "dense" else layer.width))
+        if not bias:
+            self.register_parameter("bias", None)
+        normed = {"maps": layer.width, "units": units}.get(layer.norm)
+        self.norm = BatchNorm(normed, norm) if normed else None
+
+    def forward(self, x: Tensor, label: Tensor | None) -> Tensor:
+        layer = self.layer
+        if layer.kind == "dense":
+            x = x.flatten(1)
+        if layer.label:
+            x = _with_label(x, label)
+        if layer.resize > 1:
+            x = functional.interpolate(x, scale_factor=layer.resize, mode="bilinear")
+        x = self._normalise(self._linear(x))
+        x = _ACTIVATIONS[layer.activation](x)
+        return functional.avg_pool2d(x, layer.pool) if layer.pool > 1 else x
+
+    def _linear(self, x: Tensor) -> Tensor:
+        layer = self.layer
+        if layer.kind == "dense":
+            return functional.linear(x, self.weight, self.bias)
+        if layer.kind == "conv":
+            return convolve(x, self.weight, self.bias, layer.stride, layer.padding)
+        return convolve_transposed(
+            x, self.weight, self.bias, layer.stride, layer.padding, self.side
+        )
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        if self.layer.norm == "units" and self.norm is not None:
+            x = self.norm(x)
+        if self.layer.kind == "dense" and self.side > 1:
+            x = x.view(len(x), self.layer.width, self.side, self.side)
+            x = x.contiguous(memory_format=torch.channels_last)
+        if self.layer.norm == "maps" and self.norm is not None:
+            x = self.norm(x)
+        return x
+
+
+class Generator(nn.Module):
+    """z (n, latent_dim), uniform in [-1, 1] or standard normal -> images (n, channels, s, s).
+
+    Values lie in [-1, 1] (tanh) or [0, 1] (sigmoid), as `config.scale` says. A conditional network
+    also takes labels, int64 (n,).
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.blocks = nn.ModuleList()
+        fan_in = config.latent_dim
+        for layer, side in zip(config.layers, config.sizes(), strict=True):
+            fan_in += config.classes if layer.label else 0
+            units = layer.width * side**2
+            self.blocks.append(Block(layer, fan_in, side, units, config.norm, config.bias))
+            fan_in = layer.width
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        x, label = self._start(z), _one_hot(labels, self.config.classes, z)
+        for block in self.blocks:
+            x = block(x, label)
+        return x
+
+    def _start(self, z: Tensor) -> Tensor:
+        return z if self.config.layers[0].kind == "dense" else z[:, :, None, None]
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return n points of the prior, (n, latent_dim), drawn on the CPU from `generator`."""
+        shape = (n, self.config.latent_dim)
+        if self.config.prior == "normal":
+            return torch.randn(shape, generator=generator)
+        return torch.rand(shape, generator=generator).mul_(2).sub_(1)
+
+
+class Discriminator(nn.Module):
+    """Images (n, channels, s, s) in the generator's range -> logits (n,) of being real."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.blocks = nn.ModuleList()
+        fan_in, before = config.channels, config.image_size
+        for layer, side in zip(config.layers, config.sizes(), strict=True):
+            if layer.kind == "dense" and before > 1:
+                fan_in *= before**2
+            fan_in += config.classes if layer.label else 0
+            self.blocks.append(Block(layer, fan_in, side, layer.width, config.norm, config.bias))
+            fan_in, before = layer.width, side
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        x, label = images, _one_hot(labels, self.config.classes, images)
+        for block in self.blocks:
+            x = block(x, label)
+        return x.flatten()
+
+    def activations(self, images: Tensor, labels: Tensor | None = None) -> Iterator[Tensor]:
+        """Yield each layer's output (after batch norm, activation and pooling), first to last."""
+        x, label = images, _one_hot(labels, self.config.classes, images)
+        for block in self.blocks:
+            x = block(x, label)
+            yield x
+
+
+def initialise(network: Generator | Discriminator, generator: torch.Generator) -> None:
+    """Draw all weights from `generator` as the network's config says: N(0, .02), biases 0."""
+    config = network.config
+    for block in network.blocks:
+        assert isinstance(block, Block)
+        init = config.dense_init if block.layer.kind == "dense" else config.conv_init
+        _draw(block.weight, init, generator)
+        if block.norm is not None and config.norm.gain_std:
+            nn.init.normal_(
+                block.norm.weight, config.norm.gain_mean, config.norm.gain_std, generator=generator
+            )
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Return the number of trainable values."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def _draw(weight: Tensor, init: str, generator: torch.Generator) -> None:
+    if init == "normal":
+        nn.init.normal_(weight, 0.0, INIT_STD, generator=generator)
+    else:
+        # TensorFlow's truncated normal: cut at two standard deviations.
+        bound = 2 * INIT_STD
+        nn.init.trunc_normal_(weight, 0.0, INIT_STD, -bound, bound, generator=generator)
+
+
+def _one_hot(labels: Tensor | None, classes: int, like: Tensor) -> Tensor | None:
+    if not classes:
+        return None
+    if labels is None:
+        raise InputError("labels are needed: the network is conditional. Got none; pass labels.")
+    return functional.one_hot(labels, classes).to(like.device, torch.float32)
+
+
+def _with_label(x: Tensor, label: Tensor | None) -> Tensor:
+    assert label is not None
+    if x.dim() == 4:
+        label = label[:, :, None, None].expand(-1, -1, *x.shape[2:])
+    return torch.cat([x, label.to(x.dtype)], 1)

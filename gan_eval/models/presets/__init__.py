@@ -1,0 +1,122 @@
+"""Every published DCGAN that this toolkit builds: network, recipe, source and deviations, as data."""
+
+from dataclasses import replace
+
+from gan_eval.errors import InputError, closest
+from gan_eval.models.config import Layer
+from gan_eval.models.presets import radford2015, reimplementations
+from gan_eval.models.presets.vocabulary import Preset
+
+__all__ = ["PRESETS", "Preset", "configure", "preset"]
+
+PRESETS: dict[str, Preset] = {
+    published.name: published
+    for published in (
+        radford2015.RADFORD2015,
+        radford2015.RADFORD2015_IMAGENET32,
+        radford2015.RADFORD2015_SVHN,
+        radford2015.RADFORD2015_MNIST,
+        reimplementations.CARPEDM20_MNIST,
+        reimplementations.CARPEDM20,
+        reimplementations.bubbliiiing(),
+        reimplementations.PYTORCH_EXAMPLES,
+        reimplementations.STHALLES,
+        reimplementations.CS231N_MNIST,
+    )
+}
+
+
+def preset(name: str) -> Preset:
+    """Return the preset called `name`, as published.
+
+    Raises:
+        InputError: no preset has that name; the message names the closest.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset {name!r} is not known. {closest(name, PRESETS)}")
+    return PRESETS[name]
+
+
+def configure(
+    name: str,
+    *,
+    image_size: int | None = None,
+    channels: int | None = None,
+    latent_dim: int | None = None,
+    classes: int | None = None,
+    width: int | None = None,
+) -> Preset:
+    """Return preset `name` for other images or labels; None keeps what is published.
+
+    What then differs from the source is added to the preset's `deviations`.
+
+    Raises:
+        InputError: the source's network cannot be built so; the message says why.
+    """
+    chosen = preset(name)
+    if width is not None:
+        chosen = _with_width(chosen, width)
+    size = chosen.generator.image_size if image_size is None else image_size
+    depth = chosen.generator.channels if channels is None else channels
+    z = chosen.generator.latent_dim if latent_dim is None else latent_dim
+    labels = chosen.generator.classes if classes is None else classes
+    _check(chosen, size, depth, z, labels)
+    return replace(
+        chosen,
+        generator=replace(
+            chosen.generator,
+            image_size=size,
+            channels=depth,
+            latent_dim=z,
+            classes=labels,
+            layers=_ending_in(chosen.generator.layers, depth),
+        ),
+        discriminator=replace(
+            chosen.discriminator, image_size=size, channels=depth, classes=labels
+        ),
+        deviations=chosen.deviations + _differences(chosen, size, depth, z, labels),
+    )
+
+
+def _ending_in(layers: tuple[Layer, ...], channels: int) -> tuple[Layer, ...]:
+    return (*layers[:-1], replace(layers[-1], width=channels))
+
+
+def _with_width(chosen: Preset, width: int) -> Preset:
+    if chosen.width is None:
+        raise InputError(f"width is fixed in {chosen.name}. Got {width}; leave --width out.")
+    if width < 1:
+        raise InputError(f"width must be at least 1. Got {width}.")
+    return reimplementations.bubbliiiing(width)
+
+
+def _check(chosen: Preset, size: int, channels: int, latent_dim: int, classes: int) -> None:
+    published = chosen.generator.image_size
+    if chosen.size_step == 0 and size != published:
+        raise InputError(
+            f"image_size of {chosen.name} is {published}: {chosen.fixed_because}. "
+            f"Got {size}; leave --image-size out, or use carpedm20, which takes any size."
+        )
+    if chosen.size_step and (size < 16 or size % chosen.size_step):
+        raise InputError(
+            f"image_size of {chosen.name} must be at least 16 and a multiple of "
+            f"{chosen.size_step}: it is halved four times. Got {size}."
+        )
+    if channels not in chosen.channels:
+        allowed = " or ".join(str(c) for c in chosen.channels)
+        raise InputError(f"channels of {chosen.name} must be {allowed}. Got {channels}.")
+    if latent_dim < 1:
+        raise InputError(f"latent_dim must be at least 1. Got {latent_dim}.")
+    if chosen.conditional and classes < 2:
+        raise InputError(f"classes of {chosen.name} must be at least 2. Got {classes}.")
+
+
+def _differences(
+    chosen: Preset, size: int, channels: int, latent_dim: int, classes: int
+) -> tuple[str, ...]:
+    new = {"image_size": size, "channels": channels, "latent_dim": latent_dim, "classes": classes}
+    return tuple(
+        f"{name} {value} instead of {getattr(chosen.generator, name)}"
+        for name, value in new.items()
+        if value != getattr(chosen.generator, name)
+    )

@@ -1,0 +1,154 @@
+"""The paper's own networks and recipes: Radford, Metz & Chintala 2015, arXiv:1511.06434."""
+
+from dataclasses import replace
+
+from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig, Norm
+from gan_eval.models.presets.vocabulary import BN_MEAN, LOGIT, Preset, dense, down, up
+from gan_eval.models.recipe import Adam, Recipe, Schedule
+
+_DCGAN_NORM = Norm(eps=1e-8, gain_mean=1.0, gain_std=0.02)
+_FACES = Adam(weight_decay=1e-5)
+
+RADFORD2015 = Preset(
+    name="radford2015",
+    source="Radford, Metz & Chintala 2015, arXiv:1511.06434, figure 1; Newmu/dcgan_code faces",
+    generator=GeneratorConfig(
+        image_size=64,
+        channels=3,
+        latent_dim=100,
+        prior="uniform",
+        layers=(dense(1024, "units"), *up(512, 256, 128, 3)),
+        norm=_DCGAN_NORM,
+        bias=False,
+    ),
+    discriminator=DiscriminatorConfig(
+        image_size=64,
+        channels=3,
+        layers=(*down(128, 256, 512, 1024), LOGIT),
+        norm=_DCGAN_NORM,
+        bias=False,
+    ),
+    recipe=Recipe(
+        epochs=25, batch_size=128, generator=_FACES, discriminator=_FACES, updates="alternate"
+    ),
+    fixed_because="its dense layer makes 4x4 maps that are doubled four times",
+    deviations=(BN_MEAN,),
+)
+
+_STRIDES_UP = (2, 1, 2, 1, 2, 1)
+RADFORD2015_IMAGENET32 = Preset(
+    name="radford2015-imagenet32",
+    source="Radford, Metz & Chintala 2015, arXiv:1511.06434, section 4.1; Newmu/dcgan_code imagenet",
+    generator=GeneratorConfig(
+        image_size=32,
+        channels=3,
+        latent_dim=256,
+        prior="uniform",
+        layers=(
+            dense(512, "units"),
+            *(
+                replace(layer, stride=stride)
+                for layer, stride in zip(
+                    up(512, 256, 256, 128, 128, 3, kernel=3), _STRIDES_UP, strict=True
+                )
+            ),
+        ),
+        norm=_DCGAN_NORM,
+        bias=False,
+    ),
+    discriminator=DiscriminatorConfig(
+        image_size=32,
+        channels=3,
+        layers=(
+            *(
+                replace(layer, stride=stride)
+                for layer, stride in zip(
+                    down(128, 128, 256, 256, 512, 512, kernel=3), reversed(_STRIDES_UP), strict=True
+                )
+            ),
+            LOGIT,
+        ),
+        norm=_DCGAN_NORM,
+        bias=False,
+    ),
+    recipe=Recipe(
+        epochs=25, batch_size=128, generator=_FACES, discriminator=_FACES, updates="alternate"
+    ),
+    fixed_because="its dense layer makes 4x4 maps that are doubled three times",
+    deviations=(BN_MEAN, "epochs and weight decay are those of the faces script; none published"),
+)
+
+_SVHN_ADAM = Adam(lr=5e-4, weight_decay=1e-5)
+RADFORD2015_SVHN = Preset(
+    name="radford2015-svhn",
+    source="Radford, Metz & Chintala 2015, arXiv:1511.06434, section 5.2; Newmu/dcgan_code svhn",
+    generator=GeneratorConfig(
+        image_size=32,
+        channels=3,
+        latent_dim=100,
+        prior="normal",
+        layers=(dense(256, "units"), *up(128, 64, 3)),
+        norm=_DCGAN_NORM,
+        bias=False,
+    ),
+    discriminator=DiscriminatorConfig(
+        image_size=32,
+        channels=3,
+        layers=(*down(64, 128, 256), LOGIT),
+        norm=_DCGAN_NORM,
+        bias=False,
+    ),
+    recipe=Recipe(
+        epochs=200,
+        batch_size=64,
+        generator=_SVHN_ADAM,
+        discriminator=_SVHN_ADAM,
+        updates="alternate",
+    ),
+    fixed_because="its dense layer makes 4x4 maps that are doubled three times",
+    deviations=(BN_MEAN, "weight decay is that of the faces script; none published"),
+)
+
+_PLAIN_NORM = Norm(eps=1e-8, affine="none")
+_RADFORD2015_MNIST_ADAM = Adam(weight_decay=2.5e-5)
+RADFORD2015_MNIST = Preset(
+    name="radford2015-mnist",
+    source="Radford, Metz & Chintala 2015, arXiv:1511.06434, section 5.1; Newmu/dcgan_code mnist",
+    generator=GeneratorConfig(
+        image_size=28,
+        channels=1,
+        latent_dim=100,
+        prior="uniform",
+        classes=10,
+        layers=(
+            dense(1024, "units", label=True),
+            dense(128, "units", label=True),
+            *up(64, 1, last="sigmoid", label=True),
+        ),
+        norm=_PLAIN_NORM,
+        bias=False,
+    ),
+    discriminator=DiscriminatorConfig(
+        image_size=28,
+        channels=1,
+        classes=10,
+        layers=(
+            *down(64, 128, label=True),
+            dense(1024, "units", label=True, activation="leaky_relu"),
+            replace(LOGIT, label=True),
+        ),
+        norm=_PLAIN_NORM,
+        bias=False,
+    ),
+    recipe=Recipe(
+        epochs=200,
+        batch_size=128,
+        generator=_RADFORD2015_MNIST_ADAM,
+        discriminator=_RADFORD2015_MNIST_ADAM,
+        updates="alternate",
+        schedule=Schedule(shape="linear", start=100, end=200),
+    ),
+    channels=(1,),
+    fixed_because="its dense layer makes 7x7 maps that are doubled twice",
+    deviations=(BN_MEAN,),
+)

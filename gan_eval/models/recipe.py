@@ -1,0 +1,60 @@
+"""How a published network was trained: optimisers, order of updates, schedule, as data."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gan_eval.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam's rate and moments; `weight_decay` is L2, added to the gradient of every parameter."""
+
+    lr: float = 2e-4
+    beta1: float = 0.5
+    beta2: float = 0.999
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The factor on both learning rates, by epoch.
+
+    "constant" is 1. "linear": 1 until `start`, then falling linearly to `floor` at `end`. "cosine":
+    half a cosine from 1 at `start` to `floor` at `end`. It counts the source's epochs, so that a run
+    that is trained on longer follows the same curve.
+    """
+
+    shape: Literal["constant", "linear", "cosine"] = "constant"
+    start: int = 0
+    end: int = 0
+    floor: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One published training recipe.
+
+    `updates`: "joint" trains D, then G, on every mini-batch; "alternate" updates one network on
+    each mini-batch, G on even steps and D on odd ones. `generator_updates` counts G's updates after
+    one of D, `latent` says whether they see D's z or fresh ones. `real_target` is D's target for real
+    images (0.9: one-sided label smoothing). `pretrain_steps` of D come first, with a separate Adam
+    for the real and for the fake loss.
+    """
+
+    epochs: int
+    batch_size: int
+    generator: Adam = Adam()
+    discriminator: Adam = Adam()
+    updates: Literal["joint", "alternate"] = "joint"
+    generator_updates: int = 1
+    latent: Literal["same", "fresh"] = "same"
+    real_target: float = 1.0
+    pretrain_steps: int = 0
+    schedule: Schedule = Schedule()
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 2), ("generator_updates", 1)):
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f"{name} must be at least {least}. Got {value}.")

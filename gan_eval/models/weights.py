@@ -1,0 +1,92 @@
+"""Weights on disk: safetensors only, written whole or not at all, never code."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from gan_eval.errors import InputError
+from gan_eval.records import write_whole
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object]) -> None:
+    """Write `tensors` and the JSON-able `about` to one safetensors file, atomically."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = {name: json.dumps(value) for name, value in about.items()}
+    write_whole(path, lambda temporary: save_file(plain, temporary, metadata=header))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Return the tensors of a safetensors file and what was said about them.
+
+    Raises:
+        InputError: the file is missing, cut short or of another kind (a pickle, say).
+    """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _about(file)
+
+
+def read_about(path: Path) -> dict[str, object]:
+    """Return what was said about the tensors of a safetensors file, without reading them."""
+    with _opened(path) as file:
+        return _about(file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        raise InputError(f"weights file {path} must exist. Found none; train or import first.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"weights file {path} must be a whole safetensors file; pickles are never read. "
+            f"Got one that is not ({error}); restore it from a copy, or train again."
+        ) from error
+
+
+def _about(file: Any) -> dict[str, object]:
+    return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+
+
+def save_network(path: Path, network: nn.Module, about: Mapping[str, object]) -> None:
+    """Write the parameters and buffers of `network`."""
+    save_tensors(path, network.state_dict(), about)
+
+
+def load_network(path: Path, network: nn.Module) -> dict[str, object]:
+    """Fill `network` from `path` and return what the file says about itself."""
+    tensors, about = load_tensors(path)
+    fill(network, tensors, path)
+    return about
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy `tensors` into the parameters and buffers of `network`, all of them and no others.
+
+    Raises:
+        InputError: a name or shape differs; the network is left as it was.
+    """
+    state = network.state_dict()
+    wrong = sorted(state.keys() ^ tensors.keys())
+    if wrong:
+        raise InputError(
+            f"weights file {path} must hold the tensors of this network. "
+            f"{wrong[0]!r} is in only one of them; use the run's own file."
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != state[name].shape:
+            raise InputError(
+                f"{name!r} in weights file {path} must have shape {tuple(state[name].shape)}. "
+                f"Got {tuple(tensor.shape)}; use the file of the same preset and image size."
+            )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            state[name].copy_(tensor)

@@ -1,0 +1,100 @@
+"""The state from which training goes on bit for bit: weights, Adam's moments and the step.
+
+Nothing else is needed: the images and z of step t depend on (seed, t) alone, so there are no random
+states to keep. One safetensors file holds it all, replaced atomically.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gan_eval.errors import InputError
+from gan_eval.models.weights import fill, load_tensors, read_about, save_tensors
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class State:
+    """What an update changes: the networks, and the optimisers by name."""
+
+    networks: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Adam]
+
+    def save(self, path: Path, step: int) -> None:
+        """Write the state after `step` steps."""
+        save_tensors(path, self._tensors(), {"step": step})
+
+    def load(self, path: Path) -> int:
+        """Fill networks and optimisers from `path` and return the step.
+
+        Raises:
+            InputError: the file is damaged or another network's.
+        """
+        tensors, about = load_tensors(path)
+        step = _step(about, path)
+        for name, network in self.networks.items():
+            fill(network, _under(tensors, f"{name}/"), path)
+        for name, optimizer in self.optimizers.items():
+            _fill_adam(optimizer, _under(tensors, f"{name}/"), path)
+        return step
+
+    def is_finite(self) -> bool:
+        """Return whether every parameter is a number."""
+        return all(
+            bool(torch.isfinite(parameter).all())
+            for network in self.networks.values()
+            for parameter in network.parameters()
+        )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {
+            f"{name}/{key}": tensor
+            for name, network in self.networks.items()
+            for key, tensor in network.state_dict().items()
+        }
+        for name, optimizer in self.optimizers.items():
+            for index, parameter in enumerate(_parameters(optimizer)):
+                for key, tensor in optimizer.state[parameter].items():
+                    tensors[f"{name}/{index}.{key}"] = tensor
+        return tensors
+
+
+def saved_step(path: Path) -> int:
+    """Return how many steps were done when the state file was written."""
+    return _step(read_about(path), path)
+
+
+def _step(about: dict[str, object], path: Path) -> int:
+    step = about.get("step")
+    if not isinstance(step, int):
+        raise InputError(f"state file {path} must say its step. Got {step!r}; restore it.")
+    return step
+
+
+def _parameters(optimizer: torch.optim.Adam) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _fill_adam(optimizer: torch.optim.Adam, tensors: dict[str, Tensor], path: Path) -> None:
+    for index, parameter in enumerate(_parameters(optimizer)):
+        saved = _under(tensors, f"{index}.")
+        if not saved:
+            continue  # no step of this optimiser had been taken
+        if any(saved[key].shape != parameter.shape for key in _MOMENTS):
+            raise InputError(
+                f"state file {path} must hold Adam moments of shape {tuple(parameter.shape)}. "
+                "Got others; use the run's own file."
+            )
+        state = {key: torch.zeros_like(parameter).copy_(saved[key]) for key in _MOMENTS}
+        optimizer.state[parameter] = {"step": saved["step"].to(parameter.device), **state}

@@ -1,0 +1,193 @@
+"""From what a user asks for to a run's config: everything resolved, every deviation listed."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gan_eval.data import Images, open_images
+from gan_eval.errors import InputError
+from gan_eval.models.presets import Preset, configure, preset
+from gan_eval.models.recipe import Recipe
+from gan_eval.models.runs import DataConfig, RunConfig
+from gan_eval.records import versions
+from gan_eval.training.devices import resolve_device, resolve_precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a user asks for; None leaves it to the preset and the data."""
+
+    preset: str
+    data: str
+    root: Path | None = None
+    split: str = "train"
+    image_size: int | None = None
+    channels: int | None = None
+    fit: str = "auto"
+    limit: int | None = None
+    latent_dim: int | None = None
+    width: int | None = None
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    save_epochs: tuple[int, ...] | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("image_size", "epochs", "steps", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1. Got {value}.")
+        if self.epochs is not None and self.steps is not None:
+            raise InputError(
+                "epochs and steps say the same thing: pass one of them. "
+                f"Got {self.epochs} and {self.steps}."
+            )
+
+
+def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
+    """Return the config of the run that `request` asks for, and its images.
+
+    Raises:
+        InputError: a name, size or number that cannot be had; nothing was written.
+    """
+    published = preset(request.preset)
+    size = request.image_size or published.generator.image_size
+    configure(published.name, image_size=size, latent_dim=request.latent_dim, width=request.width)
+    images = _open(request, published, size)
+    network = configure(
+        published.name,
+        image_size=size,
+        channels=images.channels,
+        latent_dim=request.latent_dim,
+        classes=_classes(published, images),
+        width=request.width,
+    )
+    recipe = _recipe(published.recipe, request)
+    if recipe.batch_size > len(images):
+        raise InputError(
+            f"batch_size must be at most the number of images, {len(images)} in {images.name}. "
+            f"Got {recipe.batch_size}; pass --batch-size {len(images)} or fewer."
+        )
+    steps_per_epoch = len(images) // recipe.batch_size
+    device = resolve_device(request.device)
+    config = RunConfig(
+        preset=network.name,
+        source=network.source,
+        generator=network.generator,
+        discriminator=network.discriminator,
+        recipe=recipe,
+        data=_data(request, images),
+        seed=request.seed,
+        steps=request.steps or recipe.pretrain_steps + recipe.epochs * steps_per_epoch,
+        steps_per_epoch=steps_per_epoch,
+        precision=resolve_precision(request.precision, device),
+        device=device,
+        world_size=world_size,
+        save_epochs=request.save_epochs or default_save_epochs(recipe.epochs),
+        deviations=network.deviations + _recipe_differences(published.recipe, recipe),
+        versions=versions(),
+    )
+    return config, images
+
+
+def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfig:
+    """Return `config` with a later end, for a run that is to be trained on."""
+    if epochs is None and steps is None:
+        return config
+    wanted = steps or config.recipe.pretrain_steps + (epochs or 0) * config.steps_per_epoch
+    if wanted < config.steps:
+        raise InputError(
+            f"a run can be trained on, not shortened: it has {config.steps} steps. Got {wanted}; "
+            "leave --epochs and --steps out to resume it."
+        )
+    ahead = default_save_epochs(epochs) if epochs else ()
+    recipe = replace(config.recipe, epochs=epochs) if epochs else config.recipe
+    save_epochs = tuple(sorted({*config.save_epochs, *ahead}))
+    return replace(config, steps=wanted, recipe=recipe, save_epochs=save_epochs)
+
+
+def reopen(config: RunConfig, root: Path | None = None) -> Images:
+    """Return the images of a run, checked to be the same as when it was started."""
+    data = config.data
+    where = root or (Path(data.root) if data.root else None)
+    images = open_images(
+        data.name,
+        root=where,
+        split=data.split,
+        size=config.generator.image_size,
+        channels=config.generator.channels,
+        fit=data.fit or "crop",  # type: ignore[arg-type]
+        limit=data.count,
+    )
+    if images.fingerprint != data.fingerprint:
+        raise InputError(
+            f"data {data.name!r} must be the images the run was started with "
+            f"({data.fingerprint[:23]}…). Got {images.fingerprint[:23]}…; pass the same --data-root."
+        )
+    return images
+
+
+def default_save_epochs(epochs: int) -> tuple[int, ...]:
+    """Return the epochs whose networks and samples are kept: 1, 2, 5, 10, 20, 50 … and the last."""
+    series = (digit * 10**power for power in range(6) for digit in (1, 2, 5))
+    return (*(epoch for epoch in series if epoch < epochs), epochs)
+
+
+def _open(request: Request, published: Preset, size: int) -> Images:
+    def opened(fit: str) -> Images:
+        return open_images(
+            request.data,
+            root=request.root,
+            split=request.split,
+            size=size,
+            channels=request.channels,
+            fit=fit,  # type: ignore[arg-type]
+            limit=request.limit,
+        )
+
+    images = opened("crop" if request.fit == "auto" else request.fit)
+    side = published.pad_from
+    if request.fit == "auto" and images.native is not None and images.native[1:] == (side, side):
+        return opened("pad")
+    return images
+
+
+def _classes(published: Preset, images: Images) -> int | None:
+    if not published.conditional:
+        return None
+    if images.labels is None and not images.num_classes:
+        raise InputError(
+            f"labels are needed: {published.name} is conditional. {images.name!r} has none; use "
+            "labelled images (a folder per class), or an unconditional preset such as carpedm20."
+        )
+    return images.num_classes
+
+
+def _recipe(published: Recipe, request: Request) -> Recipe:
+    asked: dict[str, Any] = {"epochs": request.epochs, "batch_size": request.batch_size}
+    return replace(published, **{k: value for k, value in asked.items() if value is not None})
+
+
+def _recipe_differences(published: Recipe, recipe: Recipe) -> tuple[str, ...]:
+    return tuple(
+        f"{name} {getattr(recipe, name)} instead of {getattr(published, name)}"
+        for name in ("epochs", "batch_size")
+        if getattr(recipe, name) != getattr(published, name)
+    )
+
+
+def _data(request: Request, images: Images) -> DataConfig:
+    return DataConfig(
+        name=request.data,
+        root=str(request.root) if request.root else None,
+        split=images.split,
+        source=images.source,
+        count=len(images),
+        native=images.native,
+        fit=images.fit,
+        notes=images.notes,
+        fingerprint=images.fingerprint,
+    )

@@ -1,0 +1,251 @@
+"""The training loop: from a run's config to its weights, metrics and sample grids.
+
+Everything random is derived from the seed and the step (see `step`), so a run that was stopped, or
+killed, continues from its last state and ends with exactly the weights of an undisturbed one.
+"""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from gan_eval.data import Feed, Images
+from gan_eval.errors import InputError
+from gan_eval.images import to_uint8
+from gan_eval.models.runs import Run, RunConfig
+from gan_eval.models.weights import save_network
+from gan_eval.records import append_line, read_lines, write_lines
+from gan_eval.seeding import stream
+from gan_eval.training.step import Trainer, Watched
+from gan_eval.visualize.curves import draw_losses
+from gan_eval.visualize.grids import write_grid
+
+SAMPLES = 64
+_COLLAPSED = 0.1
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """How a run is watched and kept; none of it changes the weights.
+
+    A row of metrics every `log_every` steps, the state every `save_seconds`. `on_row` is called with
+    each row, `on_step` with the number of steps done, `warn` with each warning.
+    """
+
+    log_every: int = 50
+    save_seconds: float = 60.0
+    workers: int = 2
+    tensorboard: bool = False
+    on_row: Callable[[Row], None] = lambda row: None
+    on_step: Callable[[int], None] = lambda step: None
+    warn: Callable[[str], None] = lambda text: None
+
+
+@dataclass
+class _Progress:
+    """Where a run stands, and what was last seen of each figure."""
+
+    step: int
+    logged: int
+    healthy: Tensor
+    since: float = field(default_factory=time.perf_counter)
+    saved: float = field(default_factory=time.perf_counter)
+    seen: Watched = field(default_factory=dict)
+
+
+def train(
+    run: Run, config: RunConfig, images: Images, fabric: Fabric, habits: Habits = Habits()
+) -> int | None:
+    """Train until `config.steps`, from the run's last state where there is one.
+
+    Writes metrics, sample grids and checkpoints into the run's folder as it goes.
+
+    Returns:
+        None when the run is finished; the number of the signal (SIGINT, SIGTERM) that stopped it,
+        after the step was finished and the state saved.
+
+    Raises:
+        InputError: the batch is larger than the data, a file of the run is damaged, or a loss is no
+            longer a number; the last good state is kept.
+    """
+    feed = Feed(
+        images,
+        batch_size=config.recipe.batch_size,
+        seed=config.seed,
+        device=fabric.device,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+        workers=habits.workers,
+    )
+    trainer = Trainer.start(config, fabric)
+    start = trainer.state.load(run.state) if run.state.exists() else 0
+    chief = fabric.is_global_zero
+    if chief:
+        write_lines(run.metrics, (row for row in read_lines(run.metrics) if row["step"] <= start))
+    board = _tensorboard(run) if habits.tensorboard and chief else None
+    progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
+
+    with _stop_signals() as stopped:
+        for step, (pixels, labels) in zip(
+            range(start, config.steps), feed.batches(start), strict=False
+        ):
+            # Do the step, watching it closely where its figures are about to be written.
+            watch = _steps_to_log(step, config, habits) <= 2
+            watched = trainer.step(step, pixels, labels, watch)
+            progress.seen |= watched
+            for name in ("d_loss", "g_loss"):
+                if name in watched:
+                    progress.healthy &= torch.isfinite(watched[name])
+            progress.step = step + 1
+            habits.on_step(progress.step)
+
+            # Write down how it goes, and keep what must not be lost.
+            if _steps_to_log(step, config, habits) == 1:
+                _check(progress, trainer, run)
+                row = _row(progress, config)
+                if chief:
+                    _publish(row, run, habits, board)
+            epoch = _epoch_ended(progress.step, config)
+            stop = _agree(stopped, fabric)
+            last = progress.step == config.steps
+            if chief and (epoch in config.save_epochs or last):
+                _check(progress, trainer, run)
+                _keep(run, trainer, epoch if epoch is not None else _epochs_begun(config))
+            overdue = time.perf_counter() - progress.saved > habits.save_seconds
+            if chief and (epoch is not None or overdue or stop or last):
+                _save(run, trainer, progress)
+            if stop and not last:
+                return stop
+    if chief:
+        draw_losses(list(read_lines(run.metrics)), run.folder / "losses.png")
+    fabric.barrier()
+    return None
+
+
+def _steps_to_log(step: int, config: RunConfig, habits: Habits) -> int:
+    """Return how many steps, this one included, are left until the next row of metrics."""
+    until_row = habits.log_every - step % habits.log_every
+    return min(until_row, config.steps - step)
+
+
+def _epoch_ended(step: int, config: RunConfig) -> int | None:
+    """Return the epoch that ends with `step` steps done, or None."""
+    done = step - config.recipe.pretrain_steps
+    whole = done > 0 and done % config.steps_per_epoch == 0
+    return done // config.steps_per_epoch if whole else None
+
+
+def _epochs_begun(config: RunConfig) -> int:
+    return -(-max(config.steps - config.recipe.pretrain_steps, 1) // config.steps_per_epoch)
+
+
+def _check(progress: _Progress, trainer: Trainer, run: Run) -> None:
+    """Stop the run when a loss or weight is no longer a number, before anything is overwritten."""
+    if bool(progress.healthy) and trainer.state.is_finite():
+        return
+    raise InputError(
+        f"losses must stay finite. One became NaN or infinite before step {progress.step}; the last "
+        f"good state is kept in {run.state}. Train again with a lower learning rate, or precision 32."
+    )
+
+
+def _row(progress: _Progress, config: RunConfig) -> Row:
+    """Return the row of metrics of the steps since the last one."""
+    now = time.perf_counter()
+    images = (progress.step - progress.logged) * config.recipe.batch_size
+    done = max(progress.step - config.recipe.pretrain_steps, 0)
+    row: Row = {
+        "step": progress.step,
+        "epoch": round(done / config.steps_per_epoch, 4),
+        **{name: round(float(value), 6) for name, value in sorted(progress.seen.items())},
+        "images_per_second": round(images / (now - progress.since), 1),
+    }
+    progress.logged, progress.since = progress.step, now
+    return row
+
+
+def _publish(row: Row, run: Run, habits: Habits, board: Any) -> None:
+    append_line(run.metrics, row)
+    habits.on_row(row)
+    if row.get("diversity", 1.0) < _COLLAPSED:
+        habits.warn(
+            f"step {row['step']}: generated images vary {row['diversity']:.2f} times as much as real "
+            "ones; the generator may have collapsed. Look at samples/."
+        )
+    if board is not None:
+        for name, value in row.items():
+            board.add_scalar(name, value, row["step"])
+
+
+def _save(run: Run, trainer: Trainer, progress: _Progress) -> None:
+    _check(progress, trainer, run)
+    trainer.state.save(run.state, progress.step)
+    progress.saved = time.perf_counter()
+
+
+def _keep(run: Run, trainer: Trainer, epoch: int) -> None:
+    """Write the sample grid and both networks, as `epoch` left them."""
+    write_grid(run.grid(epoch), sample_fixed(trainer))
+    about = {"preset": trainer.config.preset, "epoch": epoch}
+    for folder in (run.checkpoint(epoch), run.folder):
+        save_network(folder / run.generator.name, trainer.generator, about)
+        save_network(folder / run.discriminator.name, trainer.discriminator, about)
+
+
+@torch.no_grad()
+def sample_fixed(trainer: Trainer) -> Tensor:
+    """Return uint8 samples at the run's fixed z (and labels 0, 1, 2 …), in evaluation mode."""
+    network, config = trainer.generator, trainer.config
+    z = network.draw(SAMPLES, stream(config.seed, "grid")).to(trainer.fabric.device)
+    labels = torch.arange(SAMPLES, device=z.device) % max(config.generator.classes, 1)
+    network.eval()
+    images = network(z, labels if config.generator.classes else None)
+    network.train()
+    return to_uint8(images, config.generator.scale).cpu()
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Note SIGINT and SIGTERM in the list it gives; a second one ends the process at once."""
+    noted: list[int] = []
+    before = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, note)
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _agree(stopped: list[int], fabric: Fabric) -> int | None:
+    """Return the signal at which all processes stop after this step, or None."""
+    number = stopped[0] if stopped else 0
+    if fabric.world_size > 1:
+        highest = fabric.all_reduce(torch.tensor(float(number)), reduce_op="max")
+        number = int(highest)  # type: ignore[arg-type]
+    return number or None
+
+
+def _tensorboard(run: Run) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise InputError(
+            "tensorboard must be installed for --tensorboard. Found none; pip install tensorboard."
+        ) from error
+    return SummaryWriter(run.folder / "tensorboard")
