@@ -9,6 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
+_UNFINISHED = ".unfinished."
 _PACKAGES = ("gan-eval", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
 
 
@@ -18,7 +21,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     A kill at any moment leaves the old file or the new one, never a part.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(
+        prefix=f"{_UNFINISHED}{path.stem}.", suffix=path.suffix, dir=path.parent
+    )
     os.close(handle)
     temporary = Path(name)
     try:
@@ -29,6 +34,12 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files that a killed `write_whole` left under `folder`."""
+    for path in folder.rglob(f"{_UNFINISHED}*"):
+        path.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -78,3 +89,14 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def hardware() -> dict[str, str | int]:
+    """Return what a speed depends on: processor, its bf16 instructions, threads, CUDA device."""
+    able = torch.cpu.get_capabilities()
+    return {
+        "processor": str(able.get("cpu_name") or platform.processor() or platform.machine()),
+        "bf16": "AMX" if able.get("amx_bf16") else "AVX-512" if able.get("avx512_bf16") else "none",
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+    }

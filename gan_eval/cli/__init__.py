@@ -28,7 +28,7 @@ class _Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-"):
-            ctx.fail(f"command {name!r} is not known. {closest(name, _COMMANDS)}")
+            raise InputError(f"command {name!r} is not known. {closest(name, _COMMANDS)}")
         return super().resolve_command(ctx, args)
 
 
@@ -47,9 +47,13 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; a user's mistake ends it with one line and exit code 2."""
     try:
-        cli(prog_name="gan-eval")
+        code = cli.main(prog_name="gan-eval", standalone_mode=False)
     except InputError as error:
         _give_up(str(error))
+    except click.ClickException as error:
+        _give_up(error.format_message())
+    except click.Abort:
+        sys.exit(130)
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -57,7 +61,7 @@ def main() -> NoReturn:
             f"disk space must be left to write {error.filename or 'the results'}. Got none; free "
             "some. What was saved before is whole: continue with the same command and --resume."
         )
-    sys.exit(0)
+    sys.exit(code or 0)
 
 
 def _give_up(message: str) -> NoReturn:

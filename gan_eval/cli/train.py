@@ -1,6 +1,5 @@
 """`gan-eval train`."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,26 @@ import click
 from gan_eval.cli.output import TrainingProgress, json_option, print_json, say
 
 
+# What a run is asked for, and the part of it that cannot change when it is resumed.
+_ASKED = (
+    "preset", "data", "split", "image_size", "channels", "fit", "limit", "latent_dim", "width",
+    "epochs", "steps", "batch_size", "save_epochs", "seed", "device", "precision",
+)  # fmt: skip
+_FIXED = (
+    "preset", "data", "split", "image_size", "channels", "limit", "latent_dim", "batch_size",
+    "seed", "precision",
+)  # fmt: skip
+
+
 def _epochs(context: click.Context, option: click.Parameter, text: str | None) -> Any:
     if text is None:
         return None
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
-        raise click.BadParameter(f"must be whole numbers with commas, as 1,5,25. Got {text!r}.")
+        raise click.BadParameter(
+            f"must be whole numbers with commas, as 1,5,25. Got {text!r}."
+        ) from None
 
 
 @click.command(short_help="Train a published DCGAN on your images.")
@@ -106,149 +118,56 @@ def train(**options: Any) -> None:
     gan-eval train --out runs/svhn --resume
     torchrun --nproc-per-node 2 -m gan_eval train --preset carpedm20 --data celeba --out runs/faces
     """
-    from gan_eval.models.runs import Run
-    from gan_eval.training.devices import keep_freed_memory, make_fabric
+    from gan_eval.training.job import carry_out, is_chief
 
-    run = _run(options)
-    config, images = _resume(run, options) if options["resume"] and run.exists else _new(options)
+    job = _job(options)
     if options["dry_run"]:
-        print_json(config.to_json())
+        print_json(job.config.to_json())
         return
-    fabric = make_fabric(config.device, config.precision)
-    chief = fabric.is_global_zero
-    if options["resume"] and run.exists and _finished(run, config):
+    folder, chief = job.run.folder, is_chief()
+    if options["resume"] and job.finished:
         if chief:
             say(
-                f"Run {run.folder} is finished: {config.steps} of {config.steps} steps are done. "
+                f"Run {folder} is finished: all {job.config.steps} steps are done. "
                 "Pass a larger --epochs to train it on."
             )
-        _report(run, config, options, chief)
-        return
-    keep_freed_memory()
-    fabric.barrier()
-    if chief:
-        run.write_config(config)
-        _announce(run, config)
-    stopped = _train(run, config, images, fabric, options)
-    if stopped:
+    else:
         if chief:
-            say(
-                f"Stopped after a whole step; the state is saved. Continue with:\n"
-                f"  gan-eval train --out {run.folder} --resume"
-            )
-        raise SystemExit(128 + stopped)
-    _report(run, config, options, chief)
+            announce(job)
+        with TrainingProgress(job.config.steps, job.config.recipe.batch_size) as progress:
+            stopped = carry_out(job, habits(progress, options))
+        if stopped:
+            if chief:
+                say(
+                    "Stopped after a whole step; the state is saved. Continue with:\n"
+                    f"  gan-eval train --out {folder} --resume"
+                )
+            raise SystemExit(128 + stopped)
+    if chief:
+        _report(job, options["as_json"])
 
 
-def _run(options: dict[str, Any]) -> Any:
-    """Return the run that --out names, checked to be free, or to hold what is to be resumed."""
-    from gan_eval.errors import InputError
-    from gan_eval.models.runs import Run
+def habits(progress: TrainingProgress, options: dict[str, Any]) -> Any:
+    """Return how the loop reports to `progress`."""
+    from gan_eval.training.loop import Habits
 
-    if options["out"] is None:
-        if options["dry_run"]:
-            return Run(Path("run"))
-        raise InputError("--out must name the run's folder. Got nothing; pass --out runs/NAME.")
-    run = Run(options["out"])
-    folder = run.folder
-    if run.exists and not options["resume"]:
-        raise InputError(
-            f"--out must not hold a run already. {folder} does; pass --resume to continue it, or "
-            "another folder."
-        )
-    if folder.exists() and not run.exists and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"--out must be a new or empty folder, or a run. {folder} is neither; "
-            "pass another folder."
-        )
-    if options["resume"] and not run.exists and not (options["preset"] and options["data"]):
-        raise InputError(
-            f"--resume continues the run in --out. {folder} holds none; pass --preset and --data "
-            "to start one."
-        )
-    return run
-
-
-def _new(options: dict[str, Any]) -> Any:
-    from gan_eval.errors import InputError
-    from gan_eval.training.config import Request, resolve
-
-    for name, example in (("preset", "carpedm20"), ("data", "digits")):
-        if not options[name]:
-            raise InputError(
-                f"--{name} must be given for a new run. Got nothing; pass --{name} {example}, or see "
-                f"`gan-eval {name.rstrip('s')}{'s' if name == 'preset' else ''}`."
-            )
-    asked = (
-        "preset",
-        "data",
-        "split",
-        "image_size",
-        "channels",
-        "fit",
-        "limit",
-        "latent_dim",
-        "width",
-        "epochs",
-        "steps",
-        "batch_size",
-        "save_epochs",
-        "seed",
-        "device",
-        "precision",
+    names = ("log_every", "save_seconds", "workers", "tensorboard")
+    return Habits(
+        on_row=progress.row,
+        on_step=progress.step,
+        warn=progress.warn,
+        **{name: options[name] for name in names if name in options},
     )
-    request = Request(root=options["data_root"], **{name: options[name] for name in asked})
-    return resolve(request, int(os.environ.get("WORLD_SIZE", 1)))
 
 
-def _resume(run: Any, options: dict[str, Any]) -> Any:
-    from gan_eval.errors import InputError
-    from gan_eval.training.config import extend, reopen
-
-    config = run.config()
-    if options["preset"] not in (None, config.preset):
-        raise InputError(
-            f"--preset must be the run's own to resume it: {config.preset}. "
-            f"Got {options['preset']}; leave it out, or pass another --out."
-        )
-    if options["data"] not in (None, config.data.name):
-        raise InputError(
-            f"--data must be the run's own to resume it: {config.data.name}. "
-            f"Got {options['data']}; leave it out, or pass another --out."
-        )
-    config = extend(config, options["epochs"], options["steps"])
-    return config, reopen(config, options["data_root"])
-
-
-def _finished(run: Any, config: Any) -> bool:
-    from gan_eval.training.checkpoint import saved_step
-
-    return run.state.exists() and saved_step(run.state) >= config.steps
-
-
-def _train(run: Any, config: Any, images: Any, fabric: Any, options: dict[str, Any]) -> int | None:
-    from gan_eval.training.loop import Habits, train
-
-    with TrainingProgress(config.steps, config.recipe.batch_size) as progress:
-        habits = Habits(
-            log_every=options["log_every"],
-            save_seconds=options["save_seconds"],
-            workers=options["workers"],
-            tensorboard=options["tensorboard"],
-            on_row=progress.row,
-            on_step=progress.step,
-            warn=progress.warn,
-        )
-        return train(run, config, images, fabric, habits)
-
-
-def _announce(run: Any, config: Any) -> None:
-    data = config.data
+def announce(job: Any) -> None:
+    """Say what is about to be trained on what, and every deviation from the source."""
+    config, data = job.config, job.config.data
     size = config.generator.image_size
     say(
         f"{config.preset} on {data.name} ({data.count} images from {data.source}, "
         f"{size}x{size}x{config.generator.channels}): {config.steps} steps of "
-        f"{config.recipe.batch_size}, {config.device} {config.precision}, into {run.folder}"
+        f"{config.recipe.batch_size}, {config.device} {config.precision}, into {job.run.folder}"
     )
     for note in data.notes:
         say(f"  data: {note}")
@@ -256,25 +175,52 @@ def _announce(run: Any, config: Any) -> None:
         say(f"  deviation: {deviation}")
 
 
-def _report(run: Any, config: Any, options: dict[str, Any], chief: bool) -> None:
-    """Print where everything lies and the last row of metrics."""
-    if not chief:
-        return
+def _job(options: dict[str, Any]) -> Any:
+    from gan_eval.errors import InputError
+    from gan_eval.models.runs import Run
+    from gan_eval.training.config import Request
+    from gan_eval.training.job import new_job, resumed_job
+
+    if options["out"] is None:
+        raise InputError("--out must name the run's folder. Got nothing; pass --out runs/NAME.")
+    if options["resume"] and Run(options["out"]).exists:
+        return resumed_job(
+            options["out"],
+            root=options["data_root"],
+            epochs=options["epochs"],
+            steps=options["steps"],
+            device=options["device"] if _given("device") else None,
+            same={name: options[name] for name in _FIXED if _given(name)},
+        )
+    for name, hint in (("preset", "`gan-eval presets`"), ("data", "`gan-eval data`")):
+        if not options[name]:
+            raise InputError(
+                f"--{name} must be given for a new run. Got nothing; see {hint} for what there is."
+            )
+    request = Request(root=options["data_root"], **{name: options[name] for name in _ASKED})
+    return new_job(options["out"], request)
+
+
+def _given(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _report(job: Any, as_json: bool) -> None:
+    """Say where everything lies; as JSON also the config and the last row of metrics."""
     from gan_eval.records import read_lines
 
-    last = list(read_lines(run.metrics))[-1]
-    if options["as_json"]:
-        grids = sorted(str(path.resolve()) for path in (run.folder / "samples").glob("*.png"))
-        print_json(
-            {
-                "run": str(run.folder.resolve()),
-                "config": config.to_json(),
-                "last": last,
-                "files": [*grids, str((run.folder / "losses.png").resolve())],
-            }
-        )
-    else:
-        say(
-            f"Done: {last['step']} steps. Samples are in {run.folder / 'samples'}, the loss curve is "
-            f"{run.folder / 'losses.png'}."
-        )
+    run = job.run
+    curve = run.folder / "losses.png"
+    if not as_json:
+        say(f"Samples are in {run.folder / 'samples'}, the loss curve is {curve}.")
+        return
+    pictures = [*sorted((run.folder / "samples").glob("*.png")), curve]
+    print_json(
+        {
+            "run": str(run.folder.resolve()),
+            "config": job.config.to_json(),
+            "last": list(read_lines(run.metrics))[-1],
+            "files": [str(path.resolve()) for path in pictures],
+        }
+    )

@@ -74,6 +74,8 @@ class Block(nn.Module):
         layer = self.layer
         if layer.kind == "dense":
             x = x.flatten(1)
+        elif x.dim() == 2:  # z, or maps of 1 x 1 from a dense stem
+            x = x[:, :, None, None]
         if layer.label:
             x = _with_label(x, label)
         if layer.resize > 1:
@@ -122,13 +124,10 @@ class Generator(nn.Module):
             fan_in = layer.width
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        x, label = self._start(z), _one_hot(labels, self.config.classes, z)
+        x, label = z, _one_hot(labels, self.config.classes, z)
         for block in self.blocks:
             x = block(x, label)
         return x
-
-    def _start(self, z: Tensor) -> Tensor:
-        return z if self.config.layers[0].kind == "dense" else z[:, :, None, None]
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Return n points of the prior, (n, latent_dim), drawn on the CPU from `generator`."""

@@ -18,7 +18,8 @@ from gan_eval.records import write_whole
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object]) -> None:
     """Write `tensors` and the JSON-able `about` to one safetensors file, atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {name: json.dumps(value) for name, value in about.items()}
+    # One entry: safetensors writes several in an order that changes from process to process.
+    header = {"about": json.dumps(dict(about))}
     write_whole(path, lambda temporary: save_file(plain, temporary, metadata=header))
 
 
@@ -53,7 +54,9 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _about(file: Any) -> dict[str, object]:
-    return {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+    found = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+    about: dict[str, object] = found.get("about", found)
+    return about
 
 
 def save_network(path: Path, network: nn.Module, about: Mapping[str, object]) -> None:

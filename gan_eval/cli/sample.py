@@ -1,0 +1,62 @@
+"""`gan-eval sample`."""
+
+from pathlib import Path
+
+import click
+
+from gan_eval.cli.output import json_option, print_json, say
+
+
+@click.command(short_help="Draw images from a trained run.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--n", default=64, show_default=True, help="How many images.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A .png (one grid) or an .npz (train_images, uint8; readable as --data).",
+)
+@click.option("--label", type=int, help="Of conditional runs, this label only.")
+@click.option("--epoch", type=int, help="A kept epoch.  [default: the newest weights]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
+@json_option
+def sample(
+    run: Path,
+    n: int,
+    out: Path,
+    label: int | None,
+    epoch: int | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Draw images from a trained run; the i-th of a seed is always the same.
+
+    \b
+    gan-eval sample runs/svhn --n 64 --out grid.png
+    gan-eval sample runs/svhn --n 10000 --out samples.npz --epoch 5
+    """
+    import torch
+
+    from gan_eval.data.export import write_arrays
+    from gan_eval.errors import InputError
+    from gan_eval.models.runs import Run
+    from gan_eval.models.sampling import generate
+    from gan_eval.training.devices import resolve_device
+    from gan_eval.visualize.grids import write_grid
+
+    if out.suffix not in (".png", ".npz"):
+        raise InputError(f"--out must end in .png or .npz. Got {out}.")
+    network = Run(run).load_generator(epoch).to(resolve_device(device))
+    drawn = list(generate(network, n, seed, label))
+    images = torch.cat([pixels for pixels, _ in drawn])
+    labels = [row for _, row in drawn if row is not None]
+    if out.suffix == ".png":
+        write_grid(out, images)
+    else:
+        write_arrays(out, images, torch.cat(labels) if labels else None)
+    if as_json:
+        print_json({"run": str(run.resolve()), "n": n, "seed": seed, "files": [str(out.resolve())]})
+    else:
+        say(f"{n} images of {run} are in {out}.")

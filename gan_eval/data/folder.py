@@ -1,0 +1,107 @@
+"""A folder of images: flat, or a folder per class, or either of these under split folders.
+
+* Every sub-folder named train, val (or valid) or test: they are the splits, and no image may lie
+  beside them. Any other sub-folder among them: all are classes of the one split "train".
+* Sub-folders and no image beside them: one class each, in sorted order; deeper folders belong to
+  the class above them. No sub-folders: unlabelled.
+* Images are those with a name in `EXTENSIONS`, sorted by path. Hidden files, Thumbs.db and
+  desktop.ini are ignored; any other file is refused by name.
+
+How images are decoded is said in `gan_eval.data.encoded`.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gan_eval.data.encoded import FileRows
+from gan_eval.data.source import Source, Survey
+from gan_eval.errors import InputError
+
+EXTENSIONS = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".webp"),
+    *(".gif", ".tif", ".tiff", ".ppm"),
+)
+_IGNORED = ("thumbs.db", "desktop.ini")
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+
+
+def folder_splits(folder: Path) -> dict[str, Path]:
+    """Return the folder of each split."""
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not _hidden(path.name)]
+    if not below or any(path.name not in _SPLITS for path in below):
+        return {"train": folder}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name.lower().endswith(EXTENSIONS) and not _hidden(path.name):
+            raise _both(folder, path.name, below[0].name)
+    return {_SPLITS[path.name]: path for path in below}
+
+
+def read_folder(
+    folder: Path, *, name: str, split: str, source: str, declared: Survey | None = None
+) -> Source:
+    """Return the images of one split's `folder`.
+
+    Raises:
+        InputError: no image, a file that is none, images beside class folders, an empty class.
+    """
+    files = sorted(_walk(folder, "", frozenset()))
+    below = sorted(
+        entry.name for entry in os.scandir(folder) if entry.is_dir() and not _hidden(entry.name)
+    )
+    if not files:
+        raise InputError(
+            f"folder {folder} must hold images ({' '.join(EXTENSIONS)}). "
+            "It holds none; name a folder that does."
+        )
+    loose = [file for file in files if "/" not in file]
+    if not below:
+        return Source(name=name, split=split, source=source, rows=FileRows(folder, files, declared))
+    if loose:
+        raise _both(folder, loose[0], below[0])
+    owners = [file.split("/", 1)[0] for file in files]
+    for empty in sorted(set(below) - set(owners)):
+        raise InputError(
+            f"class folder {folder / empty} must hold images. It holds none; fill or delete it."
+        )
+    numbers = {owner: number for number, owner in enumerate(below)}
+    return Source(
+        name=name,
+        split=split,
+        source=source,
+        rows=FileRows(folder, files, declared),
+        labels=np.array([numbers[owner] for owner in owners], dtype=np.int64),
+        class_names=tuple(below),
+    )
+
+
+def _both(folder: Path, image: str, below: str) -> InputError:
+    return InputError(
+        f"folder {folder} must hold images or folders of images, not both. "
+        f"Got {image} beside {below}/; move it into one, or take the folders out."
+    )
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _IGNORED
+
+
+def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
+    """Yield the relative names of the images under `folder`; links are followed, loops are not."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if _hidden(entry.name):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above | {real})
+        elif entry.name.lower().endswith(EXTENSIONS):
+            yield f"{prefix}{entry.name}"
+        else:
+            raise InputError(
+                f"folder {folder} must hold only images ({' '.join(EXTENSIONS)}). "
+                f"Got {entry.name}; move it elsewhere."
+            )

@@ -1,0 +1,97 @@
+"""`Images`, the one form in which every data set reaches the rest of the package."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch.utils.data import Dataset
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Images:
+    """A set of labelled or unlabelled square uint8 images, held in memory or streamed from disk.
+
+    Attributes:
+        name: "digits", "cifar10", or the stem of the folder or file.
+        split: "train", "val", "test" ... as used.
+        source: the layout it was found in, without its path: "cifar-10-batches-py (official)",
+            "cifar10.npz", "folder", "embedded".
+        pixels: uint8 (n, channels, size, size) on the CPU when held, None when streamed.
+        stream: when not held, a map-style data set of (uint8 (channels, size, size), label), with
+            label -1 where there is none.
+        labels: int64 (n,), None when unlabelled.
+        class_names: one name per class; empty when unlabelled.
+        attributes: bool (n, k), such as CelebA's 40.
+        attribute_names: k names.
+        native: (channels, height, width) on disk, None when they differ or nobody looked.
+        fit: the rule that made the images square at `size`; None when nothing was changed.
+        notes: one line for each conversion that was made.
+        fingerprint: "sha256:" over pixels and labels when held, over names and sizes when streamed.
+    """
+
+    name: str
+    split: str
+    source: str
+    pixels: torch.Tensor | None
+    stream: Dataset[tuple[torch.Tensor, int]] | None
+    labels: torch.Tensor | None
+    class_names: tuple[str, ...]
+    attributes: torch.Tensor | None
+    attribute_names: tuple[str, ...]
+    native: tuple[int, int, int] | None
+    fit: str | None
+    notes: tuple[str, ...]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        if self.pixels is not None:
+            return len(self.pixels)
+        return len(self.stream)  # type: ignore[arg-type]
+
+    @property
+    def size(self) -> int:
+        """Height and width of every image, in pixels."""
+        return self._shape[1]
+
+    @property
+    def channels(self) -> int:
+        """1 (grey) or 3 (red, green, blue)."""
+        return self._shape[0]
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, 0 when unlabelled."""
+        return len(self.class_names) if self.labels is not None else 0
+
+    @cached_property
+    def _shape(self) -> tuple[int, int]:
+        one = self.take([0])
+        return one.shape[1], one.shape[2]
+
+    def take(self, rows: Iterable[int]) -> torch.Tensor:
+        """Return the images at `rows`, held or streamed, as uint8 (m, channels, size, size)."""
+        if self.pixels is not None:
+            return self.pixels[torch.as_tensor(list(rows), dtype=torch.int64)]
+        assert self.stream is not None
+        return torch.stack([self.stream[row][0] for row in rows])
+
+
+def fingerprint_pixels(pixels: torch.Tensor, labels: torch.Tensor | None) -> str:
+    """Return "sha256:..." over the shape and bytes of `pixels`, and over the labels if any."""
+    digest = hashlib.sha256(f"{tuple(pixels.shape)}".encode())
+    digest.update(pixels.contiguous().numpy().data)
+    if labels is not None:
+        digest.update(labels.contiguous().numpy().data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def fingerprint_names(identity: Iterable[str], labels: torch.Tensor | None) -> str:
+    """Return "sha256:..." over the lines of `identity` (names and sizes) and the labels."""
+    digest = hashlib.sha256()
+    for line in identity:
+        digest.update(f"{line}\n".encode())
+    if labels is not None:
+        digest.update(labels.contiguous().numpy().data)
+    return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,115 @@
+"""LSUN's lmdb folders, `<category>_<split>_lmdb`, read with the lmdb package alone.
+
+torchvision's reader keeps the keys in a pickle; here a cursor lists them, in the order of the file.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from gan_eval.data.encoded import EncodedRows
+from gan_eval.data.source import Source, Survey
+from gan_eval.errors import InputError
+
+CATEGORIES = (
+    *("bedroom", "bridge", "church_outdoor", "classroom", "conference_room"),
+    *("dining_room", "kitchen", "living_room", "restaurant", "tower"),
+)
+_SPLITS = ("train", "val")
+_COLOUR = Survey(channels=3, sizes=None, mixed=True)
+
+
+def lsun_folders(category: str, root: Path) -> dict[str, Path]:
+    """Return the lmdb folder of each split that is there."""
+    found = {split: root / f"{category}_{split}_lmdb" for split in _SPLITS}
+    return {split: path for split, path in found.items() if (path / "data.mdb").is_file()}
+
+
+def lsun_counts(category: str, root: Path) -> dict[str, int]:
+    """Return the images per split by the lmdb's own count; empty without the lmdb package."""
+    try:
+        return {
+            split: int(_open(path).stat()["entries"])
+            for split, path in lsun_folders(category, root).items()
+        }
+    except InputError:
+        return {}
+
+
+def read_lsun(category: str, root: Path, split: str) -> Source:
+    """Return one category of LSUN; it has no labels."""
+    folder = lsun_folders(category, root)[split]
+    with _open(folder).begin() as transaction:
+        keys = [bytes(key) for key in transaction.cursor().iternext(keys=True, values=False)]
+    if not keys:
+        raise InputError(f"{folder} must hold images. It holds none; unpack the archive again.")
+    return Source(
+        name=f"lsun-{category}",
+        split=split,
+        source=f"{folder.name} (official)",
+        rows=LmdbRows(folder, keys),
+    )
+
+
+class LmdbRows(EncodedRows):
+    """One encoded image per key of an lmdb folder."""
+
+    declared = _COLOUR
+
+    def __init__(self, folder: Path, keys: Sequence[bytes]) -> None:
+        self.folder, self.keys = folder, keys
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def first(self, count: int) -> "LmdbRows":
+        """Return the first `count` rows."""
+        return LmdbRows(self.folder, self.keys[:count])
+
+    def encoded(self, index: int) -> BytesIO:
+        """Return the encoded bytes."""
+        with _open(self.folder).begin() as transaction:
+            return BytesIO(transaction.get(self.keys[index]))
+
+    def where(self, index: int) -> str:
+        """Return the folder and the key."""
+        return f"{self.folder} key {self.keys[index].decode(errors='replace')!r}"
+
+    def identity(self) -> Iterator[str]:
+        """Yield the folder's name, the size of its data and every key."""
+        yield f"{self.folder.name} {(self.folder / 'data.mdb').stat().st_size}"
+        for key in self.keys:
+            yield key.hex()
+
+
+_opened: dict[Path, tuple[int, Any]] = {}  # by folder: the process that opened it, and the lmdb
+
+
+def _open(folder: Path) -> Any:
+    """Open `folder` once in each process: lmdb allows no second time, nor use across a fork."""
+    path = folder.resolve()
+    process, environment = _opened.get(path, (0, None))
+    if process != os.getpid():
+        if environment is not None:
+            environment.close()
+        environment = _environment(path)
+        _opened[path] = os.getpid(), environment
+    return environment
+
+
+def _environment(folder: Path) -> Any:
+    try:
+        import lmdb
+    except ImportError:
+        raise InputError(
+            "reading LSUN needs the lmdb package. It is not installed; run 'pip install lmdb'."
+        ) from None
+    try:
+        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, max_spare_txns=64)
+    except lmdb.Error as error:
+        raise InputError(
+            f"{folder} must be a whole lmdb folder. It cannot be read ({error}); "
+            "unpack the archive again."
+        ) from error

@@ -1,0 +1,203 @@
+"""From what a reader found to `Images`: channels, square size, held in memory or streamed.
+
+Order of work on each image: decode, channels (luma or repetition), square, resize. Fitting rules:
+those of `gan_eval.images`, and "auto", which is "pad" for square images of one size that fall short
+of the wanted one by an eighth of it or less (MNIST's 28 in 32), and "crop" for all others.
+
+A set is held when its pixels take at most `memory` bytes as fitted, else it is streamed.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from gan_eval.data.images_set import Images, fingerprint_names, fingerprint_pixels
+from gan_eval.data.memory import available_memory
+from gan_eval.data.source import ArrayRows, BlockRows, Rows, Source, Survey
+from gan_eval.errors import InputError
+from gan_eval.images import Fit, fit_square, to_channels
+
+FitChoice = Literal["auto", "crop", "pad"]
+_BLOCK = 512  # rows of an array converted at a time
+_FILES = 32  # files decoded by a thread at a time
+_MODES = {
+    "1": "1-bit",
+    "L": "grey",
+    "LA": "grey with alpha",
+    "P": "palette",
+    "PA": "palette with alpha",
+    "I;16": "16-bit",
+    "I": "16-bit",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What every image becomes."""
+
+    channels: int
+    size: int
+    fit: Fit
+
+    def apply(self, images: torch.Tensor) -> torch.Tensor:
+        """Return uint8 `images` (..., c, h, w) as (..., channels, size, size)."""
+        return fit_square(to_channels(images, self.channels), self.size, self.fit)
+
+    def bytes(self, count: int) -> int:
+        """Return the memory that `count` images take."""
+        return count * self.channels * self.size * self.size
+
+
+class Streamed(Dataset[tuple[torch.Tensor, int]]):
+    """Images that are read, decoded and fitted when asked for."""
+
+    def __init__(self, rows: Rows, target: Target, labels: torch.Tensor | None) -> None:
+        self.rows, self.target, self.labels = rows, target, labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        label = -1 if self.labels is None else int(self.labels[index])
+        return self.target.apply(self.rows.image(int(index))).contiguous(), label
+
+
+def prepare(
+    source: Source,
+    *,
+    size: int | None,
+    channels: int | None,
+    fit: FitChoice,
+    limit: int | None,
+    memory: int | None,
+) -> Images:
+    """Return `source` as `Images`; see `gan_eval.data.open_images` for the arguments."""
+    _check(size, channels, fit, limit)
+    source = _first(source, limit)
+    survey = source.rows.survey()
+    target = _target(survey, size, channels, fit)
+    labels = None if source.labels is None else torch.from_numpy(source.labels.astype(np.int64))
+    allowed = available_memory() // 2 if memory is None else memory
+    held = _is_free(source.rows, survey, target) or target.bytes(len(source.rows)) <= allowed
+    pixels = _hold(source.rows, target) if held else None
+    attributes = source.attributes
+    return Images(
+        name=source.name,
+        split=source.split,
+        source=source.source,
+        pixels=pixels,
+        stream=None if held else Streamed(source.rows, target, labels),
+        labels=labels,
+        class_names=source.class_names if labels is not None else (),
+        attributes=None if attributes is None else torch.from_numpy(attributes.astype(np.bool_)),
+        attribute_names=source.attribute_names,
+        native=survey.native,
+        fit=None if survey.side == target.size else target.fit,
+        notes=_notes(source.name, len(source.rows), survey, target),
+        fingerprint=fingerprint_names(source.rows.identity(), labels)
+        if pixels is None
+        else fingerprint_pixels(pixels, labels),
+    )
+
+
+def _check(size: int | None, channels: int | None, fit: str, limit: int | None) -> None:
+    if size is not None and size < 1:
+        raise InputError(f"size must be at least 1 pixel. Got {size}; presets take 28 to 128.")
+    if channels not in (None, 1, 3):
+        raise InputError(f"channels must be 1 (grey) or 3 (colour). Got {channels}.")
+    if fit not in ("auto", "crop", "pad"):
+        raise InputError(f"fit must be 'auto', 'crop' or 'pad'. Got {fit!r}.")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1 image. Got {limit}.")
+
+
+def _first(source: Source, limit: int | None) -> Source:
+    if limit is None or limit >= len(source.rows):
+        return source
+    return replace(
+        source,
+        rows=source.rows.first(limit),
+        labels=None if source.labels is None else source.labels[:limit],
+        attributes=None if source.attributes is None else source.attributes[:limit],
+    )
+
+
+def _target(survey: Survey, size: int | None, channels: int | None, fit: FitChoice) -> Target:
+    side = survey.side
+    if size is None:
+        if side is None:
+            raise InputError(
+                "size must be given when the images are not squares of one size. "
+                f"Got images of {_sizes(survey)}; give the size that they shall have."
+            )
+        size = side
+    if fit == "auto":
+        fit = "pad" if side is not None and size * 7 <= side * 8 and side <= size else "crop"
+    return Target(survey.channels if channels is None else channels, size, fit)
+
+
+def _is_free(rows: Rows, survey: Survey, target: Target) -> bool:
+    """Whether the pixels are in memory already, just as they are wanted."""
+    wanted = (target.channels, target.size, target.size)
+    return isinstance(rows, ArrayRows) and survey.native == wanted
+
+
+def _hold(rows: Rows, target: Target) -> torch.Tensor:
+    pixels = torch.empty((len(rows), target.channels, target.size, target.size), dtype=torch.uint8)
+
+    def decode(start: int) -> None:
+        for index in range(start, min(start + _FILES, len(rows))):
+            pixels[index] = target.apply(rows.image(index))
+
+    if isinstance(rows, BlockRows):
+        for start in range(0, len(rows), _BLOCK):
+            stop = min(start + _BLOCK, len(rows))
+            pixels[start:stop] = target.apply(rows.block(start, stop))
+        return pixels
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(decode, range(0, len(rows), _FILES)):
+            pass
+    return pixels
+
+
+def _sizes(survey: Survey) -> str:
+    if survey.sizes is None:
+        return "many sizes"
+    texts = [f"{width}x{height}" for height, width in survey.sizes]
+    return texts[0] if texts[0] == texts[1] else f"{texts[0]} to {texts[1]}"
+
+
+def _notes(name: str, count: int, survey: Survey, target: Target) -> tuple[str, ...]:
+    kind = "RGB" if target.channels == 3 else "grey"
+    notes = []
+    if survey.modes:
+        notes += _count_modes(name, count, survey, kind)
+    elif survey.channels != target.channels:
+        notes.append(f"{name}: {count} images were converted to {kind}")
+    if survey.sizes is None:
+        notes.append(f"{name}: images are converted to {kind} where they are not, as they are read")
+    if survey.side != target.size:
+        square = f"{target.size}x{target.size}"
+        notes.append(
+            f"{name}: images of {_sizes(survey)} were fitted to {square} by {target.fit!r}"
+        )
+    return tuple(notes)
+
+
+def _count_modes(name: str, count: int, survey: Survey, kind: str) -> list[str]:
+    """Return the line that counts converted images, or none where there are none."""
+    same = "RGB" if kind == "RGB" else "L"
+    counts: dict[str, int] = {}
+    for mode, number in survey.modes.items():
+        if mode != same:
+            words = "16-bit" if mode.startswith("I;16") else _MODES.get(mode, mode)
+            counts[words] = counts.get(words, 0) + number
+    if not counts:
+        return []
+    parts = ", ".join(f"{number} {words}" for words, number in counts.items())
+    return [f"{name}: {parts} of {count} images were converted to {kind}"]

@@ -1,0 +1,289 @@
+"""The data sets that have a name, where each is looked for, and the one way to open any of them."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gan_eval.data import digits, idx, lsun, vision
+from gan_eval.data.arrays import npz_counts, read_members, read_npz
+from gan_eval.data.folder import folder_splits, read_folder
+from gan_eval.data.images_set import Images
+from gan_eval.data.prepare import FitChoice, prepare
+from gan_eval.data.source import Source
+from gan_eval.errors import InputError, closest
+
+ROOT_VARIABLE = "GAN_EVAL_DATA"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named set in its official layout.
+
+    Attributes:
+        files: the layout's files, for the sentence that says what to put where.
+        folder: where they are under the root.
+        source: the layout's name.
+        splits: the splits that are there under a root, with their number of images where that is
+            cheap to know; empty when the set is not there.
+        read: reads one split from a root.
+    """
+
+    files: str
+    folder: str
+    source: str
+    splits: Callable[[Path], dict[str, int | None]]
+    read: Callable[[Path, str], Source]
+
+
+def _uncounted(folders: dict[str, Path]) -> dict[str, int | None]:
+    return dict.fromkeys(folders)
+
+
+def _lsun_splits(category: str, root: Path) -> dict[str, int | None]:
+    counts = lsun.lsun_counts(category, root)
+    return {split: counts.get(split) for split in lsun.lsun_folders(category, root)}
+
+
+def _counted(splits: Callable[..., dict[str, int]], *given: str) -> Callable[[Path], Any]:
+    return lambda root: splits(*given, root)
+
+
+def _idx(name: str) -> Entry:
+    folder = f"{idx.FOLDERS[name]}/raw"
+    return Entry(
+        f"{folder}/{{train,t10k}}-{{images-idx3,labels-idx1}}-ubyte[.gz]",
+        folder,
+        f"{folder} (official)",
+        _counted(idx.idx_splits, name),
+        partial(idx.read_idx, name),
+    )
+
+
+def _lsun(category: str) -> Entry:
+    return Entry(
+        f"{category}_{{train,val}}_lmdb/data.mdb",
+        "",
+        f"{category}_<split>_lmdb (official)",
+        partial(_lsun_splits, category),
+        partial(lsun.read_lsun, category),
+    )
+
+
+_OFFICIAL = {
+    "mnist": _idx("mnist"),
+    "fashion-mnist": _idx("fashion-mnist"),
+    "cifar10": Entry(
+        "cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta}",
+        "cifar-10-batches-py",
+        "cifar-10-batches-py (official)",
+        _counted(vision.cifar10_splits),
+        vision.read_cifar10,
+    ),
+    "svhn": Entry(
+        "{train,test,extra}_32x32.mat",
+        "",
+        "<split>_32x32.mat (official)",
+        _counted(vision.svhn_splits),
+        vision.read_svhn,
+    ),
+    "stl10": Entry(
+        "stl10_binary/{train_X,train_y,test_X,test_y,unlabeled_X}.bin",
+        "stl10_binary",
+        "stl10_binary (official)",
+        _counted(vision.stl10_splits),
+        vision.read_stl10,
+    ),
+    "celeba": Entry(
+        "celeba/{img_align_celeba/*.jpg,list_attr_celeba.txt,list_eval_partition.txt}",
+        "celeba",
+        "celeba/img_align_celeba (official)",
+        _counted(vision.celeba_splits),
+        vision.read_celeba,
+    ),
+    **{f"lsun-{category.replace('_', '-')}": _lsun(category) for category in lsun.CATEGORIES},
+    "imagenet": Entry(
+        "{train,val}/<wnid>/*.JPEG (also under imagenet/)",
+        "",
+        "<split>/<wnid> (official)",
+        lambda root: _uncounted(vision.imagenet_splits(root)),
+        vision.read_imagenet,
+    ),
+}
+DATA_NAMES = ("digits", *_OFFICIAL)
+
+
+def open_images(
+    data: str,
+    *,
+    root: Path | None,
+    split: str = "train",
+    size: int | None = None,
+    channels: int | None = None,
+    fit: FitChoice = "crop",
+    limit: int | None = None,
+    memory: int | None = None,
+) -> Images:
+    """Return a data set by name, or a folder of images, or an .npz, as square uint8 images.
+
+    Args:
+        data: a name of `DATA_NAMES`; the stem of an .npz under the root; or the path of a folder
+            or an .npz. A name is looked for in its official layout first, then as `<name>.npz`.
+        root: the folder that named sets are under; None reads the variable GAN_EVAL_DATA.
+        split: "train", "test", and what else the set has: "val", "extra", "unlabeled", "all".
+        size: wanted height and width in pixels; None leaves images as they are.
+        channels: 1 or 3; None follows the data: 3 where any image is in colour.
+        fit: how images become square, see `gan_eval.images`; "auto" pads squares that are short of
+            `size` by an eighth or less, and crops all others.
+        limit: keep only the first `limit` images.
+        memory: bytes that the pixels may take, else they are streamed; None allows half of what
+            is available.
+
+    Raises:
+        InputError: unknown name, missing root or files, absent split, or images that cannot be
+            read or fitted.
+
+    Example:
+        >>> images = open_images("digits", root=None, size=32)
+        >>> len(images), images.channels, images.size, images.num_classes
+        (1437, 1, 32, 10)
+    """
+    source = _find(data, data_root(root), split)
+    return prepare(source, size=size, channels=channels, fit=fit, limit=limit, memory=memory)
+
+
+def data_root(root: Path | None) -> Path | None:
+    """Return `root`, or else what the variable GAN_EVAL_DATA names; it must be a folder."""
+    named = os.environ.get(ROOT_VARIABLE)
+    chosen = root if root is not None else Path(named) if named else None
+    if chosen is not None and not chosen.is_dir():
+        raise InputError(
+            f"the data root must be a folder. Got {chosen}, which is none; create it or name "
+            f"another with --data-root or {ROOT_VARIABLE}."
+        )
+    return chosen
+
+
+def inventory(root: Path | None) -> list[dict[str, Any]]:
+    """Return what named sets are on this machine, without decoding any.
+
+    Returns:
+        For each of `DATA_NAMES`, then each other .npz under the root: name, found (bool), source,
+        where (path or None), splits (images per split, where cheap to know) and needs (what to
+        put where, or what is wrong; None when found).
+    """
+    chosen = data_root(root)
+    stems = sorted(path.stem for path in chosen.glob("*.npz")) if chosen else []
+    others = [stem for stem in stems if stem not in DATA_NAMES]
+    return [_look(name, chosen) for name in (*DATA_NAMES, *others)]
+
+
+def _look(name: str, root: Path | None) -> dict[str, Any]:
+    row = {"name": name, "found": False, "source": None, "where": None, "splits": {}, "needs": None}
+    try:
+        found = _locate(name, root)
+    except InputError as error:
+        return {**row, "needs": str(error)}
+    if found is None:
+        return {**row, "needs": _needs(name, root)}
+    known = {split: count for split, count in found.splits.items() if count is not None}
+    where = None if found.where is None else str(found.where)
+    return {**row, "found": True, "source": found.source, "where": where, "splits": known}
+
+
+@dataclass(frozen=True)
+class _Found:
+    source: str
+    where: Path | None
+    splits: dict[str, int | None]
+    read: Callable[[str], Source]
+
+
+def _locate(name: str, root: Path | None) -> _Found | None:
+    """Return where a named set is: embedded, in its official layout, or as `<name>.npz`."""
+    if name == "digits":
+        return _Found(digits.SOURCE, None, dict(digits.COUNTS), digits.read_digits)
+    if root is None:
+        return None
+    entry = _OFFICIAL.get(name)
+    splits = entry.splits(root) if entry else {}
+    if entry and splits:
+        return _Found(entry.source, root / entry.folder, splits, partial(entry.read, root))
+    path = root / f"{name}.npz"
+    return _npz(path) if path.is_file() else None
+
+
+def _npz(path: Path) -> _Found:
+    members = read_members(path)
+    counts = npz_counts(members)
+    if not counts:
+        raise InputError(
+            f"{path} must have a key 'train_images' (also val_, test_). "
+            f"Got {', '.join(sorted(members)) or 'no arrays'}; rename the images' key."
+        )
+    return _Found(path.name, path, dict(counts), partial(read_npz, path))
+
+
+def _folder(path: Path) -> _Found:
+    folders = folder_splits(path)
+    name = path.resolve().name
+
+    def read(split: str) -> Source:
+        return read_folder(folders[split], name=name, split=split, source="folder")
+
+    return _Found("folder", path, _uncounted(folders), read)
+
+
+def _find(data: str, root: Path | None, split: str) -> Source:
+    found = _locate(data, root) if _is_name(data) else None
+    path = Path(data).expanduser()
+    if found is None and data not in DATA_NAMES:
+        if path.is_dir():
+            found = _folder(path)
+        elif path.is_file() and path.suffix == ".npz":
+            found = _npz(path)
+    if found is None:
+        raise _unknown(data, root, path)
+    split = "val" if split in ("valid", "validation") else split
+    if split not in found.splits:
+        raise InputError(
+            f"split must be one that {data!r} has: {', '.join(found.splits)}. Got {split!r}."
+        )
+    try:
+        return found.read(split)
+    except OSError as error:
+        raise InputError(
+            f"data {data!r} must be readable. Got {error}; check its files and permissions."
+        ) from error
+
+
+def _is_name(data: str) -> bool:
+    return bool(data) and "/" not in data and "\\" not in data and data not in (".", "..")
+
+
+def _unknown(data: str, root: Path | None, path: Path) -> InputError:
+    if data in DATA_NAMES:
+        return InputError(_needs(data, root))
+    if path.exists():
+        return InputError(
+            f"data must be a name, a folder of images or an .npz file. Got the file {data!r}; "
+            "name the folder that it is in."
+        )
+    if not _is_name(data) or data.endswith(".npz"):
+        return InputError(
+            f"data must be a name, or the path of a folder of images or an .npz file. "
+            f"Got {data!r}, which does not exist; check the path."
+        )
+    stems = sorted(found.stem for found in root.glob("*.npz")) if root else []
+    known = [*DATA_NAMES, *(stem for stem in stems if stem not in DATA_NAMES)]
+    return InputError(f"data must be a known name or a path. Got {data!r}. {closest(data, known)}")
+
+
+def _needs(name: str, root: Path | None) -> str:
+    """Return the sentence that says what to put where for `name` to be found."""
+    there = f"under the data root {root}" if root else "under a data root, of which none is given"
+    files = f"{_OFFICIAL[name].files}, or {name}.npz"
+    remedy = "" if root else f"; name the root with --data-root or {ROOT_VARIABLE}"
+    return f"data {name!r} needs its files {there}. None is there; put {files} there{remedy}."

@@ -1,0 +1,58 @@
+"""Images from a trained generator: the i-th sample of a seed is the same however many are drawn."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from gan_eval.errors import InputError
+from gan_eval.images import to_uint8
+from gan_eval.models.dcgan import Generator
+from gan_eval.seeding import stream
+
+# z is drawn in blocks of this fixed size, because PyTorch's first numbers depend on how many are
+# asked for at once.
+_BLOCK = 256
+
+
+def latents(network: Generator, n: int, seed: int) -> Iterator[Tensor]:
+    """Yield the first n points of the seed's stream, (up to 256, latent_dim) at a time."""
+    source = stream(seed, "sample")
+    for start in range(0, n, _BLOCK):
+        yield network.draw(_BLOCK, source)[: n - start]
+
+
+@torch.inference_mode()
+def generate(
+    network: Generator, n: int, seed: int, label: int | None = None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield n uint8 images (up to 256, channels, s, s) and their labels, made in evaluation mode.
+
+    A conditional network draws labels 0, 1, 2 … in turn, or always `label`.
+
+    Raises:
+        InputError: n is not positive, or `label` is not one of the network's.
+    """
+    _check(network, n, label)
+    classes, device = network.config.classes, next(network.parameters()).device
+    first = 0
+    for z in latents(network, n, seed):
+        labels = None
+        if classes:
+            labels = (torch.arange(len(z)) + first) % classes
+            labels = labels if label is None else torch.full_like(labels, label)
+        images = network(z.to(device), None if labels is None else labels.to(device))
+        first += len(z)
+        yield to_uint8(images, network.config.scale).cpu(), labels
+
+
+def _check(network: Generator, n: int, label: int | None) -> None:
+    classes = network.config.classes
+    if n < 1:
+        raise InputError(f"n must be at least 1. Got {n}.")
+    if label is not None and not classes:
+        raise InputError(
+            f"label is for conditional networks; this one has no labels. Got {label}; leave it out."
+        )
+    if label is not None and not 0 <= label < classes:
+        raise InputError(f"label must be from 0 to {classes - 1}. Got {label}.")

@@ -1,0 +1,67 @@
+"""What tests share: networks small enough to train in milliseconds, and runs of them on digits."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from gan_eval.data import Images
+from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig
+from gan_eval.models.runs import RunConfig
+from gan_eval.training.config import Request, resolve
+
+TINY = 6
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def fabric() -> Fabric:
+    return Fabric(accelerator="cpu", devices=1, precision="32-true")
+
+
+def narrow(network: Any) -> Any:
+    """Return a network's config with at most `TINY` maps or units in each layer but the last."""
+    assert isinstance(network, GeneratorConfig | DiscriminatorConfig)
+    inner = tuple(replace(layer, width=min(layer.width, TINY)) for layer in network.layers[:-1])
+    return replace(network, layers=(*inner, network.layers[-1]))
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., tuple[RunConfig, Images]]:
+    """Return the maker of a run's config: a preset's recipe and layers, but a few maps each."""
+    opened: dict[str, tuple[RunConfig, Images]] = {}
+
+    def make(
+        preset: str = "sthalles", *, steps: int = 6, seed: int = 0, **recipe: Any
+    ) -> tuple[RunConfig, Images]:
+        if preset not in opened:
+            request = Request(
+                preset=preset, data="digits", limit=40, batch_size=8, device="cpu", precision="32"
+            )
+            opened[preset] = resolve(request)
+        config, images = opened[preset]
+        changed = replace(
+            config,
+            generator=narrow(config.generator),
+            discriminator=narrow(config.discriminator),
+            recipe=replace(config.recipe, **recipe),
+            steps=steps,
+            seed=seed,
+            save_epochs=(1,),
+        )
+        return changed, images
+
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"

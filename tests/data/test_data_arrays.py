@@ -1,0 +1,171 @@
+"""The .npz convention: what is written comes back; what breaks the convention is said by key."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gan_eval.data import arrays, open_images
+from gan_eval.errors import InputError
+
+GREY = np.arange(6 * 4 * 4, dtype=np.uint8).reshape(6, 4, 4)
+COLOUR = np.arange(5 * 4 * 4 * 3, dtype=np.uint8).reshape(5, 4, 4, 3)
+
+
+def made(path: Path, **arrays: Any) -> str:
+    np.savez(path / "made.npz", **arrays)
+    return str(path / "made.npz")
+
+
+def test_grey_and_colour_images_with_labels(tmp_path: Path):
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    data = made(
+        tmp_path,
+        train_images=GREY,
+        train_labels=labels[:, None],
+        test_images=COLOUR,
+        class_names=np.array(["a", "b", "c"]),
+    )
+    found = open_images(data, root=None)
+    assert np.array_equal(found.pixels[:, 0], GREY)
+    assert torch.equal(found.labels, torch.from_numpy(labels))
+    assert (found.name, found.source, found.class_names) == ("made", "made.npz", ("a", "b", "c"))
+    test = open_images(data, root=None, split="test")
+    assert np.array_equal(test.pixels.permute(0, 2, 3, 1), COLOUR)
+    assert (test.channels, test.labels, test.num_classes) == (3, None, 0)
+
+
+def test_compressed_and_fortran_arrays_are_the_same_set(tmp_path: Path):
+    plain = open_images(made(tmp_path, train_images=COLOUR), root=None)
+    fortran = open_images(made(tmp_path, train_images=np.asfortranarray(COLOUR)), root=None)
+    np.savez_compressed(tmp_path / "packed.npz", train_images=COLOUR)
+    packed = open_images(str(tmp_path / "packed.npz"), root=None)
+    assert plain.fingerprint == fortran.fingerprint == packed.fingerprint
+
+
+def test_classes_are_counted_over_all_splits_and_before_the_limit(tmp_path: Path):
+    data = made(
+        tmp_path,
+        train_images=GREY,
+        train_labels=np.array([0, 1, 1, 0, 3, 0]),
+        test_images=GREY[:1],
+        test_labels=np.array([5]),
+    )
+    found = open_images(data, root=None, limit=2)
+    assert (len(found), found.labels.tolist(), found.num_classes) == (2, [0, 1], 6)
+
+
+def test_attributes(tmp_path: Path):
+    flags = np.eye(6, 2, dtype=np.uint8)
+    names = np.array(["smiling", "male"])
+    data = made(tmp_path, train_images=GREY, train_attributes=flags, attribute_names=names)
+    found = open_images(data, root=None, limit=3)
+    assert found.attributes.tolist() == [[True, False], [False, True], [False, False]]
+    assert found.attribute_names == ("smiling", "male")
+
+
+def test_auto_pads_what_is_nearly_large_enough(tmp_path: Path):
+    data = made(tmp_path, train_images=np.full((2, 28, 28), 9, np.uint8))
+    padded = open_images(data, root=None, size=32, fit="auto")
+    assert padded.fit == "pad"
+    assert padded.pixels[0, 0, 1].unique().tolist() == [0]
+    assert padded.pixels[0, 0, 2:30, 2:30].unique().tolist() == [9]
+    assert open_images(data, root=None, size=64, fit="auto").fit == "crop"
+    assert open_images(data, root=None, size=28, fit="auto").fit is None
+
+
+def test_the_fingerprint_tells_pixels_and_labels_apart(tmp_path: Path):
+    labels = np.zeros(6, int)
+    sets = [
+        {"train_images": GREY, "train_labels": labels},
+        {"train_images": GREY, "train_labels": labels + 1},
+        {"train_images": GREY + 1, "train_labels": labels},
+        {"train_images": GREY},
+    ]
+    prints = [open_images(made(tmp_path, **one), root=None).fingerprint for one in sets]
+    assert len(set(prints)) == 4
+    assert prints[0] == open_images(made(tmp_path, **sets[0]), root=None).fingerprint
+    assert all(text.startswith("sha256:") for text in prints)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"train_images": GREY / 255}, r"'train_images' .* must be uint8 .* Got float64"),
+        ({"train_images": np.zeros((2, 3, 8, 8), np.uint8)}, r"so that channels come last"),
+        ({"train_images": np.zeros((0, 8, 8), np.uint8)}, r"no empty axis. Got \(0, 8, 8\)"),
+        ({"images": GREY}, r"must have a key 'train_images' .* Got images"),
+        (
+            {"train_images": GREY, "train_labels": np.zeros(6)},
+            r"'train_labels' .* must be whole numbers from 0. Got float64",
+        ),
+        (
+            {"train_images": GREY, "train_labels": np.zeros(5, int)},
+            r"must have shape \(6,\) or \(6, 1\). Got \(5,\)",
+        ),
+        (
+            {"train_images": GREY, "train_labels": np.zeros((6, 14), int)},
+            r"save several labels an image as 'train_attributes'",
+        ),
+        (
+            {"train_images": GREY, "train_labels": np.full(6, -1)},
+            r"must be whole numbers from 0. Got -1",
+        ),
+        (
+            {
+                "train_images": GREY,
+                "train_labels": np.full(6, 2),
+                "class_names": np.array(["a", "b"]),
+            },
+            r"must name every label up to 2. Got 2 names",
+        ),
+        (
+            {"train_images": GREY, "train_attributes": np.full((6, 2), 7)},
+            r"'train_attributes' .* must be 0 or 1. Got 7 to 7",
+        ),
+        (
+            {"train_images": GREY, "train_attributes": np.zeros((2, 6), int)},
+            r"must be 0 or 1 with shape \(6, k\). Got int64 \(2, 6\)",
+        ),
+        (
+            {
+                "train_images": GREY,
+                "train_attributes": np.zeros((6, 2), int),
+                "attribute_names": np.array(["a"]),
+            },
+            r"must name each of the 2 columns .* Got 1 names",
+        ),
+        (
+            {"train_images": GREY, "class_names": np.array([b"a"])},
+            r"'class_names' .* must be a list of texts",
+        ),
+    ],
+)
+def test_broken_conventions(tmp_path: Path, given: dict[str, Any], message: str):
+    if "class_names" in given and "train_labels" not in given:
+        given = {**given, "train_labels": np.zeros(6, int)}
+    with pytest.raises(InputError, match=message):
+        open_images(made(tmp_path, **given), root=None)
+
+
+def test_python_objects_are_refused_unread(tmp_path: Path):
+    data = made(tmp_path, train_images=np.array([GREY, None], dtype=object))
+    with pytest.raises(InputError, match=r"'train_images' in .* Got Python objects"):
+        open_images(data, root=None)
+
+
+@pytest.mark.parametrize("keep", [0, 100, -10])
+def test_a_file_cut_short_is_refused(tmp_path: Path, keep: int):
+    path = Path(made(tmp_path, train_images=GREY))
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(InputError, match=r"made.npz must be a whole .npz file"):
+        open_images(str(path), root=None)
+
+
+def test_a_compressed_array_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    np.savez_compressed(tmp_path / "packed.npz", train_images=GREY)
+    monkeypatch.setattr(arrays, "available_memory", lambda: 50)
+    with pytest.raises(InputError, match=r"must fit into memory, for it is compressed"):
+        open_images(str(tmp_path / "packed.npz"), root=None)

@@ -1,0 +1,165 @@
+"""Names: which place wins, what is said when nothing is there, and the inventory."""
+
+import hashlib
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from gan_eval.data import DATA_NAMES, inventory, open_images
+from gan_eval.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _no_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GAN_EVAL_DATA", raising=False)
+
+
+def npz(path: Path, value: int = 0, count: int = 3) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, train_images=np.full((count, 8, 8), value, np.uint8))
+
+
+def mnist(root: Path, value: int) -> None:
+    raw = root / "MNIST/raw"
+    raw.mkdir(parents=True)
+    images = struct.pack(">BBBB3I", 0, 0, 8, 3, 2, 28, 28) + bytes([value]) * (2 * 28 * 28)
+    (raw / "train-images-idx3-ubyte").write_bytes(images)
+    (raw / "train-labels-idx1-ubyte").write_bytes(struct.pack(">BBBBI2B", 0, 0, 8, 1, 2, 0, 1))
+
+
+def test_digits_need_no_root_and_their_splits_part_the_whole():
+    parts = {split: open_images("digits", root=None, split=split) for split in ("train", "test")}
+    whole = open_images("digits", root=None, split="all")
+    assert torch.equal(torch.cat([part.pixels for part in parts.values()]), whole.pixels)
+    assert torch.equal(torch.cat([part.labels for part in parts.values()]), whole.labels)
+    assert len(parts["train"]) == 1437
+    published = torch.from_numpy(load_digits().images)
+    assert torch.equal((whole.pixels[:, 0] * (16 / 255)).round(), published)
+    assert (whole.pixels.min(), whole.pixels.max()) == (0, 255)
+
+
+def test_digits_resized_up_and_in_colour():
+    found = open_images("digits", root=None, size=32, channels=3, limit=5)
+    assert found.pixels.shape == (5, 3, 32, 32)
+    assert torch.equal(found.pixels[:, 0], found.pixels[:, 2])
+    assert (found.native, found.fit) == ((1, 8, 8), "crop")
+    assert len(found.notes) == 2
+
+
+def test_the_official_layout_wins_over_the_npz(tmp_path: Path):
+    npz(tmp_path / "mnist.npz", 7)
+    assert open_images("mnist", root=tmp_path).source == "mnist.npz"
+    mnist(tmp_path, 9)
+    found = open_images("mnist", root=tmp_path)
+    assert (found.source, int(found.pixels[0, 0, 0, 0])) == ("MNIST/raw (official)", 9)
+
+
+def test_a_name_wins_over_a_folder_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    npz(tmp_path / "root/mine.npz", 1)
+    npz(tmp_path / "mine/a.npz", 2)
+    assert open_images("mine", root=tmp_path / "root").source == "mine.npz"
+    assert open_images("mine/a.npz", root=None).pixels[0, 0, 0, 0] == 2
+
+
+def test_the_variable_names_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    npz(tmp_path / "mine.npz", 4)
+    monkeypatch.setenv("GAN_EVAL_DATA", str(tmp_path))
+    assert open_images("mine", root=None).pixels[0, 0, 0, 0] == 4
+
+
+def test_an_unknown_name_suggests_the_closest(tmp_path: Path):
+    npz(tmp_path / "svhn10k.npz")
+    with pytest.raises(InputError, match=r"Got 'cifar'. Did you mean 'cifar10'\?"):
+        open_images("cifar", root=None)
+    with pytest.raises(InputError, match=r"Did you mean 'svhn10k'\?"):
+        open_images("svhn_10k", root=tmp_path)
+
+
+def test_what_is_missing_is_said_with_its_place(tmp_path: Path):
+    with pytest.raises(InputError, match=r"put cifar-10-batches-py.*--data-root or GAN_EVAL_DATA"):
+        open_images("cifar10", root=None)
+    with pytest.raises(InputError, match=r"put celeba/.*list_attr_celeba.txt.*, or celeba.npz"):
+        open_images("celeba", root=tmp_path)
+    with pytest.raises(InputError, match=r"data root must be a folder. Got .*nowhere"):
+        open_images("mnist", root=tmp_path / "nowhere")
+
+
+def test_paths_that_lead_nowhere(tmp_path: Path):
+    for data in (str(tmp_path / "gone"), "gone.npz"):
+        with pytest.raises(InputError, match=r"which does not exist; check the path"):
+            open_images(data, root=None)
+    (tmp_path / "a.csv").write_text("x")
+    with pytest.raises(InputError, match=r"Got the file .*a.csv"):
+        open_images(str(tmp_path / "a.csv"), root=None)
+
+
+def test_a_name_does_not_climb_out_of_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    npz(tmp_path / "outside.npz")
+    (tmp_path / "root").mkdir()
+    monkeypatch.chdir(tmp_path / "root")
+    with pytest.raises(InputError, match="does not exist"):
+        open_images("../outside", root=tmp_path / "root")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 0}, "size must be at least 1 pixel. Got 0"),
+        ({"channels": 2}, r"channels must be 1 \(grey\) or 3 \(colour\). Got 2"),
+        ({"fit": "stretch"}, "fit must be 'auto', 'crop' or 'pad'. Got 'stretch'"),
+        ({"limit": 0}, "limit must be at least 1 image. Got 0"),
+        ({"split": "val"}, "split must be one that 'digits' has: train, test, all. Got 'val'"),
+    ],
+)
+def test_options_out_of_range(options: dict, message: str):
+    with pytest.raises(InputError, match=message):
+        open_images("digits", root=None, **options)
+
+
+def test_a_set_is_streamed_when_it_does_not_fit(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", train_images=np.zeros((10, 8, 8, 3), np.uint8))
+    data, needed = str(tmp_path / "a.npz"), 10 * 3 * 8 * 8
+    assert open_images(data, root=None, memory=needed).stream is None
+    streamed = open_images(data, root=None, memory=needed - 1)
+    assert streamed.pixels is None
+    assert streamed.stream[3][0].shape == (3, 8, 8)
+    assert streamed.stream[3][1] == -1
+    assert streamed.fingerprint.startswith("sha256:")
+
+
+def test_pixels_that_are_in_memory_anyway_are_held():
+    assert open_images("digits", root=None, memory=0).pixels is not None
+    assert open_images("digits", root=None, memory=0, size=16).pixels is None
+
+
+def test_the_inventory_lists_every_name_and_every_other_npz(tmp_path: Path):
+    mnist(tmp_path, 1)
+    npz(tmp_path / "cifar10.npz", count=4)
+    npz(tmp_path / "mine.npz", count=5)
+    (tmp_path / "broken.npz").write_text("x")
+    rows = {row["name"]: row for row in inventory(tmp_path)}
+    assert tuple(rows) == (*DATA_NAMES, "broken", "mine")
+    assert rows["mnist"]["splits"] == {"train": 2}
+    assert rows["mnist"]["where"] == str(tmp_path / "MNIST/raw")
+    assert (rows["cifar10"]["source"], rows["cifar10"]["splits"]) == ("cifar10.npz", {"train": 4})
+    assert rows["mine"]["splits"] == {"train": 5}
+    assert not rows["svhn"]["found"]
+    assert "train,test,extra}_32x32.mat" in rows["svhn"]["needs"]
+    assert not rows["broken"]["found"]
+    assert "must be a whole .npz file" in rows["broken"]["needs"]
+
+
+def test_without_a_root_only_the_digits_are_there():
+    assert [row["name"] for row in inventory(None) if row["found"]] == ["digits"]
+
+
+def test_the_fingerprint_of_held_pixels_can_be_recomputed():
+    found = open_images("digits", root=None)
+    digest = hashlib.sha256(str(tuple(found.pixels.shape)).encode())
+    digest.update(found.pixels.numpy().tobytes() + found.labels.numpy().tobytes())
+    assert found.fingerprint == f"sha256:{digest.hexdigest()}"
