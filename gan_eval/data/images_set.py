@@ -28,7 +28,8 @@ class Images:
         native: (channels, height, width) on disk, None when they differ or nobody looked.
         fit: the rule that made the images square at `size`; None when nothing was changed.
         notes: one line for each conversion that was made.
-        fingerprint: "sha256:" over pixels and labels when held, over names and sizes when streamed.
+        fingerprint: "pixels-sha256:" over pixels and labels when held, "names-sha256:" over names,
+            sizes and labels when streamed; the two kinds cannot be compared.
     """
 
     name: str
@@ -79,19 +80,19 @@ class Images:
 
 
 def fingerprint_pixels(pixels: torch.Tensor, labels: torch.Tensor | None) -> str:
-    """Return "sha256:..." over the shape and bytes of `pixels`, and over the labels if any."""
+    """Return "pixels-sha256:..." over the shape and bytes of `pixels`, and over the labels if any."""
     digest = hashlib.sha256(f"{tuple(pixels.shape)}".encode())
     digest.update(pixels.contiguous().numpy().data)
     if labels is not None:
         digest.update(labels.contiguous().numpy().data)
-    return f"sha256:{digest.hexdigest()}"
+    return f"pixels-sha256:{digest.hexdigest()}"
 
 
 def fingerprint_names(identity: Iterable[str], labels: torch.Tensor | None) -> str:
-    """Return "sha256:..." over the lines of `identity` (names and sizes) and the labels."""
+    """Return "names-sha256:..." over the lines of `identity` (names and sizes) and the labels."""
     digest = hashlib.sha256()
     for line in identity:
         digest.update(f"{line}\n".encode())
     if labels is not None:
         digest.update(labels.contiguous().numpy().data)
-    return f"sha256:{digest.hexdigest()}"
+    return f"names-sha256:{digest.hexdigest()}"

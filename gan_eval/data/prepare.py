@@ -1,8 +1,7 @@
 """From what a reader found to `Images`: channels, square size, held in memory or streamed.
 
-Order of work on each image: decode, channels (luma or repetition), square, resize. Fitting rules:
-those of `gan_eval.images`, and "auto", which is "pad" for square images of one size that fall short
-of the wanted one by an eighth of it or less (MNIST's 28 in 32), and "crop" for all others.
+Order of work on each image: decode, channels (luma or repetition), square, resize, by the rules of
+`gan_eval.images`.
 
 A set is held when its pixels take at most `memory` bytes as fitted, else it is streamed.
 """
@@ -10,7 +9,6 @@ A set is held when its pixels take at most `memory` bytes as fitted, else it is 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -22,7 +20,6 @@ from gan_eval.data.source import ArrayRows, BlockRows, Rows, Source, Survey
 from gan_eval.errors import InputError
 from gan_eval.images import Fit, fit_square, to_channels
 
-FitChoice = Literal["auto", "crop", "pad"]
 _BLOCK = 512  # rows of an array converted at a time
 _FILES = 32  # files decoded by a thread at a time
 _MODES = {
@@ -72,7 +69,7 @@ def prepare(
     *,
     size: int | None,
     channels: int | None,
-    fit: FitChoice,
+    fit: Fit,
     limit: int | None,
     memory: int | None,
 ) -> Images:
@@ -110,8 +107,8 @@ def _check(size: int | None, channels: int | None, fit: str, limit: int | None) 
         raise InputError(f"size must be at least 1 pixel. Got {size}; presets take 28 to 128.")
     if channels not in (None, 1, 3):
         raise InputError(f"channels must be 1 (grey) or 3 (colour). Got {channels}.")
-    if fit not in ("auto", "crop", "pad"):
-        raise InputError(f"fit must be 'auto', 'crop' or 'pad'. Got {fit!r}.")
+    if fit not in ("crop", "pad"):
+        raise InputError(f"fit must be 'crop' or 'pad'. Got {fit!r}.")
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1 image. Got {limit}.")
 
@@ -127,7 +124,7 @@ def _first(source: Source, limit: int | None) -> Source:
     )
 
 
-def _target(survey: Survey, size: int | None, channels: int | None, fit: FitChoice) -> Target:
+def _target(survey: Survey, size: int | None, channels: int | None, fit: Fit) -> Target:
     side = survey.side
     if size is None:
         if side is None:
@@ -136,8 +133,6 @@ def _target(survey: Survey, size: int | None, channels: int | None, fit: FitChoi
                 f"Got images of {_sizes(survey)}; give the size that they shall have."
             )
         size = side
-    if fit == "auto":
-        fit = "pad" if side is not None and size * 7 <= side * 8 and side <= size else "crop"
     return Target(survey.channels if channels is None else channels, size, fit)
 
 

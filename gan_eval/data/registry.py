@@ -11,9 +11,10 @@ from gan_eval.data import digits, idx, lsun, vision
 from gan_eval.data.arrays import npz_counts, read_members, read_npz
 from gan_eval.data.folder import folder_splits, read_folder
 from gan_eval.data.images_set import Images
-from gan_eval.data.prepare import FitChoice, prepare
+from gan_eval.data.prepare import prepare
 from gan_eval.data.source import Source
 from gan_eval.errors import InputError, closest
+from gan_eval.images import Fit
 
 ROOT_VARIABLE = "GAN_EVAL_DATA"
 
@@ -122,7 +123,7 @@ def open_images(
     split: str = "train",
     size: int | None = None,
     channels: int | None = None,
-    fit: FitChoice = "crop",
+    fit: Fit = "crop",
     limit: int | None = None,
     memory: int | None = None,
 ) -> Images:
@@ -135,8 +136,7 @@ def open_images(
         split: "train", "test", and what else the set has: "val", "extra", "unlabeled", "all".
         size: wanted height and width in pixels; None leaves images as they are.
         channels: 1 or 3; None follows the data: 3 where any image is in colour.
-        fit: how images become square, see `gan_eval.images`; "auto" pads squares that are short of
-            `size` by an eighth or less, and crops all others.
+        fit: how images become square, "crop" or "pad", by the rules of `gan_eval.images`.
         limit: keep only the first `limit` images.
         memory: bytes that the pixels may take, else they are streamed; None allows half of what
             is available.

@@ -66,16 +66,6 @@ def test_attributes(tmp_path: Path):
     assert found.attribute_names == ("smiling", "male")
 
 
-def test_auto_pads_what_is_nearly_large_enough(tmp_path: Path):
-    data = made(tmp_path, train_images=np.full((2, 28, 28), 9, np.uint8))
-    padded = open_images(data, root=None, size=32, fit="auto")
-    assert padded.fit == "pad"
-    assert padded.pixels[0, 0, 1].unique().tolist() == [0]
-    assert padded.pixels[0, 0, 2:30, 2:30].unique().tolist() == [9]
-    assert open_images(data, root=None, size=64, fit="auto").fit == "crop"
-    assert open_images(data, root=None, size=28, fit="auto").fit is None
-
-
 def test_the_fingerprint_tells_pixels_and_labels_apart(tmp_path: Path):
     labels = np.zeros(6, int)
     sets = [
@@ -87,7 +77,7 @@ def test_the_fingerprint_tells_pixels_and_labels_apart(tmp_path: Path):
     prints = [open_images(made(tmp_path, **one), root=None).fingerprint for one in sets]
     assert len(set(prints)) == 4
     assert prints[0] == open_images(made(tmp_path, **sets[0]), root=None).fingerprint
-    assert all(text.startswith("sha256:") for text in prints)
+    assert all(text.startswith("pixels-sha256:") for text in prints)
 
 
 @pytest.mark.parametrize(

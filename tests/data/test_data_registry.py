@@ -111,7 +111,7 @@ def test_a_name_does_not_climb_out_of_the_root(tmp_path: Path, monkeypatch: pyte
     [
         ({"size": 0}, "size must be at least 1 pixel. Got 0"),
         ({"channels": 2}, r"channels must be 1 \(grey\) or 3 \(colour\). Got 2"),
-        ({"fit": "stretch"}, "fit must be 'auto', 'crop' or 'pad'. Got 'stretch'"),
+        ({"fit": "stretch"}, "fit must be 'crop' or 'pad'. Got 'stretch'"),
         ({"limit": 0}, "limit must be at least 1 image. Got 0"),
         ({"split": "val"}, "split must be one that 'digits' has: train, test, all. Got 'val'"),
     ],
@@ -129,7 +129,7 @@ def test_a_set_is_streamed_when_it_does_not_fit(tmp_path: Path):
     assert streamed.pixels is None
     assert streamed.stream[3][0].shape == (3, 8, 8)
     assert streamed.stream[3][1] == -1
-    assert streamed.fingerprint.startswith("sha256:")
+    assert streamed.fingerprint.startswith("names-sha256:")
 
 
 def test_pixels_that_are_in_memory_anyway_are_held():
@@ -162,4 +162,4 @@ def test_the_fingerprint_of_held_pixels_can_be_recomputed():
     found = open_images("digits", root=None)
     digest = hashlib.sha256(str(tuple(found.pixels.shape)).encode())
     digest.update(found.pixels.numpy().tobytes() + found.labels.numpy().tobytes())
-    assert found.fingerprint == f"sha256:{digest.hexdigest()}"
+    assert found.fingerprint == f"pixels-sha256:{digest.hexdigest()}"

@@ -107,6 +107,11 @@ def _check(chosen: Preset, size: int, channels: int, latent_dim: int, classes: i
         raise InputError(f"channels of {chosen.name} must be {allowed}. Got {channels}.")
     if latent_dim < 1:
         raise InputError(f"latent_dim must be at least 1. Got {latent_dim}.")
+    if classes and not chosen.conditional:
+        raise InputError(
+            f"classes of {chosen.name} must be 0: it sees no labels. Got {classes}; use "
+            "carpedm20-mnist or radford2015-mnist."
+        )
     if chosen.conditional and classes < 2:
         raise InputError(f"classes of {chosen.name} must be at least 2. Got {classes}.")
 

@@ -1,0 +1,221 @@
+"""What is written is read back whole, and what is damaged is refused without touching the network."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from gan_eval.data import Images
+from gan_eval.errors import InputError
+from gan_eval.models.dcgan import Discriminator, Generator, initialise
+from gan_eval.models.presets import PRESETS, configure
+from gan_eval.models.runs import FORMAT, DataConfig, Run, RunConfig
+from gan_eval.models.weights import load_network, load_tensors, read_about, save_network
+from gan_eval.seeding import stream
+
+Tiny = Callable[..., tuple[RunConfig, Images]]
+
+
+def _network(seed: int = 0) -> Generator:
+    network = Generator(configure("bubbliiiing", image_size=16, width=2).generator)
+    initialise(network, stream(seed, "init"))
+    return network
+
+
+def _values(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def _equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "generator.safetensors"
+    save_network(path, _network(), {"preset": "bubbliiiing", "epoch": 3})
+    return path
+
+
+def test_network_comes_back_bit_for_bit(saved: Path):
+    trained, other = _network(), _network(seed=1)
+    assert not _equal(_values(trained), _values(other))
+    assert load_network(saved, other) == {"preset": "bubbliiiing", "epoch": 3}
+    assert _equal(_values(trained), _values(other))
+    assert read_about(saved) == {"preset": "bubbliiiing", "epoch": 3}
+
+
+def test_running_statistics_are_kept(tmp_path: Path):
+    network = _network()
+    network(torch.randn(16, 100, generator=stream(0, "z")))
+    save_network(tmp_path / "g.safetensors", network, {})
+    other = _network()
+    load_network(tmp_path / "g.safetensors", other)
+    assert float(other.blocks[0].norm.running_mean.abs().sum()) > 0
+    z = torch.randn(4, 100, generator=stream(1, "z"))
+    assert torch.equal(network.eval()(z), other.eval()(z))
+
+
+def test_equal_networks_make_equal_files(saved: Path, tmp_path: Path):
+    # With several entries of metadata safetensors orders them anew at every call.
+    for attempt in range(8):
+        again = tmp_path / f"{attempt}.safetensors"
+        save_network(again, _network(), {"preset": "bubbliiiing", "epoch": 3})
+        assert again.read_bytes() == saved.read_bytes()
+
+
+def _refused(path: Path, message: str) -> None:
+    """Assert that loading `path` fails with `message` and leaves the network as it was."""
+    network = _network(seed=5)
+    before = _values(network)
+    with pytest.raises(InputError, match=message):
+        load_network(path, network)
+    assert _equal(_values(network), before)
+
+
+@pytest.mark.parametrize("left", [0, 4, 8, 100, 0.5, -1])
+def test_truncated_file_is_refused(saved: Path, left: float):
+    whole = saved.read_bytes()
+    keep = int(len(whole) * left) if isinstance(left, float) else left
+    saved.write_bytes(whole[:keep])
+    _refused(saved, r"generator\.safetensors must be a whole safetensors file.*restore it")
+
+
+def test_pickle_is_refused_without_being_run(tmp_path: Path):
+    path, trap = tmp_path / "generator.safetensors", tmp_path / "trap"
+    torch.save(_network().state_dict(), path)
+    _refused(path, "must be a whole safetensors file; pickles are never read")
+    path.write_bytes(b"cos\nsystem\n(S'touch " + str(trap).encode() + b"'\ntR.")
+    _refused(path, "pickles are never read")
+    assert not trap.exists()
+
+
+def test_file_of_noise_is_refused(tmp_path: Path):
+    path = tmp_path / "generator.safetensors"
+    for seed in range(5):
+        noise = torch.randint(0, 256, (4096,), generator=stream(seed, "noise"), dtype=torch.uint8)
+        path.write_bytes(noise.numpy().tobytes())
+        _refused(path, "must be a whole safetensors file")
+
+
+def test_missing_file_is_named(tmp_path: Path):
+    _refused(tmp_path / "generator.safetensors", r"generator\.safetensors must exist. Found none")
+
+
+def test_wrong_shape_is_refused(saved: Path):
+    tensors, _ = load_tensors(saved)
+    # The last tensor in the file, so that others would have been copied before it.
+    name = "blocks.4.weight"
+    save_file({**tensors, name: torch.zeros(2, 2)}, saved)
+    shape = r"must have shape \(2, 3, 4, 4\). Got \(2, 2\)"
+    _refused(saved, rf"'{name}' in weights file .* {shape}")
+
+
+def test_missing_and_surplus_tensors_are_refused(saved: Path):
+    tensors, _ = load_tensors(saved)
+    save_file({k: v for k, v in tensors.items() if k != "blocks.1.weight"}, saved)
+    _refused(saved, r"'blocks.1.weight' is in only one of them")
+    save_file({**tensors, "extra": torch.zeros(1)}, saved)
+    _refused(saved, r"'extra' is in only one of them")
+
+
+def _config(name: str) -> RunConfig:
+    published = PRESETS[name]
+    return RunConfig(
+        preset=name,
+        source=published.source,
+        generator=published.generator,
+        discriminator=published.discriminator,
+        recipe=published.recipe,
+        data=DataConfig(
+            name="digits",
+            root=None,
+            split="train",
+            source="embedded",
+            count=1797,
+            native=(1, 8, 8),
+            fit="crop",
+            notes=("resized",),
+            fingerprint="sha256:00",
+        ),
+        seed=7,
+        steps=100,
+        steps_per_epoch=14,
+        precision="32",
+        device="cpu",
+        world_size=1,
+        save_epochs=(1, 2, 5),
+        deviations=published.deviations,
+        versions={"torch": "2"},
+    )
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_config_comes_back_equal_through_json(name: str, folder: Path):
+    config = _config(name)
+    Run(folder).write_config(config)
+    assert Run(folder).config() == config
+    streamed = replace(config, data=replace(config.data, native=None, root="data", fit=None))
+    assert RunConfig.from_json(json.loads(json.dumps(streamed.to_json()))) == streamed
+
+
+def _without(key: str) -> Callable[[dict], object]:
+    return lambda values: {k: v for k, v in values.items() if k != key}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda values: "{",
+        lambda values: json.dumps(values)[:200],
+        lambda values: "[]",
+        lambda values: "null",
+        lambda values: "\x00\x01",
+        _without("recipe"),
+        _without("generator"),
+        lambda values: {**values, "generator": None},
+        lambda values: {**values, "surplus": 1},
+        lambda values: {**values, "format": FORMAT + 1},
+        lambda values: {**values, "recipe": {**values["recipe"], "batch_size": 0}},
+    ],
+    ids=["brace", "cut", "list", "null", "binary", "no-recipe", "no-generator", "null-generator"]
+    + ["surplus", "newer-format", "bad-batch"],
+)
+def test_broken_config_is_refused(damage: Callable[[dict], object], folder: Path):
+    run = Run(folder)
+    run.write_config(_config("sthalles"))
+    path = folder / "config.json"
+    broken = damage(json.loads(path.read_text()))
+    path.write_text(broken if isinstance(broken, str) else json.dumps(broken))
+    with pytest.raises(InputError, match=r"config\.json must be a run's config of format 1"):
+        run.config()
+
+
+def test_folder_without_a_run_is_refused(folder: Path):
+    with pytest.raises(InputError, match=r"must be a folder with config\.json"):
+        Run(folder).config()
+    assert not folder.exists()
+
+
+def test_run_loads_the_newest_networks_or_those_of_an_epoch(folder: Path, tiny: Tiny):
+    config, _ = tiny("sthalles")
+    run = Run(folder)
+    run.write_config(config)
+    old, new = Generator(config.generator), Generator(config.generator)
+    for seed, network in enumerate((old, new)):
+        initialise(network, stream(seed, "init"))
+    save_network(run.generator, new, {})
+    save_network(run.checkpoint(2) / "generator.safetensors", old, {})
+    assert _equal(run.load_generator().state_dict(), new.state_dict())
+    assert _equal(run.load_generator(2).state_dict(), old.state_dict())
+    assert not run.load_generator().training
+    with pytest.raises(InputError, match=r"epoch-0003.generator\.safetensors must exist"):
+        run.load_generator(3)
+    judge = Discriminator(config.discriminator)
+    initialise(judge, stream(0, "init"))
+    save_network(run.discriminator, judge, {})
+    assert _equal(run.load_discriminator().state_dict(), judge.state_dict())
