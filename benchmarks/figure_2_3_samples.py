@@ -10,6 +10,7 @@ Data named here are looked for under GAN_EVAL_DATA.
 """
 
 import argparse
+import itertools
 import shutil
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def report(exhibit: Exhibit, runs: Path) -> dict[str, Any]:
 def _seconds(rows: list[dict[str, Any]], config: RunConfig) -> float:
     """Return the time in training steps: images over their rate, row by row."""
     steps = [0, *(row["step"] for row in rows)]
-    done = (b - a for a, b in zip(steps, steps[1:], strict=False))
+    done = (b - a for a, b in itertools.pairwise(steps))
     batch = config.recipe.batch_size
     return sum(n * batch / row["images_per_second"] for n, row in zip(done, rows, strict=True))
 

@@ -1,14 +1,15 @@
 """Training speed, side by side: this package's loop against a plain one as tutorials write it.
 
-Same network (`pytorch-examples`, 64x64), same batch, same machine, alternating in one run, each in a
-process of its own so that neither profits from the other's settings. The plain loop: eager float32,
-NCHW, unfused Adam, D run on real, fake and fake again, gradients to all weights in both steps.
+Same network (`pytorch-examples`, 64x64), same batch, same machine, alternating in one run, each in
+a process of its own so that neither profits from the other's settings. The plain loop: eager
+float32, NCHW, unfused Adam, D run on real, fake and fake again, gradients to all weights in both steps.
 
     python benchmarks/speed_train.py                 # the ratio, appended to results/speed_train/
     python benchmarks/speed_train.py --layers        # each layer's two routes, in bf16
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -65,7 +66,7 @@ class Plain:
     def _up() -> list[nn.Module]:
         layers: list[nn.Module] = []
         widths = (100, 512, 256, 128, 64, 3)
-        for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
             stride, padding = (2, 1) if i else (1, 0)
             layers.append(nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False))
             layers += [nn.BatchNorm2d(outputs), nn.ReLU(True)] if i < 4 else [nn.Tanh()]
@@ -75,7 +76,7 @@ class Plain:
     def _down() -> list[nn.Module]:
         layers: list[nn.Module] = []
         widths = (3, 64, 128, 256, 512, 1)
-        for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
             stride, padding = (2, 1) if i < 4 else (1, 0)
             layers.append(nn.Conv2d(inputs, outputs, 4, stride, padding, bias=False))
             layers += [nn.BatchNorm2d(outputs)] if 0 < i < 4 else []

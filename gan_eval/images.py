@@ -1,7 +1,8 @@
 """What an image is here: uint8 (n, channels, height, width), and the rules that change one.
 
-Scaling. uint8 v becomes v / 127.5 - 1 for a tanh generator ("tanh", range [-1, 1]) and v / 255 for a
-sigmoid one ("sigmoid", range [0, 1]). Back to uint8: scale to [0, 255], clamp, round half to even.
+Scaling. uint8 v becomes v / 127.5 - 1 for a tanh generator ("tanh", range [-1, 1]) and v / 255
+for a sigmoid one ("sigmoid", range [0, 1]). Back to uint8: scale to [0, 255], clamp,
+round half to even.
 
 Fitting to a square of side s, by one of two rules:
 * "crop": cut the central square of the shorter side, then resize it (bilinear, antialiased when
@@ -47,11 +48,15 @@ def fit_square(images: torch.Tensor, size: int, rule: Fit) -> torch.Tensor:
             )
         left, top = (size - width) // 2, (size - height) // 2
         edges = [left, top, size - width - left, size - height - top]
-        return transforms.pad(images, edges)
+        padded: torch.Tensor = transforms.pad(images, edges)
+        return padded
     side = min(height, width)
     if height != width:
         images = transforms.center_crop(images, [side, side])
-    return images if side == size else transforms.resize(images, [size, size], antialias=True)
+    if side == size:
+        return images
+    resized: torch.Tensor = transforms.resize(images, [size, size], antialias=True)
+    return resized
 
 
 def to_channels(images: torch.Tensor, channels: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gan_eval.cli.output import json_option, print_json, print_table, say
+from gan_eval.cli.output import json_option, print_json, print_table
 
 
 @click.command(short_help="Say which data sets are found on this machine.")
@@ -27,19 +27,17 @@ def data(data_root: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    found = [row for row in rows if row["found"]]
     print_table(
-        f"Data under {data_root or 'no root (pass --data-root or set GAN_EVAL_DATA)'}",
-        ("name", "source", "images"),
+        f"Data under {data_root or 'no root: pass --data-root or set GAN_EVAL_DATA'}",
+        ("name", "found", "images, or what to put under the root"),
         (
             (
                 row["name"],
                 row["source"],
-                ", ".join(f"{split} {count}" for split, count in row["splits"].items()),
+                ", ".join(f"{split} {count}" for split, count in row["splits"].items())
+                if row["found"]
+                else row["needs"],
             )
-            for row in found
+            for row in rows
         ),
     )
-    for row in rows:
-        if not row["found"]:
-            say(f"{row['name']}: not found. {row['needs']}")

@@ -9,7 +9,7 @@ from gan_eval.cli.output import TrainingProgress, json_option, print_json, print
 from gan_eval.cli.train import announce, habits
 
 # The paper's SVHN network, the smallest of its own: digits can be recognised after about a minute.
-_PRESET, _EPOCHS, _KEPT = "radford2015-svhn", 80, (1, 5, 10, 20, 40, 80)
+_PRESET, _EPOCHS, _KEPT = "radford2015-svhn", 50, (1, 5, 10, 20, 50)
 _COLUMNS = ("epoch", "d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy", "diversity")
 
 

@@ -7,7 +7,6 @@ import click
 
 from gan_eval.cli.output import TrainingProgress, json_option, print_json, say
 
-
 # What a run is asked for, and the part of it that cannot change when it is resumed.
 _ASKED = (
     "preset", "data", "split", "image_size", "channels", "fit", "limit", "latent_dim", "width",

@@ -80,7 +80,7 @@ class Images:
 
 
 def fingerprint_pixels(pixels: torch.Tensor, labels: torch.Tensor | None) -> str:
-    """Return "pixels-sha256:..." over the shape and bytes of `pixels`, and over the labels if any."""
+    """Return "pixels-sha256:..." over shape and bytes of `pixels`, and over the labels."""
     digest = hashlib.sha256(f"{tuple(pixels.shape)}".encode())
     digest.update(pixels.contiguous().numpy().data)
     if labels is not None:

@@ -187,7 +187,7 @@ def _look(name: str, root: Path | None) -> dict[str, Any]:
     except InputError as error:
         return {**row, "needs": str(error)}
     if found is None:
-        return {**row, "needs": _needs(name, root)}
+        return {**row, "needs": _files(name)}
     known = {split: count for split, count in found.splits.items() if count is not None}
     where = None if found.where is None else str(found.where)
     return {**row, "found": True, "source": found.source, "where": where, "splits": known}
@@ -284,6 +284,11 @@ def _unknown(data: str, root: Path | None, path: Path) -> InputError:
 def _needs(name: str, root: Path | None) -> str:
     """Return the sentence that says what to put where for `name` to be found."""
     there = f"under the data root {root}" if root else "under a data root, of which none is given"
-    files = f"{_OFFICIAL[name].files}, or {name}.npz"
     remedy = "" if root else f"; name the root with --data-root or {ROOT_VARIABLE}"
-    return f"data {name!r} needs its files {there}. None is there; put {files} there{remedy}."
+    return (
+        f"data {name!r} needs its files {there}. None is there; put {_files(name)} there{remedy}."
+    )
+
+
+def _files(name: str) -> str:
+    return f"{_OFFICIAL[name].files}, or {name}.npz"

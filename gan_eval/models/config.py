@@ -35,7 +35,7 @@ class Layer:
 
     @property
     def padding(self) -> int:
-        """Symmetric padding: with stride 2 it halves or doubles; "valid" for an even kernel at 1."""
+        """Symmetric: with stride 2 it halves or doubles; none for an even kernel at stride 1."""
         return 0 if self.stride == 1 and self.kernel % 2 == 0 else (self.kernel - 1) // 2
 
 
@@ -115,7 +115,7 @@ class DiscriminatorConfig:
 
     @property
     def feature_layers(self) -> tuple[int, ...]:
-        """Indices of the layers whose activations are features: convolutions, the logit excepted."""
+        """Indices of the layers whose activations are features: convolutions but the logit."""
         last = len(self.layers) - 1
         return tuple(i for i, la in enumerate(self.layers) if la.kind == "conv" and i != last)
 

@@ -40,6 +40,9 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, paddin
         dtype = torch.get_autocast_dtype("cpu")
         y: Tensor = _Convolution.apply(x.to(dtype), weight.to(dtype), stride, padding)
         return y if bias is None else y + bias.to(dtype).view(1, -1, 1, 1)
+    if weight.shape[-1] == 1 and stride > 1:
+        # The same numbers; oneDNN's own gradient of it crashes on few channels-last maps.
+        x, stride = x[:, :, ::stride, ::stride], 1
     return functional.conv2d(x, weight, bias, stride, padding)
 
 
@@ -113,7 +116,8 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
         side, kernel = x.shape[-1], weight.shape[-1]
         small = (side + 2 * padding - kernel) // stride + 1
-        ctx.geometry = g = _Geometry(*x.shape[:3], small, kernel, stride, padding)
+        n, channels = x.shape[:2]
+        ctx.geometry = g = _Geometry(n, channels, side, small, kernel, stride, padding)
         patches, matrix = _patches(x, g), _kernel_matrix(weight)
         ctx.save_for_backward(patches if ctx.needs_input_grad[1] else None, matrix)
         return _maps(patches @ matrix.t(), g.n, small)

@@ -51,8 +51,10 @@ class BatchNorm(nn.BatchNorm1d):
 class Block(nn.Module):
     """One `Layer`, built: (n, in) or (n, in, h, h), and labels (n, classes), to its activation."""
 
-    def __init__(self, layer: Layer, fan_in: int, side: int, units: int, norm: Norm, bias: bool):
-        """`fan_in` counts input maps or units, labels included; `units` are those of a dense layer."""
+    def __init__(
+        self, layer: Layer, fan_in: int, side: int, units: int, norm: Norm, bias: bool
+    ) -> None:
+        """Take `fan_in` input maps or units, labels included; `units` are a dense layer's."""
         super().__init__()
         self.layer, self.side = layer, side
         shape = {

@@ -20,9 +20,9 @@ class Adam:
 class Schedule:
     """The factor on both learning rates, by epoch.
 
-    "constant" is 1. "linear": 1 until `start`, then falling linearly to `floor` at `end`. "cosine":
-    half a cosine from 1 at `start` to `floor` at `end`. It counts the source's epochs, so that a run
-    that is trained on longer follows the same curve.
+    "constant" is 1. "linear": 1 until `start`, then falling linearly to `floor` at `end`.
+    "cosine": half a cosine from 1 at `start` to `floor` at `end`. It counts the source's epochs,
+    so that a run that is trained on longer follows the same curve.
     """
 
     shape: Literal["constant", "linear", "cosine"] = "constant"
@@ -36,10 +36,10 @@ class Recipe:
     """One published training recipe.
 
     `updates`: "joint" trains D, then G, on every mini-batch; "alternate" updates one network on
-    each mini-batch, G on even steps and D on odd ones. `generator_updates` counts G's updates after
-    one of D, `latent` says whether they see D's z or fresh ones. `real_target` is D's target for real
-    images (0.9: one-sided label smoothing). `pretrain_steps` of D come first, with a separate Adam
-    for the real and for the fake loss.
+    each mini-batch, G on even steps and D on odd ones. `generator_updates` counts G's updates
+    after one of D, `latent` says whether they see D's z or fresh ones. `real_target` is D's target
+    for real images (0.9: one-sided label smoothing). `pretrain_steps` of D come first, with a
+    separate Adam for the real and for the fake loss.
     """
 
     epochs: int

@@ -37,7 +37,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything that determines a run, resolved; `deviations` lists what differs from the source."""
+    """Everything that determines a run; `deviations` lists what differs from the source."""
 
     preset: str
     source: str
@@ -63,6 +63,8 @@ class RunConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "RunConfig":
         """Rebuild a config from `to_json`'s values."""
+        if values["format"] != FORMAT:
+            raise ValueError(f"format {values['format']}")
         network = {"generator": GeneratorConfig, "discriminator": DiscriminatorConfig}
         built: dict[str, Any] = dict(values)
         for name, kind in network.items():

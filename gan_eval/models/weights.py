@@ -30,7 +30,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
         InputError: the file is missing, cut short or of another kind (a pickle, say).
     """
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, _about(file)
+        return {name: file.get_tensor(name) for name in list(file.keys())}, _about(file)
 
 
 def read_about(path: Path) -> dict[str, object]:

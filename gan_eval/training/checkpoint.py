@@ -91,10 +91,11 @@ def _fill_adam(optimizer: torch.optim.Adam, tensors: dict[str, Tensor], path: Pa
         saved = _under(tensors, f"{index}.")
         if not saved:
             continue  # no step of this optimiser had been taken
-        if any(saved[key].shape != parameter.shape for key in _MOMENTS):
+        shapes = {name: tensor.shape for name, tensor in saved.items()}
+        if shapes != {"step": torch.Size(), **dict.fromkeys(_MOMENTS, parameter.shape)}:
             raise InputError(
-                f"state file {path} must hold Adam moments of shape {tuple(parameter.shape)}. "
-                "Got others; use the run's own file."
+                f"state file {path} must hold a step and Adam moments of shape "
+                f"{tuple(parameter.shape)}. Got others; use the run's own file."
             )
         state = {key: torch.zeros_like(parameter).copy_(saved[key]) for key in _MOMENTS}
         optimizer.state[parameter] = {"step": saved["step"].to(parameter.device), **state}

@@ -124,7 +124,8 @@ def reopen(config: RunConfig, root: Path | None = None) -> Images:
     )
     # Held and streamed images have fingerprints of two kinds; which it is depends on free memory.
     kinds = [text.partition(":")[0] for text in (images.fingerprint, data.fingerprint)]
-    if kinds[0] == kinds[1] and images.fingerprint != data.fingerprint or len(images) != data.count:
+    differs = kinds[0] == kinds[1] and images.fingerprint != data.fingerprint
+    if differs or len(images) != data.count:
         raise InputError(
             f"data {data.name!r} must be the {data.count} images the run was started with "
             f"({data.fingerprint[:23]}…). Got {len(images)} ({images.fingerprint[:23]}…); "

@@ -1,6 +1,7 @@
 """Where training runs and in which precision: Lightning Fabric, set up from two words."""
 
 import ctypes
+import logging
 import os
 import platform
 from typing import Literal
@@ -24,6 +25,8 @@ def make_fabric(device: str = "auto", precision: Precision = "32") -> Fabric:
     """
     chosen = resolve_device(device)
     world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    # Fabric announces the precision on standard error; `gan-eval train` says it in its own line.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator=chosen,
         devices=local,
@@ -59,7 +62,7 @@ def resolve_precision(precision: str, device: str) -> Precision:
 
 def _computes_bf16(device: str) -> bool:
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     supported = torch.cpu.get_capabilities() if device == "cpu" else {}
     return bool(supported.get("avx512_bf16") or supported.get("amx_bf16"))
 

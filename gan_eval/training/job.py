@@ -46,6 +46,8 @@ def new_job(folder: Path, request: Request) -> Job:
             f"--out must not hold a run already. {folder} does; pass --resume to continue it, or "
             "another folder."
         )
+    if folder.is_dir():
+        remove_unfinished(folder)  # of a run that was killed while its config was written
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
             f"--out must be a new or empty folder, or a run. {folder} is neither; "
@@ -103,7 +105,7 @@ def options_of(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def carry_out(job: Job, habits: Habits = Habits()) -> int | None:
+def carry_out(job: Job, habits: Habits) -> int | None:
     """Train `job` to its end; under `torchrun`, together with the other processes.
 
     Returns:

@@ -5,6 +5,7 @@ killed, continues from its last state and ends with exactly the weights of an un
 """
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -37,8 +38,8 @@ Row = dict[str, Any]
 class Habits:
     """How a run is watched and kept; none of it changes the weights.
 
-    A row of metrics every `log_every` steps, the state every `save_seconds`. `on_row` is called with
-    each row, `on_step` with the number of steps done, `warn` with each warning.
+    A row of metrics every `log_every` steps, the state every `save_seconds`. `on_row` is called
+    with each row, `on_step` with the number of steps done, `warn` with each warning.
     """
 
     log_every: int = 50
@@ -63,7 +64,7 @@ class _Progress:
 
 
 def train(
-    run: Run, config: RunConfig, images: Images, fabric: Fabric, habits: Habits = Habits()
+    run: Run, config: RunConfig, images: Images, fabric: Fabric, habits: Habits
 ) -> int | None:
     """Train until `config.steps`, from the run's last state where there is one.
 
@@ -120,13 +121,13 @@ def train(
             if chief and (epoch in config.save_epochs or last):
                 _check(progress, trainer, run)
                 _keep(run, trainer, epoch if epoch is not None else _epochs_begun(config))
+            if chief and last:
+                draw_losses(list(read_lines(run.metrics)), run.folder / "losses.png")
             overdue = time.perf_counter() - progress.saved > habits.save_seconds
             if chief and (epoch is not None or overdue or stop or last):
                 _save(run, trainer, progress)
             if stop and not last:
                 return stop
-    if chief:
-        draw_losses(list(read_lines(run.metrics)), run.folder / "losses.png")
     fabric.barrier()
     return None
 
@@ -153,20 +154,24 @@ def _check(progress: _Progress, trainer: Trainer, run: Run) -> None:
     if bool(progress.healthy) and trainer.state.is_finite():
         return
     raise InputError(
-        f"losses must stay finite. One became NaN or infinite before step {progress.step}; the last "
-        f"good state is kept in {run.state}. Train again with a lower learning rate, or precision 32."
+        f"losses must stay finite. One became NaN or infinite before step {progress.step}; the "
+        f"last good state is kept in {run.state}. Train anew with --precision 32 or another --seed."
     )
 
 
 def _row(progress: _Progress, config: RunConfig) -> Row:
-    """Return the row of metrics of the steps since the last one."""
+    """Return the row of metrics of the steps since the last one.
+
+    A figure that is no number (the ratio of variances where all real images are alike) is left out.
+    """
     now = time.perf_counter()
     images = (progress.step - progress.logged) * config.recipe.batch_size
     done = max(progress.step - config.recipe.pretrain_steps, 0)
+    figures = {name: float(value) for name, value in sorted(progress.seen.items())}
     row: Row = {
         "step": progress.step,
         "epoch": round(done / config.steps_per_epoch, 4),
-        **{name: round(float(value), 6) for name, value in sorted(progress.seen.items())},
+        **{name: round(value, 6) for name, value in figures.items() if math.isfinite(value)},
         "images_per_second": round(images / (now - progress.since), 1),
     }
     progress.logged, progress.since = progress.step, now
@@ -178,8 +183,8 @@ def _publish(row: Row, run: Run, habits: Habits, board: Any) -> None:
     habits.on_row(row)
     if row.get("diversity", 1.0) < _COLLAPSED:
         habits.warn(
-            f"step {row['step']}: generated images vary {row['diversity']:.2f} times as much as real "
-            "ones; the generator may have collapsed. Look at samples/."
+            f"step {row['step']}: generated images vary {row['diversity']:.2f} times as much as "
+            "real ones; the generator may have collapsed. Look at samples/."
         )
     if board is not None:
         for name, value in row.items():

@@ -1,6 +1,7 @@
 """The GAN losses of Goodfellow et al. 2014 (arXiv:1406.2661), on logits.
 
-D minimises -log s(D(x)) - log(1 - s(D(G(z)))); G minimises -log s(D(G(z))), the non-saturating form.
+D minimises -log s(D(x)) - log(1 - s(D(G(z)))); G minimises -log s(D(G(z))), the form that does
+not saturate.
 """
 
 import torch

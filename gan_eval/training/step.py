@@ -1,8 +1,8 @@
 """One training step: the algorithm of Goodfellow et al. 2014, as each published recipe orders it.
 
-Step t is a function of (weights, Adam's moments, seed, t): its images, labels and z are derived from
-the seed and t, so that a run stopped anywhere continues bit for bit on the CPU, and every process of
-a data-parallel run draws the same z and keeps its own share.
+Step t is a function of (weights, Adam's moments, seed, t): its images, labels and z are derived
+from the seed and t, so that a run stopped anywhere continues bit for bit on the CPU, and every
+process of a data-parallel run draws the same z and keeps its own share.
 """
 
 import math
@@ -36,10 +36,11 @@ class Trainer:
     @classmethod
     def start(cls, config: RunConfig, fabric: Fabric) -> "Trainer":
         """Return the networks as initialised from the seed, with fresh optimisers."""
-        networks = (Generator(config.generator), Discriminator(config.discriminator))
-        for name, network in zip(("generator", "discriminator"), networks, strict=True):
-            initialise(network, stream(config.seed, "init", name))
-        g, d = (fabric.to_device(network) for network in networks)
+        g, d = Generator(config.generator), Discriminator(config.discriminator)
+        initialise(g, stream(config.seed, "init", "generator"))
+        initialise(d, stream(config.seed, "init", "discriminator"))
+        fabric.to_device(g)
+        fabric.to_device(d)
         recipe = config.recipe
         optimizers = {
             "adam_g": _adam(g, recipe.generator),
@@ -205,7 +206,7 @@ def _average(grads: list[Tensor], fabric: Fabric) -> None:
     flat = torch.cat([grad.flatten() for grad in grads])
     mean = fabric.all_reduce(flat, reduce_op="mean")
     assert isinstance(mean, Tensor)
-    for grad, part in zip(grads, mean.split([grad.numel() for grad in grads]), strict=True):
+    for grad, part in zip(grads, torch.split(mean, [grad.numel() for grad in grads]), strict=True):
         grad.copy_(part.view(grad.shape))
 
 

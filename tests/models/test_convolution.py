@@ -63,9 +63,7 @@ def test_transposed_by_patches_is_conv_transpose2d(
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding", "side"), [(5, 2, 2, 7), (4, 2, 1, 6)])
-def test_gradients_agree_with_finite_differences(
-    kernel: int, stride: int, padding: int, side: int
-):
+def test_gradients_agree_with_finite_differences(kernel: int, stride: int, padding: int, side: int):
     small = _small_side(kernel, stride, padding, side)
     weight = _normal(2, 2, kernel, kernel, seed=1)
     torch.autograd.gradcheck(
@@ -145,3 +143,21 @@ def test_float32_and_shallow_layers_take_the_native_route(monkeypatch: pytest.Mo
 def test_transposed_layers_reach_the_side_they_are_asked_for(small: int, side: int):
     x, weight = _normal(1, 2, small, small), _normal(2, 3, 5, 5)
     assert convolution.convolve_transposed(x, weight, None, 2, 2, side).shape == (1, 3, side, side)
+
+
+@pytest.mark.parametrize("maps", [6, 25])
+def test_one_by_one_stride_two_on_channels_last_maps(maps: int):
+    # As in cs231n-mnist's last layer; in float32 oneDNN crashes on the gradient with 6 or 8 maps.
+    x, weight = _normal(8, maps, 56, 56), _normal(1, maps, 1, 1, seed=1)
+    exact = functional.conv2d(x, weight, None, 2)
+    inputs = [t.detach().float().contiguous(memory_format=torch.channels_last) for t in (x, weight)]
+    for tensor in inputs:
+        tensor.requires_grad_()
+    y = convolution.convolve(inputs[0], inputs[1], None, 2, 0)
+    torch.testing.assert_close(y, exact.float(), rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(
+        torch.autograd.grad(y.square().sum(), inputs),
+        torch.autograd.grad(exact.square().sum(), (x, weight)),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs.float(), rtol=1e-4, atol=1e-2)

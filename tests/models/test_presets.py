@@ -72,10 +72,7 @@ GENERATORS = {
     "carpedm20-mnist": Pin(
         layers=((1024,), (128, 7, 7), (128, 14, 14), (1, 28, 28)),
         # Each layer: weights, a bias, a gain and a bias of batch norm; the last has no batch norm.
-        parameters=(110 + 3) * 1024
-        + (1034 + 3) * 6272
-        + (138 * 25 + 3) * 128
-        + (138 * 25 + 1) * 1,
+        parameters=(110 + 3) * 1024 + (1034 + 3) * 6272 + (138 * 25 + 3) * 128 + (138 * 25 + 1) * 1,
     ),
     "carpedm20": Pin(
         layers=((512, 4, 4), (256, 8, 8), (128, 16, 16), (64, 32, 32), (3, 64, 64)),

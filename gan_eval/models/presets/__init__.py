@@ -1,4 +1,4 @@
-"""Every published DCGAN that this toolkit builds: network, recipe, source and deviations, as data."""
+"""Every published DCGAN that can be built: network, recipe, source and deviations, as data."""
 
 from dataclasses import replace
 

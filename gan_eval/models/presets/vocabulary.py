@@ -12,7 +12,6 @@ from gan_eval.models.config import (
     DiscriminatorConfig,
     GeneratorConfig,
     Layer,
-    Norm,
 )
 from gan_eval.models.recipe import Recipe
 

@@ -1,0 +1,265 @@
+"""The command line as a user meets it: what there is, what it prints, what it says when wrong."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_eval.cli import cli, main
+from gan_eval.data import open_images
+from gan_eval.models.runs import Run
+
+COMMANDS = {
+    "data": {"data_root", "as_json"},
+    "presets": {"as_json"},
+    "quickstart": {"out", "as_json"},
+    "sample": {"run", "n", "out", "label", "epoch", "seed", "device", "as_json"},
+    "train": {
+        "preset", "data", "data_root", "out", "epochs", "steps", "batch_size", "image_size",
+        "channels", "fit", "split", "limit", "latent_dim", "width", "save_epochs", "save_seconds",
+        "log_every", "seed", "device", "precision", "workers", "tensorboard", "resume", "dry_run",
+        "as_json",
+    },
+}  # fmt: skip
+
+
+def call(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["gan-eval", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def refused(monkeypatch, capsys, *arguments: object) -> str:
+    """Return the one line with which a call ends with exit code 2."""
+    assert call(monkeypatch, *arguments) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    lines = streams.err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: ")
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A run of a few steps: grey digits, labelled, so that every command has something to read."""
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    command = ["train", "--preset", "carpedm20-mnist", "--data", "digits", "--limit", "64"]
+    command += ["--batch-size", "16", "--epochs", "2", "--log-every", "2", "--out", str(out)]
+    subprocess.run([sys.executable, "-m", "gan_eval", *command, "--tensorboard"], check=True)
+    return out
+
+
+def test_commands_and_options_are_these():
+    context = cli.make_context("gan-eval", ["presets"])
+    found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    assert {n: {p.name for p in c.params} - {"help"} for n, c in found.items()} == COMMANDS
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "import sys; from gan_eval.cli import cli; cli(['--help'], standalone_mode=False); "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'pandas')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_every_help_has_an_example_that_starts_with_the_command(monkeypatch, capsys):
+    for name in COMMANDS:
+        assert call(monkeypatch, name, "--help") == 0
+        assert f"  gan-eval {name}" in capsys.readouterr().out
+
+
+def test_presets_json_lists_what_scripts_need(monkeypatch, capsys):
+    assert call(monkeypatch, "presets", "--json") == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert len(rows) == 10
+    assert rows["radford2015-imagenet32"] == {
+        "name": "radford2015-imagenet32", "image_size": 32, "channels": 3, "latent_dim": 256,
+        "prior": "uniform", "conditional": False, "generator_parameters": 6690688,
+        "discriminator_parameters": 4586112, "feature_width": 28672,
+        "source": rows["radford2015-imagenet32"]["source"],
+    }  # fmt: skip
+    assert rows["radford2015-mnist"]["feature_width"] is None
+
+
+def test_data_json_says_where_each_set_is(monkeypatch, capsys, tmp_path):
+    np.savez(tmp_path / "mine.npz", train_images=np.zeros((3, 8, 8), np.uint8))
+    assert call(monkeypatch, "data", "--data-root", tmp_path, "--json") == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["mine"]["found"]
+    assert rows["mine"]["splits"] == {"train": 3}
+    assert not rows["cifar10"]["found"]
+    assert "data_batch" in rows["cifar10"]["needs"]
+
+
+def test_data_says_what_is_found_and_where_the_rest_goes(monkeypatch, capsys, tmp_path):
+    assert call(monkeypatch, "data", "--data-root", tmp_path) == 0
+    streams = capsys.readouterr()
+    assert "digits" in streams.out
+    assert "cifar-10-batches-py" in streams.out
+
+
+def test_a_run_holds_what_its_readers_need(trained):
+    run = Run(trained)
+    config = run.config()
+    assert config.steps == 8
+    assert config.data.fit == "crop"
+    assert config.generator.classes == 10
+    assert "batch_size 16 instead of 64" in config.deviations
+    assert (trained / "losses.png").stat().st_size > 0
+    assert any((trained / "tensorboard").iterdir())
+    rows = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4, 6, 8]
+    assert {
+        "step", "epoch", "d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy", "d_grad_norm",
+        "g_grad_norm", "diversity", "images_per_second",
+    } == rows[-1].keys()  # fmt: skip
+    for epoch in (1, 2):
+        with Image.open(run.grid(epoch)) as grid:
+            assert grid.mode == "L"
+        assert (run.checkpoint(epoch) / "generator.safetensors").exists()
+
+
+def test_train_json_is_one_document_with_absolute_paths(monkeypatch, capsys, trained):
+    assert call(monkeypatch, "train", "--out", trained, "--resume", "--json") == 0
+    streams = capsys.readouterr()
+    document = json.loads(streams.out)
+    assert "is finished" in streams.err
+    assert document["config"] == json.loads((trained / "config.json").read_text())
+    assert all(Path(name).is_absolute() and Path(name).exists() for name in document["files"])
+
+
+def test_dry_run_prints_the_config_and_writes_nothing(monkeypatch, capsys, tmp_path):
+    out = tmp_path / "run"
+    arguments = ("train", "--preset", "sthalles", "--data", "digits", "--out", out, "--dry-run")
+    assert call(monkeypatch, *arguments) == 0
+    config = json.loads(capsys.readouterr().out)
+    assert config["generator"]["channels"] == 1
+    assert config["data"]["native"] == [1, 8, 8]
+    assert not out.exists()
+
+
+def test_sample_draws_the_same_first_images_whatever_their_number(monkeypatch, trained, tmp_path):
+    for n in (3, 300):
+        call(monkeypatch, "sample", trained, "--n", n, "--out", tmp_path / f"{n}.npz")
+    few, many = (np.load(tmp_path / f"{n}.npz")["train_images"] for n in (3, 300))
+    assert few.shape == (3, 28, 28)
+    assert many.shape == (300, 28, 28)
+    assert np.abs(few.astype(int) - many[:3]).max() <= 1  # rounding may differ with the batch
+
+
+def test_samples_are_data_again(monkeypatch, trained, tmp_path):
+    out = tmp_path / "samples.npz"
+    call(monkeypatch, "sample", trained, "--n", 20, "--label", 7, "--out", out)
+    images = open_images(str(out), root=None)
+    assert (len(images), images.channels, images.size) == (20, 1, 28)
+    assert set(images.labels.tolist()) == {7}
+
+
+def test_sample_grid_is_a_png_at_integer_zoom(monkeypatch, capsys, trained, tmp_path):
+    out = tmp_path / "grid.png"
+    assert call(monkeypatch, "sample", trained, "--n", 4, "--out", out, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["files"] == [str(out)]
+    with Image.open(out) as grid:
+        assert grid.size == (2 * 56 + 2, 2 * 56 + 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "command 'trian' is not known. Did you mean 'train'?"),
+        (["train", "--preset", "sthales", "--data", "digits", "--out", "x"], "Did you mean 'sthal"),
+        (["train", "--preset", "sthalles", "--data", "digit", "--out", "x"], "Did you mean 'digit"),
+        (["train", "--preset", "sthalles", "--out", "x"], "--data must be given for a new run"),
+        (["train", "--preset", "sthalles", "--data", "digits"], "--out must name the run's folder"),
+        (["train", "--out", "x", "--resume"], "--preset must be given for a new run"),
+        (["train", "--data", "digits", "--preset", "pytorch-examples", "--image-size", "32",
+          "--out", "x"], "image_size of pytorch-examples is 64"),
+        (["train", "--data", "digits", "--preset", "bubbliiiing", "--image-size", "28",
+          "--out", "x"], "a multiple of 16"),
+        (["train", "--data", "digits", "--preset", "sthalles", "--latent-dim", "0", "--out", "x"],
+         "latent_dim must be at least 1. Got 0"),
+        (["train", "--data", "digits", "--preset", "sthalles", "--batch-size", "2000",
+          "--out", "x"], "batch_size must be at most the number of images, 1437"),
+        (["train", "--data", "digits", "--preset", "sthalles", "--channels", "2", "--out", "x"],
+         "channels must be 1"),
+        (["train", "--data", "digits", "--preset", "sthalles", "--epochs", "0", "--out", "x"],
+         "epochs must be at least 1. Got 0"),
+        (["train", "--data", "digits", "--preset", "sthalles", "--epochs", "1", "--steps", "1",
+          "--out", "x"], "pass one of them"),
+        (["train", "--data", "digits", "--preset", "sthalles", "--width", "64", "--out", "x"],
+         "width is fixed in sthalles"),
+        (["train", "--data", "cifar10", "--preset", "sthalles", "--out", "x"], "cifar10"),
+        (["train", "--data", "missing/folder", "--preset", "sthalles", "--out", "x"], "missing"),
+        (["train", "--data", "digits", "--preset", "sthalles", "--device", "tpu", "--out", "x"],
+         "'tpu' is not one of"),
+        (["sample", "nowhere", "--out", "x.png"], "run nowhere must be a folder with config.json"),
+    ],
+)  # fmt: skip
+def test_mistakes_end_with_one_line_and_write_nothing(
+    monkeypatch, capsys, tmp_path, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GAN_EVAL_DATA", raising=False)
+    assert message in refused(monkeypatch, capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_run_refuses(monkeypatch, capsys, trained, tmp_path):
+    def resume(*more: object) -> str:
+        return refused(monkeypatch, capsys, "train", "--out", trained, "--resume", *more)
+
+    new = ("train", "--preset", "sthalles", "--data", "digits", "--out")
+    assert "must not hold a run already" in refused(monkeypatch, capsys, *new, trained)
+    (tmp_path / "note.txt").write_text("mine")
+    assert "is neither" in refused(monkeypatch, capsys, *new, tmp_path)
+    assert "--preset must be the run's own" in resume("--preset", "sthalles")
+    assert "--data must be the run's own" in resume("--data", "mnist")
+    assert "--batch-size must be the run's own to resume it: 16. Got 32" in resume(
+        "--batch-size", 32
+    )
+    assert "not shortened" in resume("--epochs", 1)
+
+    def sample(*more: object) -> str:
+        return refused(monkeypatch, capsys, "sample", trained, *more)
+
+    assert "n must be at least 1" in sample("--n", 0, "--out", "x.png")
+    assert "must end in .png or .npz" in sample("--out", "x.jpg")
+    assert "label must be from 0 to 9. Got 10" in sample("--label", 10, "--out", "x.png")
+    assert "must exist" in sample("--epoch", 77, "--out", "x.png")
+
+
+def test_labels_are_needed_by_a_conditional_preset(monkeypatch, capsys, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 28, 28), dtype=np.uint8)
+    np.savez(tmp_path / "plain.npz", train_images=pixels)
+    arguments = ("train", "--preset", "radford2015-mnist", "--data", tmp_path / "plain.npz")
+    line = refused(monkeypatch, capsys, *arguments, "--out", tmp_path / "run")
+    assert "labels are needed: radford2015-mnist is conditional" in line
+
+
+def test_a_full_disk_is_said_before_anything_is_written(monkeypatch, capsys, tmp_path):
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 1000))
+    arguments = ("train", "--preset", "sthalles", "--data", "digits", "--out", tmp_path / "run")
+    assert "MiB for weights and state" in refused(monkeypatch, capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_keeps_what_was_saved(monkeypatch, capsys, trained):
+    import errno
+
+    from gan_eval.models import sampling
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "grid.png")
+
+    monkeypatch.setattr(sampling, "to_uint8", full)
+    line = refused(monkeypatch, capsys, "sample", trained, "--out", "grid.png")
+    assert "disk space must be left to write grid.png" in line
