@@ -1,3 +1,57 @@
-"""What GANs learn: the experiments of Radford, Metz & Chintala 2015, with scores and controls."""
+"""What GANs learn: the experiments of Radford, Metz & Chintala 2015, with scores and controls.
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gan_eval.data import Images, open_images
+    from gan_eval.errors import InputError
+    from gan_eval.models.dcgan import Discriminator, Generator
+    from gan_eval.models.presets import PRESETS, configure
+    from gan_eval.models.runs import Run
+    from gan_eval.models.sampling import generate
+    from gan_eval.training.config import Request
+    from gan_eval.training.job import carry_out, new_job, resumed_job
+
+__all__ = [
+    "PRESETS",
+    "Discriminator",
+    "Generator",
+    "Images",
+    "InputError",
+    "Request",
+    "Run",
+    "carry_out",
+    "configure",
+    "generate",
+    "new_job",
+    "open_images",
+    "resumed_job",
+]
+
+_HOMES = {
+    "PRESETS": "models.presets",
+    "Discriminator": "models.dcgan",
+    "Generator": "models.dcgan",
+    "Images": "data",
+    "InputError": "errors",
+    "Request": "training.config",
+    "Run": "models.runs",
+    "carry_out": "training.job",
+    "configure": "models.presets",
+    "generate": "models.sampling",
+    "new_job": "training.job",
+    "open_images": "data",
+    "resumed_job": "training.job",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gan_eval' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"gan_eval.{_HOMES[name]}"), name)

@@ -105,7 +105,7 @@ def options_of(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def carry_out(job: Job, habits: Habits) -> int | None:
+def carry_out(job: Job, habits: Habits | None = None) -> int | None:
     """Train `job` to its end; under `torchrun`, together with the other processes.
 
     Returns:
@@ -118,7 +118,7 @@ def carry_out(job: Job, habits: Habits) -> int | None:
         job.run.write_config(config)
         remove_unfinished(job.run.folder)
     fabric.barrier()
-    return train(job.run, config, job.images, fabric, habits)
+    return train(job.run, config, job.images, fabric, habits or Habits())
 
 
 def is_chief() -> bool:

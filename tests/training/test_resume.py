@@ -161,9 +161,7 @@ def test_finished_run_is_left_as_it_is(tiny: Tiny, fabric: Fabric, folder: Path)
     assert [row["step"] for row in _rows(run)] == [2, 4]
 
 
-def test_how_often_things_are_written_changes_no_weight(
-    tiny: Tiny, fabric: Fabric, tmp_path: Path
-):
+def test_how_often_things_are_written_changes_no_weight(tiny: Tiny, fabric: Fabric, tmp_path: Path):
     made = tiny("radford2015-svhn", steps=7)
     one, other = Run(tmp_path / "one"), Run(tmp_path / "other")
     _train(one, made, fabric, Habits(log_every=1, save_seconds=0))
@@ -237,9 +235,7 @@ def test_state_cut_short_is_refused(kept: tuple[Run, Made], left: float, fabric:
     assert _files(run) == before
 
 
-def test_state_of_another_network_is_refused(
-    kept: tuple[Run, Made], tiny: Tiny, fabric: Fabric
-):
+def test_state_of_another_network_is_refused(kept: tuple[Run, Made], tiny: Tiny, fabric: Fabric):
     run, _ = kept
     before = _files(run)
     with pytest.raises(InputError, match=r"in weights file .*state\.safetensors must have shape"):
@@ -379,7 +375,9 @@ def _kill_when(process: int, run: Run, step: int, delay: float) -> None:
     os.kill(process, signal.SIGKILL)
 
 
-def _survives(nursery: Nursery, undisturbed: Run, run: Run, moments: list[int], dice: random.Random):
+def _survives(
+    nursery: Nursery, undisturbed: Run, run: Run, moments: list[int], dice: random.Random
+):
     command, kills = f"{_NEW} --resume --out {run.folder}", 0
     for step in moments:
         process = nursery.start(command)

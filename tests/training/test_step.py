@@ -34,9 +34,7 @@ def _differ(one: list[Tensor], other: list[Tensor]) -> bool:
 
 def _started(made: tuple[RunConfig, Images], fabric: Fabric) -> tuple[Trainer, Iterator[Batch]]:
     config, images = made
-    feed = Feed(
-        images, batch_size=config.recipe.batch_size, seed=config.seed, device=fabric.device
-    )
+    feed = Feed(images, batch_size=config.recipe.batch_size, seed=config.seed, device=fabric.device)
     return Trainer.start(config, fabric), feed.batches(0)
 
 
@@ -169,7 +167,9 @@ def test_smoothing_concerns_real_images_only(tiny: Tiny, fabric: Fabric):
     plain, smooth = losses(1.0), losses(0.9)
     # -t log s(x) - (1 - t) log s(-x) = softplus(-x) + (1 - t) x
     torch.testing.assert_close(smooth["d"] - plain["d"], 0.1 * plain["real"].mean())
-    expected = functional.softplus(-plain["real"]).mean() + functional.softplus(plain["fake"]).mean()
+    expected = (
+        functional.softplus(-plain["real"]).mean() + functional.softplus(plain["fake"]).mean()
+    )
     torch.testing.assert_close(plain["d"], expected)
 
 

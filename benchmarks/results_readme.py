@@ -1,0 +1,106 @@
+"""Write results/README.md from the JSON lines and pictures under results/.
+
+python benchmarks/results_readme.py
+"""
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from gan_eval.records import read_lines
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+
+def table(columns: list[str], rows: list[list[Any]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def hardware(row: dict[str, Any]) -> str:
+    found = row["hardware"]
+    gpu = "" if found["cuda"] == "none" else f", {found['cuda']}"
+    return f"{found['processor']}, {found['threads']} threads, bf16 by {found['bf16']}{gpu}"
+
+
+def samples() -> str:
+    rows = list(read_lines(RESULTS / "figure_2_3" / "runs.jsonl"))
+    columns = ["run", "images", "epochs", "minutes", "least diversity", "hardware", "command"]
+    cells = [
+        [row["name"], f"{row['images']:,}", row["epochs"], row["minutes"],
+         row["least_diversity_after_first_tenth"], hardware(row), f"`{row['command']}`"]
+        for row in rows
+    ]  # fmt: skip
+    parts = [
+        "## Samples of every network on real images (the paper's figures 2 and 3)",
+        "Fixed z after each kept epoch, in evaluation mode. *Diversity* is the total variance of a "
+        "generated batch over that of a real one; the least value after the first tenth of a run "
+        "is given. Minutes are those spent in training steps.",
+        table(columns, cells),
+    ]
+    for row in rows:
+        pictures = sorted((RESULTS / "figure_2_3").glob(f"{row['name']}-epoch-*.png"))
+        first, last = pictures[0], pictures[-1]
+        parts.append(f"### {row['name']}")
+        parts.append(
+            " ".join(
+                f'<img src="figure_2_3/{p.name}" width="300" alt="{p.stem}">' for p in (first, last)
+            )
+            + f' <img src="figure_2_3/{row["name"]}-losses.png" width="420" alt="losses">'
+        )
+    return "\n\n".join(parts)
+
+
+def speed() -> str:
+    rows = list(read_lines(RESULTS / "speed_train" / "speed.jsonl"))
+    columns = ["hardware", "precision", "plain, images/s", "ours, images/s", "ratio (min … max)"]
+    cells = [
+        [hardware(row), row["precision"],
+         f"{statistics.median(row['plain_images_per_second']):.0f}",
+         f"{statistics.median(row['ours_images_per_second']):.0f}",
+         f"**{row['ratio_median']:.2f}** ({row['ratio_min']:.2f} … {row['ratio_max']:.2f})"]
+        for row in rows
+    ]  # fmt: skip
+    return "\n\n".join(
+        [
+            "## Training speed beside a plain loop",
+            "`pytorch-examples` at 64x64, batch 64; the plain loop as tutorials write it; "
+            "alternating, each in its own process (`benchmarks/speed_train.py`).",
+            table(columns, cells),
+        ]
+    )
+
+
+def precision() -> str:
+    cells = []
+    for row in read_lines(RESULTS / "speed_train" / "precision.jsonl"):
+        for name, values in row["frechet_8x8"].items():
+            mean, spread = statistics.mean(values), statistics.stdev(values)
+            cells.append([name, row["steps"], len(values), f"{mean:.3f} ± {spread:.3f}",
+                          row["real_halves"]])  # fmt: skip
+    columns = ["precision", "steps", "seeds", "Fréchet distance, mean ± std", "two real halves"]
+    return "\n\n".join(
+        [
+            "## What bf16 costs",
+            "`radford2015-svhn` on the embedded digits, equal steps, moments of 8x8 pixels "
+            "(`benchmarks/precision_train.py`).",
+            table(columns, cells),
+        ]
+    )
+
+
+def main() -> None:
+    title = "# Results\n\nWritten by `benchmarks/results_readme.py` from the JSON lines beside it."
+    parts = [title]
+    for part, path in (
+        (samples, RESULTS / "figure_2_3" / "runs.jsonl"),
+        (speed, RESULTS / "speed_train" / "speed.jsonl"),
+        (precision, RESULTS / "speed_train" / "precision.jsonl"),
+    ):
+        if path.exists():
+            parts.append(part())
+    (RESULTS / "README.md").write_text("\n\n".join(parts) + "\n")
+
+
+if __name__ == "__main__":
+    main()
