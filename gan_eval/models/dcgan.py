@@ -18,13 +18,16 @@ from gan_eval.models.config import (
     Norm,
 )
 from gan_eval.models.convolution import convolve, convolve_transposed
+from gan_eval.models.normalization import GroupedNorm
 
 INIT_STD = 0.02
 _SLOPE = 0.2
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
-    "relu": functional.relu,
-    "leaky_relu": lambda x: functional.leaky_relu(x, _SLOPE),
+    # In place: what feeds them (a convolution or batch norm) needs its output no more, and a second
+    # copy of the maps would double the memory that every layer moves.
+    "relu": lambda x: functional.relu(x, inplace=True),
+    "leaky_relu": lambda x: functional.leaky_relu(x, _SLOPE, inplace=True),
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "none": lambda x: x,
@@ -35,13 +38,32 @@ class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation over (n, units) or (n, maps, h, w), with the affine terms that learn.
 
     A gain or bias that does not learn stays in the state as ones or zeros, so that every preset
-    has the same files.
+    has the same files. While training, the batch may be several mini-batches one after another,
+    `groups` of them, each normalised by its own statistics as if it had come alone.
     """
 
     def __init__(self, width: int, norm: Norm) -> None:
         super().__init__(width, eps=norm.eps, momentum=norm.momentum)
         self.weight.requires_grad = norm.affine == "gain_and_bias"
         self.bias.requires_grad = norm.affine != "none"
+
+    def forward(self, input: Tensor, groups: int = 1) -> Tensor:
+        if groups == 1 or not self.training:
+            return super().forward(input)
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        self.num_batches_tracked += groups
+        normalised: Tensor = GroupedNorm.apply(
+            input,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            groups,
+            self.momentum,
+            self.eps,
+        )
+        return normalised
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() not in (2, 4):
@@ -72,7 +94,7 @@ class Block(nn.Module):
         normed = {"maps": layer.width, "units": units}.get(layer.norm)
         self.norm = BatchNorm(normed, norm) if normed else None
 
-    def forward(self, x: Tensor, label: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, label: Tensor | None, groups: int = 1) -> Tensor:
         layer = self.layer
         if layer.kind == "dense":
             x = x.flatten(1)
@@ -82,7 +104,7 @@ class Block(nn.Module):
             x = _with_label(x, label)
         if layer.resize > 1:
             x = functional.interpolate(x, scale_factor=layer.resize, mode="bilinear")
-        x = self._normalise(self._linear(x))
+        x = self._normalise(self._linear(x), groups)
         x = _ACTIVATIONS[layer.activation](x)
         return functional.avg_pool2d(x, layer.pool) if layer.pool > 1 else x
 
@@ -96,14 +118,14 @@ class Block(nn.Module):
             x, self.weight, self.bias, layer.stride, layer.padding, self.side
         )
 
-    def _normalise(self, x: Tensor) -> Tensor:
+    def _normalise(self, x: Tensor, groups: int) -> Tensor:
         if self.layer.norm == "units" and self.norm is not None:
-            x = self.norm(x)
+            x = self.norm(x, groups)
         if self.layer.kind == "dense" and self.side > 1:
             x = x.view(len(x), self.layer.width, self.side, self.side)
             x = x.contiguous(memory_format=torch.channels_last)
         if self.layer.norm == "maps" and self.norm is not None:
-            x = self.norm(x)
+            x = self.norm(x, groups)
         return x
 
 
@@ -154,10 +176,11 @@ class Discriminator(nn.Module):
             self.blocks.append(Block(layer, fan_in, side, layer.width, config.norm, config.bias))
             fan_in, before = layer.width, side
 
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None, groups: int = 1) -> Tensor:
+        """Return the logits; `groups` mini-batches in one are normalised each by itself."""
         x, label = images, _one_hot(labels, self.config.classes, images)
         for block in self.blocks:
-            x = block(x, label)
+            x = block(x, label, groups)
         return x.flatten()
 
     def activations(self, images: Tensor, labels: Tensor | None = None) -> Iterator[Tensor]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from gan_eval.errors import InputError
@@ -20,7 +20,13 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # One entry: safetensors writes several in an order that changes from process to process.
     header = {"about": json.dumps(dict(about))}
-    write_whole(path, lambda temporary: save_file(plain, temporary, metadata=header))
+    # As bytes: `save_file` writes to a temporary file of its own, which a kill would leave behind.
+    data = save(plain, header)
+    write_whole(path, lambda temporary: _write_bytes(temporary, data))
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:

@@ -46,9 +46,8 @@ def new_job(folder: Path, request: Request) -> Job:
             f"--out must not hold a run already. {folder} does; pass --resume to continue it, or "
             "another folder."
         )
-    if folder.is_dir():
-        remove_unfinished(folder)  # of a run that was killed while its config was written
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    # Hidden files do not count: a run killed while its config was written leaves one.
+    if folder.exists() and (not folder.is_dir() or any(folder.glob("[!.]*"))):
         raise InputError(
             f"--out must be a new or empty folder, or a run. {folder} is neither; "
             "pass another folder."

@@ -119,7 +119,7 @@ def test_bf16_layer_is_close_to_float32_and_uses_its_bias(
         (y, functional.conv2d(x, weight, forward, 2, 2)),
         (up, functional.conv_transpose2d(small, weight, backward, 2, 2, 1)),
     ):
-        # bf16 keeps 8 bits: 2^-8 of the values that were summed, with their scale's root mean square.
+        # bf16 keeps 8 bits; values are sums of many, so compare with their root mean square.
         scale = native.square().mean().sqrt()
         assert (routed.float() - native).abs().max() < 6 * 2**-8 * scale
     if with_bias:

@@ -17,6 +17,7 @@ from gan_eval.models.presets import PRESETS
 from gan_eval.models.recipe import Adam, Schedule
 from gan_eval.models.runs import RunConfig
 from gan_eval.seeding import stream
+from gan_eval.training.config import Request, resolve
 from gan_eval.training.losses import fake_loss, generator_loss, real_loss
 from gan_eval.training.step import Trainer, rate_factor
 
@@ -72,17 +73,20 @@ def test_which_network_each_step_changes(
     assert _changes(trainer, batches, len(expected)) == expected
 
 
+BATCH = 8
+
+
 class _Spy:
     """What G was given and D was shown, call by call."""
 
     def __init__(self, trainer: Trainer) -> None:
         self.z: list[Tensor] = []
-        self.judged: list[Tensor] = []
+        self.judged: list[Tensor] = []  # a mini-batch each, however many D was shown in one call
         trainer.generator.register_forward_pre_hook(
             lambda network, inputs: self.z.append(inputs[0].clone())
         )
         trainer.discriminator.register_forward_pre_hook(
-            lambda network, inputs: self.judged.append(inputs[0].detach().clone())
+            lambda network, inputs: self.judged.extend(inputs[0].detach().clone().split(BATCH))
         )
 
 
@@ -159,7 +163,7 @@ def test_smoothing_concerns_real_images_only(tiny: Tiny, fabric: Fabric):
         trainer, batches = _started(tiny("sthalles", real_target=target), fabric)
         shown: list[Tensor] = []
         trainer.discriminator.register_forward_hook(
-            lambda network, inputs, logits: shown.append(logits.detach())
+            lambda network, inputs, logits: shown.extend(logits.detach().split(BATCH))
         )
         loss = trainer.step(0, *next(batches), False)["d_loss"]
         return {"d": loss, "real": shown[0], "fake": shown[1]}
@@ -174,7 +178,7 @@ def test_smoothing_concerns_real_images_only(tiny: Tiny, fabric: Fabric):
 
 
 def _adam_by_hand(weight: Tensor, gradient: Tensor, adam: Adam) -> Tensor:
-    """Return `weight` after Adam's first step, L2 added to the gradient (Kingma & Ba, algorithm 1)."""
+    """Return `weight` after Adam's first step (Kingma & Ba 2015), L2 added to the gradient."""
     gradient = gradient + adam.weight_decay * weight
     m, v = (1 - adam.beta1) * gradient, (1 - adam.beta2) * gradient**2
     return weight - adam.lr * (m / (1 - adam.beta1)) / ((v / (1 - adam.beta2)).sqrt() + 1e-8)
@@ -319,7 +323,9 @@ def test_watched_figures_are_what_they_say(tiny: Tiny, fabric: Fabric):
     trainer, batches = _started(tiny("pytorch-examples"), fabric)
     shown: list[Tensor] = []
     made: list[Tensor] = []
-    trainer.discriminator.register_forward_hook(lambda m, i, logits: shown.append(logits.detach()))
+    trainer.discriminator.register_forward_hook(
+        lambda m, i, logits: shown.extend(logits.detach().split(BATCH))
+    )
     trainer.generator.register_forward_hook(lambda m, i, images: made.append(images.detach()))
     pixels, labels = next(batches)
     watched = trainer.step(0, pixels, labels, True)
@@ -434,3 +440,24 @@ def test_initial_weights_are_those_of_the_named_streams(tiny: Tiny, fabric: Fabr
     assert not _differ(_weights(trainer.generator), _weights(same.generator))
     assert _differ(_weights(trainer.generator), _weights(other.generator))
     assert isinstance(trainer.generator, Generator)
+
+
+def test_bf16_gradients_point_where_those_of_float32_do(fabric: Fabric):
+    """The preset at full width, so that its deep layers take the patch-matrix route."""
+    request = Request(
+        preset="radford2015-svhn", data="digits", limit=32, batch_size=16, device="cpu"
+    )
+    gradients: dict[str, list[Tensor]] = {}
+    for precision in ("32-true", "bf16-mixed"):
+        made = resolve(request)
+        trainer, batches = _started(made, Fabric(accelerator="cpu", devices=1, precision=precision))
+        for step, batch in enumerate(islice(batches, 2)):
+            trainer.step(step, *batch, False)
+            network = (trainer.generator, trainer.discriminator)[step]
+            flat = torch.cat([p.grad.flatten() for p in network.parameters()])
+            assert flat.dtype == torch.float32
+            gradients.setdefault(precision, []).append(flat)
+    for exact, coarse in zip(gradients["32-true"], gradients["bf16-mixed"], strict=True):
+        assert float(functional.cosine_similarity(exact, coarse, dim=0)) > 0.97
+        assert float(coarse.norm() / exact.norm()) == pytest.approx(1, abs=0.1)
+        assert not torch.equal(exact, coarse)

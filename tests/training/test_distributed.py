@@ -1,0 +1,176 @@
+"""Two processes under torchrun agree bit for bit, and resume as one does.
+
+Two processes do not end with the weights of one: each normalises over its own half of the batch,
+as data-parallel training without synchronised batch norm does. What must hold is that gradients
+are the mean over the processes, that all processes keep equal weights, and that resume is exact.
+Running statistics differ between processes (the first one's are saved); no update reads them.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_eval.data import Feed, open_images
+from gan_eval.errors import InputError
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import load_tensors
+from gan_eval.records import read_lines
+from gan_eval.training.checkpoint import saved_step
+
+_SCRIPT = """
+import dataclasses, sys
+from pathlib import Path
+
+import torch
+from gan_eval.models.runs import Run
+from gan_eval.training.config import Request, resolve
+from gan_eval.training.devices import make_fabric
+from gan_eval.training.loop import Habits, train
+from gan_eval.training.step import Trainer
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+request = Request(
+    preset="bubbliiiing", width=2, image_size=16, data="digits", limit=64, batch_size=16,
+    steps=6, device="cpu", precision="32",
+)
+config, images = resolve(request, world_size=2)
+fabric = make_fabric("cpu", "32")
+rank, habits = fabric.global_rank, Habits(log_every=2, save_seconds=0)
+ended = []
+start = Trainer.start
+
+def keep(cls, config, fabric):
+    ended.append(start.__func__(cls, config, fabric))
+    return ended[-1]
+
+Trainer.start = classmethod(keep)
+train(Run(folder / "straight"), config, images, fabric, habits)
+train(Run(folder / "stopped"), dataclasses.replace(config, steps=3), images, fabric, habits)
+train(Run(folder / "stopped"), config, images, fabric, habits)
+straight, _, resumed = ended
+
+def values(trainer):
+    return {
+        f"{kind}/{name}": value.detach().clone()
+        for kind in ("generator", "discriminator")
+        for name, value in getattr(trainer, kind).named_parameters()
+    }
+
+# One more step, watched: the gradients that were used, and those of this process alone.
+pixels = images.take(range(16))[rank * 8 : rank * 8 + 8]
+trainer = start.__func__(Trainer, config, fabric)
+alone = []
+backward = fabric.backward
+
+def note(loss):
+    backward(loss)
+    network = (trainer.discriminator, trainer.generator)[len(alone)]
+    alone.append({name: p.grad.clone() for name, p in network.named_parameters()})
+
+# Instances of Fabric take attributes: the spy sees gradients before they are averaged.
+fabric.backward = note
+latents = []
+trainer.generator.register_forward_pre_hook(lambda network, given: latents.append(given[0].clone()))
+trainer.step(0, pixels, None, False)
+used = [
+    {name: p.grad.clone() for name, p in network.named_parameters()}
+    for network in (trainer.discriminator, trainer.generator)
+]
+torch.save(
+    {
+        "straight": values(straight), "resumed": values(resumed),
+        "alone": alone, "used": used, "latents": latents,
+        "running": straight.generator.blocks[0].norm.running_mean.clone(),
+    },
+    folder / f"rank-{rank}.pt",
+)
+fabric.barrier()
+"""
+
+
+def _torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return subprocess.run(
+        [*command, "--nproc-per-node", "2", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+    folder = tmp_path_factory.mktemp("distributed")
+    script = folder / "script.py"
+    script.write_text(_SCRIPT)
+    ended = _torchrun(str(script), str(folder))
+    assert ended.returncode == 0, ended.stderr
+    return folder, [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def _all_equal(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_both_processes_hold_the_same_weights(ranks: tuple[Path, list[dict]]):
+    folder, (first, second) = ranks
+    assert _all_equal(first["straight"], second["straight"])
+    saved, _ = load_tensors(Run(folder / "straight").state)
+    assert all(torch.equal(saved[name], value) for name, value in first["straight"].items())
+
+
+def test_processes_saw_different_images_and_latents(ranks: tuple[Path, list[dict]]):
+    _, (first, second) = ranks
+    for one, other in zip(first["latents"], second["latents"], strict=True):
+        assert one.shape == other.shape == (8, 100)
+        assert not torch.equal(one, other)
+    assert not torch.equal(first["running"], second["running"])
+
+
+def test_gradients_are_the_mean_over_the_processes(ranks: tuple[Path, list[dict]]):
+    _, (first, second) = ranks
+    assert len(first["used"]) == 2  # D's and G's
+    for network in (0, 1):
+        assert _all_equal(first["used"][network], second["used"][network])
+        alone = [rank["alone"][network] for rank in (first, second)]
+        assert not _all_equal(*alone)
+        for name, used in first["used"][network].items():
+            mean = (alone[0][name].double() + alone[1][name].double()) / 2
+            torch.testing.assert_close(used.double(), mean, rtol=1e-5, atol=1e-8)
+
+
+def test_stopped_processes_continue_bit_for_bit(ranks: tuple[Path, list[dict]]):
+    folder, both = ranks
+    for rank in both:
+        assert _all_equal(rank["straight"], rank["resumed"])
+    one, other = (Run(folder / name) for name in ("straight", "stopped"))
+    assert one.state.read_bytes() == other.state.read_bytes()
+    assert [row["step"] for row in read_lines(one.metrics)] == [2, 4, 6]
+
+
+def test_command_trains_on_two_processes(tmp_path: Path):
+    run = Run(tmp_path / "run")
+    command = "-m gan_eval train --preset bubbliiiing --width 2 --image-size 16 --data digits "
+    command += (
+        f"--limit 64 --batch-size 16 --steps 4 --device cpu --precision 32 --out {run.folder}"
+    )
+    ended = _torchrun(*command.split())
+    assert ended.returncode == 0, ended.stderr
+    assert saved_step(run.state) == 4
+    assert run.config().world_size == 2
+    # Said once, not by every process.
+    assert ended.stderr.count("bubbliiiing on digits") == 1
+
+
+def test_batch_that_the_processes_cannot_share_is_refused():
+    images = open_images("digits", root=None, limit=32)
+    cpu = torch.device("cpu")
+    with pytest.raises(InputError, match=r"batch_size must be divisible by .*\(2\)\. Got 15"):
+        Feed(images, batch_size=15, seed=0, device=cpu, rank=0, world_size=2)
