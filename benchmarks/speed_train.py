@@ -2,7 +2,8 @@
 
 Same network (`pytorch-examples`, 64x64), same batch, same machine, alternating in one run, each in
 a process of its own so that neither profits from the other's settings. The plain loop: eager
-float32, NCHW, unfused Adam, D run on real, fake and fake again, gradients to all weights in both steps.
+float32, NCHW, unfused Adam, D run on real, fake and fake again, gradients to all weights in both
+steps.
 
     python benchmarks/speed_train.py                 # the ratio, appended to results/speed_train/
     python benchmarks/speed_train.py --layers        # each layer's two routes, in bf16
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -160,8 +162,8 @@ def layers(batch_size: int) -> None:
         weight = _maps(maps, channels, kernel).mul_(0.02)
         padding = (kernel - 1) // 2
         times = [
-            _milliseconds(lambda: functional.conv2d(x, weight, None, 2, padding), x, weight),  # noqa: B023
-            _milliseconds(lambda: convolution._Convolution.apply(x, weight, 2, padding), x, weight),  # noqa: B023
+            _milliseconds(partial(functional.conv2d, stride=2, padding=padding), x, weight),
+            _milliseconds(partial(_by_patches, stride=2, padding=padding), x, weight),
         ]
         print(f"{channels} {maps} {side} {kernel}: {times[0]:.1f} | {times[1]:.1f}", flush=True)
 
@@ -171,13 +173,17 @@ def _maps(*shape: int) -> Tensor:
     return maps.contiguous(memory_format=torch.channels_last)
 
 
-def _milliseconds(layer: Callable[[], Tensor], *inputs: Tensor) -> float:
+def _by_patches(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    return convolution._Convolution.apply(x, weight, stride, padding)
+
+
+def _milliseconds(layer: Callable[..., Tensor], *inputs: Tensor) -> float:
     times = []
     for tensor in inputs:
         tensor.requires_grad_(True)
     for _ in range(8):
         start = time.perf_counter()
-        y = layer()
+        y = layer(*inputs)
         torch.autograd.grad(y, inputs, torch.ones_like(y))
         times.append(time.perf_counter() - start)
     return statistics.median(times[2:]) * 1e3

@@ -59,9 +59,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
-    """Append `row` to a JSON-lines file in one write, so that a kill cuts the last line at most."""
+    """Append `row` to a JSON-lines file in one write, so that a kill cuts the last line at most.
+
+    A last line that was cut is removed first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    with path.open("a+b") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
         file.write((json.dumps(row, allow_nan=False) + "\n").encode())
 
 

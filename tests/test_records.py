@@ -117,7 +117,6 @@ def test_last_line_cut_short_is_left_out(tmp_path: Path, cut: int):
     assert list(read_lines(path)) == [{"step": 1, "x": 10}]
 
 
-@pytest.mark.xfail(strict=True, reason="append_line joins the new row to the half that is left")
 @pytest.mark.parametrize("cut", [1, 7, 14])
 def test_line_appended_after_a_cut_one_is_read(tmp_path: Path, cut: int):
     path = tmp_path / "rows.jsonl"

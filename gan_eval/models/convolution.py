@@ -1,13 +1,10 @@
 """Which route a convolution takes, chosen by measurement, in this one place.
 
-On a CPU with bf16 instructions oneDNN's convolutions run near the processor's matrix peak except in
-the deeper layers, where many maps meet few positions: there the gradient to the weights runs at a
-third to a half of the peak, and each call reorders the weights first. As a product of the patch
-matrix (im2col) with the weights the same layer runs at the peak, and copying the patches costs
-little because the maps are small. So, with at least 256 maps on the small side:
-  large side up to 8    all three products by patches
-  large side up to 16   the gradient to the weights by patches, the rest by oneDNN
-and everything else by oneDNN or cuDNN. Measured by `benchmarks/speed_train.py --layers`.
+On a CPU with bf16 instructions oneDNN's convolutions run near the processor's matrix peak except
+in the deepest layers, where many maps meet few positions: there its gradient to the weights runs
+at a third of the peak and each call reorders the weights first. As a product of the patch matrix
+(im2col) with the weights the same layer runs at the peak, and copying the patches costs little
+because the maps are small. Measured by `benchmarks/speed_train.py --layers`.
 
 Both directions use one pair of adjoint maps: `_patches` P and `_overlap_add` P^T.
   convolution  y = P(x) W^T     dx = P^T(dy W)     dW = dy^T P(x)
@@ -20,7 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_LEAST_MAPS, _SIDE_FOR_ALL, _SIDE_FOR_WEIGHTS = 256, 8, 16
+# The patch matrix wins where the small side has at least so many maps and the large side at most
+# this many rows.
+_LEAST_MAPS, _LARGEST_SIDE = 256, 8
 
 
 class _Geometry(NamedTuple):
@@ -64,7 +63,7 @@ def _prefers_patches(x: Tensor, weight: Tensor, large_side: int) -> bool:
         x.device.type == "cpu"
         and torch.is_autocast_enabled("cpu")
         and weight.shape[0] >= _LEAST_MAPS
-        and large_side <= _SIDE_FOR_WEIGHTS
+        and large_side <= _LARGEST_SIDE
         and weight.shape[-1] > 1
     )
 
@@ -119,25 +118,16 @@ class _Convolution(torch.autograd.Function):
         small = (side + 2 * padding - kernel) // stride + 1
         n, channels = x.shape[:2]
         ctx.geometry = g = _Geometry(n, channels, side, small, kernel, stride, padding)
-        if side > _SIDE_FOR_ALL:
-            ctx.save_for_backward(x, weight)
-            return functional.conv2d(x, weight, None, stride, padding)
-        patches = _patches(x, g)
-        ctx.save_for_backward(patches if ctx.needs_input_grad[1] else None, weight)
-        return _maps(patches @ _kernel_matrix(weight).t(), g.n, small)
+        patches, matrix = _patches(x, g), _kernel_matrix(weight)
+        ctx.save_for_backward(patches if ctx.needs_input_grad[1] else None, matrix)
+        return _maps(patches @ matrix.t(), g.n, small)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (saved, weight), g = ctx.saved_tensors, ctx.geometry
-        by_patches = g.side <= _SIDE_FOR_ALL
-        dy, dx, dw = _matrix(grads[0]), None, None
-        if ctx.needs_input_grad[0] and by_patches:
-            dx = _overlap_add(dy @ _kernel_matrix(weight), g)
-        elif ctx.needs_input_grad[0]:
-            extra = g.side - ((g.small - 1) * g.stride - 2 * g.padding + g.kernel)
-            dx = functional.conv_transpose2d(grads[0], weight, None, g.stride, g.padding, extra)
-        if ctx.needs_input_grad[1]:
-            dw = _kernel_maps(dy.t() @ (saved if by_patches else _patches(saved, g)), g)
+        (patches, matrix), g = ctx.saved_tensors, ctx.geometry
+        dy = _matrix(grads[0])
+        dx = _overlap_add(dy @ matrix, g) if ctx.needs_input_grad[0] else None
+        dw = _kernel_maps(dy.t() @ patches, g) if ctx.needs_input_grad[1] else None
         return dx, dw, None, None
 
 
@@ -146,22 +136,16 @@ class _Transposed(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int, side: int
     ) -> Tensor:
-        n, small, (channels, kernel) = x.shape[0], x.shape[-1], weight.shape[1:3]
-        ctx.geometry = g = _Geometry(n, channels, side, small, kernel, stride, padding)
-        ctx.save_for_backward(x, weight)
-        if side <= _SIDE_FOR_ALL:
-            return _overlap_add(_matrix(x) @ _kernel_matrix(weight), g)
-        extra = side - ((small - 1) * stride - 2 * padding + kernel)
-        return functional.conv_transpose2d(x, weight, None, stride, padding, extra)
+        n, small, channels = x.shape[0], x.shape[-1], weight.shape[1]
+        ctx.geometry = g = _Geometry(n, channels, side, small, weight.shape[-1], stride, padding)
+        rows, matrix = _matrix(x), _kernel_matrix(weight)
+        ctx.save_for_backward(rows, matrix)
+        return _overlap_add(rows @ matrix, g)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (x, weight), g = ctx.saved_tensors, ctx.geometry
-        patches, dx, dw = _patches(grads[0], g), None, None
-        if ctx.needs_input_grad[0] and g.side <= _SIDE_FOR_ALL:
-            dx = _maps(patches @ _kernel_matrix(weight).t(), g.n, g.small)
-        elif ctx.needs_input_grad[0]:
-            dx = functional.conv2d(grads[0], weight, None, g.stride, g.padding)
-        if ctx.needs_input_grad[1]:
-            dw = _kernel_maps(_matrix(x).t() @ patches, g)
+        (rows, matrix), g = ctx.saved_tensors, ctx.geometry
+        patches = _patches(grads[0], g)
+        dx = _maps(patches @ matrix.t(), g.n, g.small) if ctx.needs_input_grad[0] else None
+        dw = _kernel_maps(rows.t() @ patches, g) if ctx.needs_input_grad[1] else None
         return dx, dw, None, None, None

@@ -18,7 +18,6 @@ from gan_eval.models.config import (
     Norm,
 )
 from gan_eval.models.convolution import convolve, convolve_transposed
-from gan_eval.models.normalization import GroupedNorm
 
 INIT_STD = 0.02
 _SLOPE = 0.2
@@ -38,32 +37,13 @@ class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation over (n, units) or (n, maps, h, w), with the affine terms that learn.
 
     A gain or bias that does not learn stays in the state as ones or zeros, so that every preset
-    has the same files. While training, the batch may be several mini-batches one after another,
-    `groups` of them, each normalised by its own statistics as if it had come alone.
+    has the same files.
     """
 
     def __init__(self, width: int, norm: Norm) -> None:
         super().__init__(width, eps=norm.eps, momentum=norm.momentum)
         self.weight.requires_grad = norm.affine == "gain_and_bias"
         self.bias.requires_grad = norm.affine != "none"
-
-    def forward(self, input: Tensor, groups: int = 1) -> Tensor:
-        if groups == 1 or not self.training:
-            return super().forward(input)
-        assert self.running_mean is not None and self.running_var is not None
-        assert self.num_batches_tracked is not None and self.momentum is not None
-        self.num_batches_tracked += groups
-        normalised: Tensor = GroupedNorm.apply(
-            input,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            groups,
-            self.momentum,
-            self.eps,
-        )
-        return normalised
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() not in (2, 4):
@@ -79,22 +59,20 @@ class Block(nn.Module):
         """Take `fan_in` input maps or units, labels included; `units` are a dense layer's."""
         super().__init__()
         self.layer, self.side = layer, side
-        shape = {
-            "dense": (units, fan_in),
-            "conv": (layer.width, fan_in, layer.kernel, layer.kernel),
-            "transposed": (fan_in, layer.width, layer.kernel, layer.kernel),
-        }[layer.kind]
-        weight = torch.empty(shape)
-        if layer.kind != "dense":
-            weight = weight.contiguous(memory_format=torch.channels_last)
-        self.weight = nn.Parameter(weight)
+        self.weight = nn.Parameter(
+            {
+                "dense": torch.empty(units, fan_in),
+                "conv": _kernels(layer.width, fan_in, layer.kernel),
+                "transposed": _kernels(fan_in, layer.width, layer.kernel),
+            }[layer.kind]
+        )
         self.bias = nn.Parameter(torch.zeros(units if layer.kind == "dense" else layer.width))
         if not bias:
             self.register_parameter("bias", None)
         normed = {"maps": layer.width, "units": units}.get(layer.norm)
         self.norm = BatchNorm(normed, norm) if normed else None
 
-    def forward(self, x: Tensor, label: Tensor | None, groups: int = 1) -> Tensor:
+    def forward(self, x: Tensor, label: Tensor | None) -> Tensor:
         layer = self.layer
         if layer.kind == "dense":
             x = x.flatten(1)
@@ -104,7 +82,7 @@ class Block(nn.Module):
             x = _with_label(x, label)
         if layer.resize > 1:
             x = functional.interpolate(x, scale_factor=layer.resize, mode="bilinear")
-        x = self._normalise(self._linear(x), groups)
+        x = self._normalise(self._linear(x))
         x = _ACTIVATIONS[layer.activation](x)
         return functional.avg_pool2d(x, layer.pool) if layer.pool > 1 else x
 
@@ -118,14 +96,14 @@ class Block(nn.Module):
             x, self.weight, self.bias, layer.stride, layer.padding, self.side
         )
 
-    def _normalise(self, x: Tensor, groups: int) -> Tensor:
+    def _normalise(self, x: Tensor) -> Tensor:
         if self.layer.norm == "units" and self.norm is not None:
-            x = self.norm(x, groups)
+            x = self.norm(x)
         if self.layer.kind == "dense" and self.side > 1:
             x = x.view(len(x), self.layer.width, self.side, self.side)
             x = x.contiguous(memory_format=torch.channels_last)
         if self.layer.norm == "maps" and self.norm is not None:
-            x = self.norm(x, groups)
+            x = self.norm(x)
         return x
 
 
@@ -176,11 +154,10 @@ class Discriminator(nn.Module):
             self.blocks.append(Block(layer, fan_in, side, layer.width, config.norm, config.bias))
             fan_in, before = layer.width, side
 
-    def forward(self, images: Tensor, labels: Tensor | None = None, groups: int = 1) -> Tensor:
-        """Return the logits; `groups` mini-batches in one are normalised each by itself."""
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         x, label = images, _one_hot(labels, self.config.classes, images)
         for block in self.blocks:
-            x = block(x, label, groups)
+            x = block(x, label)
         return x.flatten()
 
     def activations(self, images: Tensor, labels: Tensor | None = None) -> Iterator[Tensor]:
@@ -207,6 +184,15 @@ def initialise(network: Generator | Discriminator, generator: torch.Generator) -
 def parameter_count(network: nn.Module) -> int:
     """Return the number of trainable values."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def _kernels(first: int, second: int, side: int) -> Tensor:
+    """Return empty (first, second, side, side) weights laid out channels-last.
+
+    Also where `second` is 1 and every layout is the same in memory: the strides are what the
+    convolution goes by, and without them it would leave channels-last for one layer.
+    """
+    return torch.empty(first, side, side, second).permute(0, 3, 1, 2)
 
 
 def _draw(weight: Tensor, init: str, generator: torch.Generator) -> None:

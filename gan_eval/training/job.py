@@ -82,10 +82,19 @@ def resumed_job(
                 f"--{name.replace('_', '-')} must be the run's own to resume it: {own[name]}. "
                 f"Got {value}; leave it out, or pass another --out."
             )
-    config = extend(config, epochs, steps)
+    config = _on_these_processes(extend(config, epochs, steps))
     if device is not None:
         config = replace(config, device=resolve_device(device))
     return Job(run=run, config=config, images=reopen(config, root))
+
+
+def _on_these_processes(config: RunConfig) -> RunConfig:
+    """Return `config` for as many processes as there are now; another number is a deviation."""
+    now = int(os.environ.get("WORLD_SIZE", 1))
+    if now == config.world_size:
+        return config
+    change = f"resumed on {now} processes after {config.world_size}"
+    return replace(config, world_size=now, deviations=(*config.deviations, change))
 
 
 def options_of(config: RunConfig) -> dict[str, Any]:

@@ -88,11 +88,9 @@ class Trainer:
     def _train_discriminator(
         self, real: Tensor, fake: Tensor, labels: Tensor | None, watch: bool
     ) -> Watched:
-        # Lower D's loss on real and on generated images: one batch, each half normalised by itself.
-        images = torch.cat([real, fake.detach()])
-        doubled = None if labels is None else labels.repeat(2)
-        with self.fabric.autocast():
-            real_logits, fake_logits = self.discriminator(images, doubled, groups=2).chunk(2)
+        # Lower D's loss on real and on generated images, in separate batches.
+        real_logits = self._judge(real, labels)
+        fake_logits = self._judge(fake.detach(), labels)
         loss = real_loss(real_logits, self.config.recipe.real_target) + fake_loss(fake_logits)
         watched = {"d_loss": loss.detach()}
         norm = self._descend(loss, self.discriminator, "adam_d", watch)

@@ -27,6 +27,7 @@ def draw_losses(rows: list[dict[str, Any]], path: Path) -> None:
                 axes.plot(*zip(*points, strict=True), label=label, linewidth=1)
         axes.set_title(title)
         axes.set_xlabel("epoch")
-        axes.legend()
+        if axes.has_data():
+            axes.legend()
         axes.set_ylim(bottom=0)
     write_whole(path, lambda temporary: figure.savefig(temporary, dpi=100, format="png"))

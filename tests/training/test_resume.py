@@ -207,7 +207,6 @@ def test_rate_that_diverges_ends_in_one_sentence(tiny: Tiny, fabric: Fabric, fol
         _train(Run(folder), (replace(config, recipe=recipe), images), fabric)
 
 
-@pytest.mark.filterwarnings("ignore:No artists with labels")
 def test_images_that_are_all_alike_can_be_trained_on(tiny: Tiny, fabric: Fabric, folder: Path):
     """Real images without variance leave the ratio of variances undefined, not the run broken."""
     config, images = tiny("sthalles", steps=4)

@@ -98,9 +98,10 @@ def _check(chosen: Preset, size: int, channels: int, latent_dim: int, classes: i
             f"Got {size}; leave --image-size out, or use carpedm20, which takes any size."
         )
     if chosen.size_step and (size < 16 or size % chosen.size_step):
+        multiple = f" and a multiple of {chosen.size_step}" if chosen.size_step > 1 else ""
         raise InputError(
-            f"image_size of {chosen.name} must be at least 16 and a multiple of "
-            f"{chosen.size_step}: it is halved four times. Got {size}."
+            f"image_size of {chosen.name} must be at least 16{multiple}: it is halved four times. "
+            f"Got {size}."
         )
     if channels not in chosen.channels:
         allowed = " or ".join(str(c) for c in chosen.channels)
