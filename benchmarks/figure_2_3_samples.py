@@ -12,6 +12,7 @@ Data named here are looked for under GAN_EVAL_DATA.
 import argparse
 import itertools
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -77,7 +78,7 @@ def report(exhibit: Exhibit, runs: Path) -> dict[str, Any]:
         "images": config.data.count,
         "minutes": round(_seconds(rows, config) / 60, 1),
         "last": rows[-1],
-        "least_diversity_after_first_tenth": _least(rows, "diversity"),
+        "steadiness": steadiness(rows),
         "precision": config.precision,
         "device": config.device,
         "hardware": hardware(),
@@ -96,9 +97,24 @@ def _seconds(rows: list[dict[str, Any]], config: RunConfig) -> float:
     return sum(n * batch / row["images_per_second"] for n, row in zip(done, rows, strict=True))
 
 
-def _least(rows: list[dict[str, Any]], name: str) -> float | None:
-    values = [row[name] for row in rows[len(rows) // 10 :] if name in row]
-    return min(values, default=None)
+def steadiness(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return whether a run collapsed or oscillated, from its rows after the first tenth.
+
+    diversity_min, diversity_max: variance of generated over that of real batches (0: collapsed).
+    g_loss_swing: largest over smallest mean of G's loss in a ninth of them (large: oscillates).
+    d_wins: share of rows in which D was right on every image (1: G learns nothing any more).
+    """
+    later = [row for row in rows[len(rows) // 10 :] if {"diversity", "g_loss"} <= row.keys()]
+    diversity = [row["diversity"] for row in later]
+    parts = [later[i * len(later) // 9 : (i + 1) * len(later) // 9] for i in range(9)]
+    means = [statistics.mean(row["g_loss"] for row in part) for part in parts if part]
+    wins = [row["d_real_accuracy"] == row["d_fake_accuracy"] == 1 for row in later]
+    return {
+        "diversity_min": round(min(diversity), 3),
+        "diversity_max": round(max(diversity), 3),
+        "g_loss_swing": round(max(means) / min(means), 2),
+        "d_wins": round(statistics.mean(wins), 3),
+    }
 
 
 def main() -> None:

@@ -25,17 +25,21 @@ def hardware(row: dict[str, Any]) -> str:
 
 def samples() -> str:
     rows = list(read_lines(RESULTS / "figure_2_3" / "runs.jsonl"))
-    columns = ["run", "images", "epochs", "minutes", "least diversity", "hardware", "command"]
+    columns = ["run", "images", "epochs", "minutes", "diversity", "swing", "D wins", "command"]
     cells = [
         [row["name"], f"{row['images']:,}", row["epochs"], row["minutes"],
-         row["least_diversity_after_first_tenth"], hardware(row), f"`{row['command']}`"]
+         f"{row['steadiness']['diversity_min']} … {row['steadiness']['diversity_max']}",
+         row["steadiness"]["g_loss_swing"], row["steadiness"]["d_wins"], f"`{row['command']}`"]
         for row in rows
     ]  # fmt: skip
     parts = [
         "## Samples of every network on real images (the paper's figures 2 and 3)",
-        "Fixed z after each kept epoch, in evaluation mode. *Diversity* is the total variance of a "
-        "generated batch over that of a real one; the least value after the first tenth of a run "
-        "is given. Minutes are those spent in training steps.",
+        "Fixed z after the first and the last kept epoch, in evaluation mode. After the first "
+        "tenth of a run: *diversity* is the total variance of a generated batch over that of a "
+        "real one, least and largest (0 would be collapse); *swing* the largest over the smallest "
+        "mean of G's loss in a ninth of it (large would be oscillation); *D wins* the share of "
+        "logged batches in which D was right on every image. Minutes are those spent in training "
+        f"steps on {hardware(rows[0])}, beside other work.",
         table(columns, cells),
     ]
     for row in rows:
@@ -53,12 +57,14 @@ def samples() -> str:
 
 def speed() -> str:
     rows = list(read_lines(RESULTS / "speed_train" / "speed.jsonl"))
-    columns = ["hardware", "precision", "plain, images/s", "ours, images/s", "ratio (min … max)"]
+    columns = ["hardware", "precision", "plain, images/s", "ours, images/s", "ratio (min … max)",
+               "of the bf16 matrix peak"]  # fmt: skip
     cells = [
         [hardware(row), row["precision"],
          f"{statistics.median(row['plain_images_per_second']):.0f}",
          f"{statistics.median(row['ours_images_per_second']):.0f}",
-         f"**{row['ratio_median']:.2f}** ({row['ratio_min']:.2f} … {row['ratio_max']:.2f})"]
+         f"**{row['ratio_median']:.2f}** ({row['ratio_min']:.2f} … {row['ratio_max']:.2f})",
+         f"{row['share_of_matrix_peak']:.0%} of {row['matrix_peak_tflops']:.2f} TFLOP/s"]
         for row in rows
     ]  # fmt: skip
     return "\n\n".join(

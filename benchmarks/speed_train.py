@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from gan_eval.models import convolution
 from gan_eval.models.presets import configure
@@ -86,7 +87,7 @@ class Plain:
         return layers
 
 
-def ours(batch_size: int, device: str) -> Callable[[int, Tensor], object]:
+def ours(batch_size: int, device: str, compile: bool) -> Callable[[int, Tensor], object]:
     """Return this package's step, in the precision that "auto" gives on this machine."""
     precision = resolve_precision("auto", device)
     published = configure(PRESET)
@@ -96,30 +97,46 @@ def ours(batch_size: int, device: str) -> Callable[[int, Tensor], object]:
         preset=PRESET, source=published.source, generator=published.generator,
         discriminator=published.discriminator, recipe=published.recipe, data=data, seed=0, steps=1,
         steps_per_epoch=1, precision=precision, device=device, world_size=1, save_epochs=(1,),
-        deviations=(), versions=versions(),
+        deviations=(), versions=versions(), compile=compile,
     )  # fmt: skip
     keep_freed_memory()
     trainer = Trainer.start(config, make_fabric(device, precision))
     return lambda step, pixels: trainer.step(step, pixels, None, watch=False)
 
 
-def work(which: str, batch_size: int, steps: int, device: str) -> None:
-    """Print the images per second of one loop, after a warm-up."""
+def work(which: str, batch_size: int, steps: int, device: str, compile: bool) -> None:
+    """Print, as JSON, the images per second of one loop after a warm-up, and its FLOP an image."""
     torch.manual_seed(0)
     pixels = torch.randint(0, 256, (batch_size, 3, 64, 64), dtype=torch.uint8, device=device)
     if which == "plain":
         plain = Plain(batch_size, torch.device(device))
         step: Callable[[int, Tensor], object] = lambda _, images: plain.step(images)  # noqa: E731
     else:
-        step = ours(batch_size, device)
+        step = ours(batch_size, device, compile)
     for i in range(3):
         step(i, pixels)
+    with FlopCounterMode(display=False) as counter:
+        step(3, pixels)
     _wait(device)
     start = time.perf_counter()
     for i in range(steps):
-        step(i + 3, pixels)
+        step(i + 4, pixels)
     _wait(device)
-    print(json.dumps(batch_size * steps / (time.perf_counter() - start)))
+    rate = batch_size * steps / (time.perf_counter() - start)
+    print(json.dumps({"rate": rate, "flop": counter.get_total_flops() / batch_size}))
+
+
+def matrix_peak(device: str) -> float:
+    """Return the bf16 FLOP/s of this machine's matrix product at 4,096 x 4,096 x 4,096."""
+    n = 4096
+    a, b = (torch.randn(n, n, device=device).bfloat16() for _ in range(2))
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        a @ b
+        _wait(device)
+        times.append(time.perf_counter() - start)
+    return 2 * n**3 / min(times)
 
 
 def _wait(device: str) -> None:
@@ -127,27 +144,34 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def compare(batch_size: int, steps: int, rounds: int, device: str) -> None:
+def compare(batch_size: int, steps: int, rounds: int, device: str, compile: bool) -> None:
     """Alternate both loops and append rates and ratio to the results."""
     rates: dict[str, list[float]] = {"plain": [], "ours": []}
     for _ in range(rounds):
         for which, found in rates.items():
             command = [sys.executable, __file__, "--worker", which, "--batch-size",
-                       str(batch_size), "--steps", str(steps), "--device", device]  # fmt: skip
+                       str(batch_size), "--steps", str(steps), "--device", device,
+                       *(["--compile"] if compile else [])]  # fmt: skip
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            found.append(round(json.loads(output.splitlines()[-1]), 1))
+            result = json.loads(output.splitlines()[-1])
+            found.append(round(result["rate"], 1))
             print(f"{which}: {found[-1]:.0f} images/s", flush=True)
+    peak = matrix_peak(device)
+    share = statistics.median(rates["ours"]) * result["flop"] / peak
     ratios = [b / a for a, b in zip(rates["plain"], rates["ours"], strict=True)]
     row = {
         "benchmark": "speed_train", "preset": PRESET, "batch_size": batch_size, "steps": steps,
-        "device": device, "precision": resolve_precision("auto", device),
+        "device": device, "compiled": compile, "precision": resolve_precision("auto", device),
         "plain_images_per_second": rates["plain"], "ours_images_per_second": rates["ours"],
         "ratio_median": round(statistics.median(ratios), 3), "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3), "hardware": hardware(), "versions": versions(),
+        "ratio_max": round(max(ratios), 3), "ours_gflop_per_image": round(result["flop"] / 1e9, 2),
+        "matrix_peak_tflops": round(peak / 1e12, 3), "share_of_matrix_peak": round(share, 3),
+        "hardware": hardware(), "versions": versions(),
     }  # fmt: skip
     append_line(RESULTS / "speed.jsonl", row)
     print(f"ours / plain: median {row['ratio_median']}, "
-          f"from {row['ratio_min']} to {row['ratio_max']} over {rounds} rounds")  # fmt: skip
+          f"from {row['ratio_min']} to {row['ratio_max']} over {rounds} rounds; "
+          f"{share:.0%} of the bf16 matrix peak, {peak / 1e12:.2f} TFLOP/s")  # fmt: skip
 
 
 def layers(batch_size: int) -> None:
@@ -192,6 +216,7 @@ def _milliseconds(layer: Callable[..., Tensor], *inputs: Tensor) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--worker", choices=["plain", "ours"], help=argparse.SUPPRESS)
+    parser.add_argument("--compile", action="store_true", help="compile ours")
     parser.add_argument("--layers", action="store_true")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=30)
@@ -202,9 +227,9 @@ def main() -> None:
     if given.layers:
         layers(given.batch_size)
     elif given.worker:
-        work(given.worker, given.batch_size, given.steps, device)
+        work(given.worker, given.batch_size, given.steps, device, given.compile)
     else:
-        compare(given.batch_size, given.steps, given.rounds, device)
+        compare(given.batch_size, given.steps, given.rounds, device, given.compile)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from gan_eval.cli.output import TrainingProgress, json_option, print_json, say
 # What a run is asked for, and the part of it that cannot change when it is resumed.
 _ASKED = (
     "preset", "data", "split", "image_size", "channels", "fit", "limit", "latent_dim", "width",
-    "epochs", "steps", "batch_size", "save_epochs", "seed", "device", "precision",
+    "epochs", "steps", "batch_size", "save_epochs", "seed", "device", "precision", "compile",
 )  # fmt: skip
 _FIXED = (
     "preset", "data", "split", "image_size", "channels", "limit", "latent_dim", "batch_size",
@@ -95,6 +95,11 @@ def _epochs(context: click.Context, option: click.Parameter, text: str | None) -
     default="auto",
     show_default=True,
     help="auto: bf16 where the processor computes in it.",
+)
+@click.option(
+    "--compile",
+    is_flag=True,
+    help="Compile the networks with torch.compile; pays off on long runs on a GPU.",
 )
 @click.option(
     "--workers",

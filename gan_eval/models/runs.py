@@ -54,6 +54,7 @@ class RunConfig:
     save_epochs: tuple[int, ...]
     deviations: tuple[str, ...]
     versions: dict[str, str]
+    compile: bool = False
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Request:
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("image_size", "epochs", "steps", "limit"):
@@ -89,6 +90,7 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
         save_epochs=request.save_epochs or default_save_epochs(recipe.epochs),
         deviations=network.deviations + _recipe_differences(published.recipe, recipe),
         versions=versions(),
+        compile=request.compile,
     )
     return config, images
 

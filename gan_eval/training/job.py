@@ -77,7 +77,7 @@ def resumed_job(
     config = run.config()
     own = options_of(config)
     for name, value in (same or {}).items():
-        if value != own[name]:
+        if value not in (own[name], "auto"):
             raise InputError(
                 f"--{name.replace('_', '-')} must be the run's own to resume it: {own[name]}. "
                 f"Got {value}; leave it out, or pass another --out."

@@ -29,7 +29,8 @@ from gan_eval.visualize.curves import draw_losses
 from gan_eval.visualize.grids import write_grid
 
 SAMPLES = 64
-_COLLAPSED = 0.1
+# Untrained generators draw one image too: collapse is what is still, or again, so after a while.
+_COLLAPSED, _COLLAPSE_AFTER = 0.1, 1000
 
 Row = dict[str, Any]
 
@@ -181,7 +182,7 @@ def _row(progress: _Progress, config: RunConfig) -> Row:
 def _publish(row: Row, run: Run, habits: Habits, board: Any) -> None:
     append_line(run.metrics, row)
     habits.on_row(row)
-    if row.get("diversity", 1.0) < _COLLAPSED:
+    if row["step"] >= _COLLAPSE_AFTER and row.get("diversity", 1.0) < _COLLAPSED:
         habits.warn(
             f"step {row['step']}: generated images vary {row['diversity']:.2f} times as much as "
             "real ones; the generator may have collapsed. Look at samples/."

@@ -39,8 +39,10 @@ class Trainer:
         g, d = Generator(config.generator), Discriminator(config.discriminator)
         initialise(g, stream(config.seed, "init", "generator"))
         initialise(d, stream(config.seed, "init", "discriminator"))
-        fabric.to_device(g)
-        fabric.to_device(d)
+        for network in (g, d):
+            fabric.to_device(network)
+            if config.compile:
+                network.compile()
         recipe = config.recipe
         optimizers = {
             "adam_g": _adam(g, recipe.generator),

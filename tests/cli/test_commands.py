@@ -21,8 +21,8 @@ COMMANDS = {
     "train": {
         "preset", "data", "data_root", "out", "epochs", "steps", "batch_size", "image_size",
         "channels", "fit", "split", "limit", "latent_dim", "width", "save_epochs", "save_seconds",
-        "log_every", "seed", "device", "precision", "workers", "tensorboard", "resume", "dry_run",
-        "as_json",
+        "log_every", "seed", "device", "precision", "compile", "workers", "tensorboard",
+        "resume", "dry_run", "as_json",
     },
 }  # fmt: skip
 

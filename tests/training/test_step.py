@@ -18,6 +18,7 @@ from gan_eval.models.recipe import Adam, Schedule
 from gan_eval.models.runs import RunConfig
 from gan_eval.seeding import stream
 from gan_eval.training.config import Request, resolve
+from gan_eval.training.job import carry_out, new_job
 from gan_eval.training.losses import fake_loss, generator_loss, real_loss
 from gan_eval.training.step import Trainer, rate_factor
 
@@ -461,3 +462,21 @@ def test_bf16_gradients_point_where_those_of_float32_do(fabric: Fabric):
         assert float(functional.cosine_similarity(exact, coarse, dim=0)) > 0.97
         assert float(coarse.norm() / exact.norm()) == pytest.approx(1, abs=0.1)
         assert not torch.equal(exact, coarse)
+
+
+@pytest.mark.slow
+def test_compiled_networks_take_the_same_steps(tmp_path):
+    """Compilation changes rounding only, and leaves the names of the weights alone."""
+    jobs = []
+    for compiled in (False, True):
+        request = Request(
+            preset="radford2015-svhn", data="digits", limit=32, batch_size=8, steps=4,
+            precision="32", compile=compiled,
+        )  # fmt: skip
+        job = new_job(tmp_path / str(compiled), request)
+        assert carry_out(job) is None
+        jobs.append(job.run.load_generator().state_dict())
+    eager, compiled_state = jobs
+    assert eager.keys() == compiled_state.keys()
+    for name, tensor in eager.items():
+        torch.testing.assert_close(compiled_state[name], tensor, rtol=1e-2, atol=1e-3)

@@ -1,0 +1,49 @@
+"""What the loop says and keeps, apart from the weights."""
+
+import pytest
+
+from gan_eval import Request, carry_out, new_job
+from gan_eval.models.runs import Run
+from gan_eval.records import read_lines
+from gan_eval.training.config import default_save_epochs
+from gan_eval.training.loop import Habits, _publish
+
+
+@pytest.mark.parametrize(
+    ("step", "diversity", "warned"),
+    [(50, 0.01, False), (1000, 0.01, True), (1000, 0.11, False), (5000, 0.09, True)],
+)
+def test_collapse_is_warned_of_once_a_generator_has_had_time(tmp_path, step, diversity, warned):
+    said: list[str] = []
+    row = {"step": step, "diversity": diversity}
+    _publish(row, Run(tmp_path), Habits(warn=said.append), None)
+    assert bool(said) == warned
+    assert list(read_lines(Run(tmp_path).metrics)) == [row]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "kept"), [(1, (1,)), (6, (1, 2, 5, 6)), (25, (1, 2, 5, 10, 20, 25))]
+)
+def test_kept_epochs_are_spread_evenly_over_scales(epochs, kept):
+    assert default_save_epochs(epochs) == kept
+
+
+def test_a_run_broken_off_within_an_epoch_still_ends_with_samples(tmp_path):
+    request = Request(preset="radford2015-svhn", data="digits", limit=16, batch_size=4, steps=6,
+                      precision="32")  # fmt: skip
+    job = new_job(tmp_path / "run", request)
+    carry_out(job)
+    assert job.run.grid(2).exists()
+    assert job.run.generator.exists()
+    assert [row["step"] for row in read_lines(job.run.metrics)] == [6]
+
+
+def test_the_seed_decides_the_weights(tmp_path):
+    finals = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        request = Request(preset="radford2015-svhn", data="digits", limit=8, batch_size=4, steps=2,
+                          precision="32", seed=seed)  # fmt: skip
+        job = new_job(tmp_path / name, request)
+        carry_out(job)
+        finals.append(job.run.generator.read_bytes())
+    assert finals[0] == finals[1] != finals[2]
