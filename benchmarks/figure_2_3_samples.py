@@ -10,7 +10,6 @@ Data named here are looked for under GAN_EVAL_DATA.
 """
 
 import argparse
-import itertools
 import shutil
 import statistics
 import subprocess
@@ -22,7 +21,7 @@ import torch
 
 from gan_eval.models.runs import Run, RunConfig
 from gan_eval.models.sampling import generate
-from gan_eval.records import hardware, read_lines, write_lines
+from gan_eval.records import append_line, hardware, read_lines
 from gan_eval.visualize.grids import write_grid
 
 RESULTS = Path(__file__).parent.parent / "results" / "figure_2_3"
@@ -90,11 +89,9 @@ def report(exhibit: Exhibit, runs: Path) -> dict[str, Any]:
 
 
 def _seconds(rows: list[dict[str, Any]], config: RunConfig) -> float:
-    """Return the time in training steps: images over their rate, row by row."""
-    steps = [0, *(row["step"] for row in rows)]
-    done = (b - a for a, b in itertools.pairwise(steps))
-    batch = config.recipe.batch_size
-    return sum(n * batch / row["images_per_second"] for n, row in zip(done, rows, strict=True))
+    """Return the time in training steps at the median rate, as pauses are not the network's."""
+    rate = statistics.median(row["images_per_second"] for row in rows)
+    return config.steps * config.recipe.batch_size / rate
 
 
 def steadiness(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -123,14 +120,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=[exhibit.name for exhibit in EXHIBITS])
     given = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    lines = {row["name"]: row for row in read_lines(RESULTS / "runs.jsonl")}
     for exhibit in EXHIBITS:
         if given.only and exhibit.name not in given.only:
             continue
         command = [sys.executable, "-m", "gan_eval", *exhibit.command(given.runs), "--resume"]
         subprocess.run(command, check=True)
-        lines[exhibit.name] = report(exhibit, given.runs)
-        write_lines(RESULTS / "runs.jsonl", lines.values())
+        append_line(RESULTS / "runs.jsonl", report(exhibit, given.runs))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ def hardware(row: dict[str, Any]) -> str:
 
 
 def samples() -> str:
-    rows = list(read_lines(RESULTS / "figure_2_3" / "runs.jsonl"))
+    newest = {row["name"]: row for row in read_lines(RESULTS / "figure_2_3" / "runs.jsonl")}
+    rows = list(newest.values())
     columns = ["run", "images", "epochs", "minutes", "diversity", "swing", "D wins", "command"]
     cells = [
         [row["name"], f"{row['images']:,}", row["epochs"], row["minutes"],
@@ -38,8 +39,8 @@ def samples() -> str:
         "tenth of a run: *diversity* is the total variance of a generated batch over that of a "
         "real one, least and largest (0 would be collapse); *swing* the largest over the smallest "
         "mean of G's loss in a ninth of it (large would be oscillation); *D wins* the share of "
-        "logged batches in which D was right on every image. Minutes are those spent in training "
-        f"steps on {hardware(rows[0])}, beside other work.",
+        "logged batches in which D was right on every image. Minutes are those of the training "
+        f"steps at the median rate, on {hardware(rows[0])}.",
         table(columns, cells),
     ]
     for row in rows:

@@ -50,16 +50,23 @@ def main() -> NoReturn:
         code = cli.main(prog_name="gan-eval", standalone_mode=False)
     except InputError as error:
         _give_up(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help())
+        sys.exit(0)
     except click.ClickException as error:
         _give_up(error.format_message())
     except click.Abort:
         sys.exit(130)
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno in _FULL:
+            _give_up(
+                f"disk space must be left to write {error.filename or 'the results'}. Got none; "
+                "free some. What was saved before is whole: add --resume to continue a run."
+            )
+        if error.filename is None:
             raise
         _give_up(
-            f"disk space must be left to write {error.filename or 'the results'}. Got none; free "
-            "some. What was saved before is whole: continue with the same command and --resume."
+            f"{error.filename} must be usable. Got {error.strerror!r}; check path and permissions."
         )
     sys.exit(code or 0)
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -39,14 +39,14 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]
 class TrainingProgress:
     """A bar with rate and time left on a terminal, a plain line per row of metrics when piped."""
 
-    def __init__(self, total: int, batch_size: int) -> None:
+    def __init__(self, total: int, batch_size: int, shown: bool = True) -> None:
         self._bar = Progress(
             TextColumn("step {task.completed}/{task.total}"),
             BarColumn(),
             TextColumn("{task.description}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
+            disable=not (shown and sys.stderr.isatty()),
             transient=True,
         )
         self._total, self._batch_size = total, batch_size
@@ -81,10 +81,9 @@ class TrainingProgress:
         else:
             self._bar.update(self._task, description=text)
 
-    @property
-    def warn(self) -> Callable[[str], None]:
-        """Return the function that prints a warning."""
-        return lambda text: self._bar.console.print(f"Warning: {text}", markup=False)
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self._bar.console.print(f"Warning: {text}", markup=False, soft_wrap=True)
 
 
 def _left(seconds: float) -> str:

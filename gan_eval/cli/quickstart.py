@@ -34,7 +34,7 @@ def quickstart(out: Path, as_json: bool) -> None:
     if not job.finished:
         announce(job)
         with TrainingProgress(job.config.steps, job.config.recipe.batch_size) as progress:
-            stopped = carry_out(job, habits(progress, {}))
+            stopped = carry_out(job, habits(progress, {"log_every": job.config.steps_per_epoch}))
         if stopped:
             say(f"Stopped; the state is saved. Continue with: gan-eval quickstart --out {out}")
             raise SystemExit(128 + stopped)
@@ -47,7 +47,7 @@ def _job(out: Path) -> Any:
     from gan_eval.training.job import new_job, resumed_job
 
     if Run(out).exists:
-        return resumed_job(out, same={"preset": _PRESET, "data": "digits"})
+        return resumed_job(out, same={"preset": _PRESET, "split": "all"})
     return new_job(
         out,
         Request(preset=_PRESET, data="digits", split="all", epochs=_EPOCHS, save_epochs=_KEPT),
@@ -79,4 +79,4 @@ def _report(job: Any, as_json: bool) -> None:
 def _at_epoch(rows: list[dict[str, Any]], epoch: int) -> dict[str, Any]:
     """Return the row of metrics nearest to the end of `epoch`."""
     nearest = min(rows, key=lambda row: abs(row["epoch"] - epoch))
-    return {name: round(nearest.get(name, float("nan")), 3) for name in _COLUMNS}
+    return {name: nearest.get(name) for name in _COLUMNS}

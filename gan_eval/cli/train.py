@@ -7,15 +7,12 @@ import click
 
 from gan_eval.cli.output import TrainingProgress, json_option, print_json, say
 
-# What a run is asked for, and the part of it that cannot change when it is resumed.
+# What a run is asked for, and what may change when it is resumed.
 _ASKED = (
     "preset", "data", "split", "image_size", "channels", "fit", "limit", "latent_dim", "width",
     "epochs", "steps", "batch_size", "save_epochs", "seed", "device", "precision", "compile",
 )  # fmt: skip
-_FIXED = (
-    "preset", "data", "split", "image_size", "channels", "limit", "latent_dim", "batch_size",
-    "seed", "precision",
-)  # fmt: skip
+_CHANGEABLE = ("data", "epochs", "steps", "device")
 
 
 def _epochs(context: click.Context, option: click.Parameter, text: str | None) -> Any:
@@ -38,7 +35,11 @@ def _epochs(context: click.Context, option: click.Parameter, text: str | None) -
     envvar="GAN_EVAL_DATA",
     help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The run's folder.  [default: runs/PRESET-on-DATA]",
+)
 @click.option("--epochs", type=int, help="Passes over the images.  [default: the recipe's]")
 @click.option("--steps", type=int, help="Mini-batches, instead of epochs.")
 @click.option("--batch-size", type=int, help="Images in a mini-batch.  [default: the recipe's]")
@@ -126,7 +127,8 @@ def train(**options: Any) -> None:
 
     job = _job(options)
     if options["dry_run"]:
-        print_json(job.config.to_json())
+        if is_chief():
+            print_json(job.config.to_json())
         return
     folder, chief = job.run.folder, is_chief()
     if options["resume"] and job.finished:
@@ -138,7 +140,7 @@ def train(**options: Any) -> None:
     else:
         if chief:
             announce(job)
-        with TrainingProgress(job.config.steps, job.config.recipe.batch_size) as progress:
+        with TrainingProgress(job.config.steps, job.config.recipe.batch_size, chief) as progress:
             stopped = carry_out(job, habits(progress, options))
         if stopped:
             if chief:
@@ -185,16 +187,14 @@ def _job(options: dict[str, Any]) -> Any:
     from gan_eval.training.config import Request
     from gan_eval.training.job import new_job, resumed_job
 
-    if options["out"] is None:
-        raise InputError("--out must name the run's folder. Got nothing; pass --out runs/NAME.")
-    if options["resume"] and Run(options["out"]).exists:
+    out = options["out"] or _default_folder(options)
+    if options["resume"] and Run(out).exists:
+        given = {name: options[name] for name in _ASKED if _given(name)}
         return resumed_job(
-            options["out"],
+            out,
             root=options["data_root"],
-            epochs=options["epochs"],
-            steps=options["steps"],
-            device=options["device"] if _given("device") else None,
-            same={name: options[name] for name in _FIXED if _given(name)},
+            same={name: value for name, value in given.items() if name not in _CHANGEABLE},
+            **{name: value for name, value in given.items() if name in _CHANGEABLE},
         )
     for name, hint in (("preset", "`gan-eval presets`"), ("data", "`gan-eval data`")):
         if not options[name]:
@@ -202,7 +202,15 @@ def _job(options: dict[str, Any]) -> Any:
                 f"--{name} must be given for a new run. Got nothing; see {hint} for what there is."
             )
     request = Request(root=options["data_root"], **{name: options[name] for name in _ASKED})
-    return new_job(options["out"], request)
+    return new_job(out, request)
+
+
+def _default_folder(options: dict[str, Any]) -> Path:
+    if options["resume"] and not (options["preset"] and options["data"]):
+        from gan_eval.errors import InputError
+
+        raise InputError("--out must name the run to resume. Got nothing; pass --out runs/NAME.")
+    return Path("runs") / f"{options['preset']}-on-{Path(options['data'] or '').stem}"
 
 
 def _given(name: str) -> bool:

@@ -167,7 +167,7 @@ def _labels(path: Path, members: dict[str, Member], split: str, count: int) -> A
             f"save several labels an image as '{split}_attributes'."
         )
     labels = _load(path, key).reshape(-1)
-    if labels.min() < 0:
+    if labels.size and labels.min() < 0:
         raise InputError(
             f"'{key}' in {path} must be whole numbers from 0. Got {labels.min()}; "
             "leave the key out where images have no label."
@@ -180,7 +180,7 @@ def _named(path: Path, members: dict[str, Member], names: tuple[str, ...]) -> tu
     needed = 0
     for key, count in npz_counts(members).items():
         labels = _labels(path, members, key, count)
-        needed = max(needed, 0 if labels is None else int(labels.max()) + 1)
+        needed = max(needed, int(labels.max()) + 1 if labels is not None and labels.size else 0)
     if names and len(names) < needed:
         raise InputError(
             f"'class_names' in {path} must name every label up to {needed - 1}. "

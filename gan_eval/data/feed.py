@@ -43,7 +43,7 @@ class Feed:
         world_size: int = 1,
         workers: int = 2,
     ) -> None:
-        _check(len(images), batch_size, world_size)
+        check_batch(len(images), batch_size, world_size)
         self.steps_per_epoch = len(images) // batch_size
         self._images, self._device, self._workers = images, device, workers
         self._order = _Order(len(images), batch_size, seed, rank, world_size)
@@ -133,7 +133,12 @@ class _Steps(Sampler[list[int]]):
             yield rows.tolist()
 
 
-def _check(count: int, batch_size: int, world_size: int) -> None:
+def check_batch(count: int, batch_size: int, world_size: int) -> None:
+    """Check that mini-batches of `batch_size` can be cut from `count` images for the processes.
+
+    Raises:
+        InputError: the batch is larger than the data, or cannot be shared out evenly.
+    """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1. Got {batch_size}; pass 64 or 128.")
     if batch_size > count:
@@ -144,5 +149,5 @@ def _check(count: int, batch_size: int, world_size: int) -> None:
     if batch_size % world_size:
         raise InputError(
             f"batch_size must be divisible by the number of processes ({world_size}). "
-            f"Got {batch_size}; pass {-(-batch_size // world_size) * world_size}."
+            f"Got {batch_size}; pass --batch-size {-(-batch_size // world_size) * world_size}."
         )

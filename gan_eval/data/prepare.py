@@ -79,7 +79,7 @@ def prepare(
     survey = source.rows.survey()
     target = _target(survey, size, channels, fit)
     labels = None if source.labels is None else torch.from_numpy(source.labels.astype(np.int64))
-    allowed = available_memory() // 2 if memory is None else memory
+    allowed = available_memory() // 2 // _processes() if memory is None else memory
     held = _is_free(source.rows, survey, target) or target.bytes(len(source.rows)) <= allowed
     pixels = _hold(source.rows, target) if held else None
     attributes = source.attributes
@@ -100,6 +100,11 @@ def prepare(
         if pixels is None
         else fingerprint_pixels(pixels, labels),
     )
+
+
+def _processes() -> int:
+    """Return how many processes of a torchrun share this machine's memory."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def _check(size: int | None, channels: int | None, fit: str, limit: int | None) -> None:

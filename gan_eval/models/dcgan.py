@@ -59,13 +59,13 @@ class Block(nn.Module):
         """Take `fan_in` input maps or units, labels included; `units` are a dense layer's."""
         super().__init__()
         self.layer, self.side = layer, side
-        self.weight = nn.Parameter(
-            {
-                "dense": torch.empty(units, fan_in),
-                "conv": _kernels(layer.width, fan_in, layer.kernel),
-                "transposed": _kernels(fan_in, layer.width, layer.kernel),
-            }[layer.kind]
-        )
+        if layer.kind == "dense":
+            weight = torch.empty(units, fan_in)
+        elif layer.kind == "conv":
+            weight = _kernels(layer.width, fan_in, layer.kernel)
+        else:
+            weight = _kernels(fan_in, layer.width, layer.kernel)
+        self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(units if layer.kind == "dense" else layer.width))
         if not bias:
             self.register_parameter("bias", None)

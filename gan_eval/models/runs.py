@@ -1,12 +1,12 @@
 """A run: the folder in which a trained network lives, with everything that says what it is.
 
-config.json  generator.safetensors  discriminator.safetensors  metrics.jsonl  records.jsonl
+config.json  generator.safetensors  discriminator.safetensors  metrics.jsonl  losses.png
 samples/epoch-0001.png …   checkpoints/epoch-0001/{generator,discriminator}.safetensors
 resume/state.safetensors
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +37,10 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything that determines a run; `deviations` lists what differs from the source."""
+    """Everything that determines a run; `deviations` lists what differs from the source.
+
+    `asked` are the options that it was started with, as they were given.
+    """
 
     preset: str
     source: str
@@ -55,6 +58,7 @@ class RunConfig:
     deviations: tuple[str, ...]
     versions: dict[str, str]
     compile: bool = False
+    asked: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     def to_json(self) -> dict[str, Any]:
@@ -108,10 +112,6 @@ class Run:
     @property
     def metrics(self) -> Path:
         return self.folder / "metrics.jsonl"
-
-    @property
-    def records(self) -> Path:
-        return self.folder / "records.jsonl"
 
     @property
     def state(self) -> Path:

@@ -1,10 +1,11 @@
 """From what a user asks for to a run's config: everything resolved, every deviation listed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gan_eval.data import Images, open_images
+from gan_eval.data import DATA_NAMES, Images, open_images
+from gan_eval.data.feed import check_batch
 from gan_eval.errors import InputError
 from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.recipe import Recipe
@@ -37,6 +38,8 @@ class Request:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        if self.save_epochs and min(self.save_epochs) < 1:
+            raise InputError(f"save_epochs must be at least 1. Got {min(self.save_epochs)}.")
         for name in ("image_size", "epochs", "steps", "limit"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -46,6 +49,16 @@ class Request:
                 "epochs and steps say the same thing: pass one of them. "
                 f"Got {self.epochs} and {self.steps}."
             )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the request as JSON-able values."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value
 
 
 def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
@@ -67,13 +80,15 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
         width=request.width,
     )
     recipe = _recipe(published.recipe, request)
-    if recipe.batch_size > len(images):
+    check_batch(len(images), recipe.batch_size, world_size)
+    if recipe.batch_size < 2 * world_size:
         raise InputError(
-            f"batch_size must be at most the number of images, {len(images)} in {images.name}. "
-            f"Got {recipe.batch_size}; pass --batch-size {len(images)} or fewer."
+            f"batch_size must leave each of {world_size} processes at least 2 images, for batch "
+            f"normalisation. Got {recipe.batch_size}; pass --batch-size {2 * world_size} or more."
         )
     steps_per_epoch = len(images) // recipe.batch_size
     device = resolve_device(request.device)
+    precision = resolve_precision(request.precision, device)
     config = RunConfig(
         preset=network.name,
         source=network.source,
@@ -84,13 +99,14 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
         seed=request.seed,
         steps=request.steps or recipe.pretrain_steps + recipe.epochs * steps_per_epoch,
         steps_per_epoch=steps_per_epoch,
-        precision=resolve_precision(request.precision, device),
+        precision=precision,
         device=device,
         world_size=world_size,
         save_epochs=request.save_epochs or default_save_epochs(recipe.epochs),
-        deviations=network.deviations + _recipe_differences(published.recipe, recipe),
+        deviations=network.deviations + _differences(published.recipe, request, precision),
         versions=versions(),
         compile=request.compile,
+        asked=request.to_json(),
     )
     return config, images
 
@@ -105,18 +121,29 @@ def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfi
             f"a run can be trained on, not shortened: it has {config.steps} steps. Got {wanted}; "
             "leave --epochs and --steps out to resume it."
         )
-    ahead = default_save_epochs(epochs) if epochs else ()
-    recipe = replace(config.recipe, epochs=epochs) if epochs else config.recipe
-    save_epochs = tuple(sorted({*config.save_epochs, *ahead}))
-    return replace(config, steps=wanted, recipe=recipe, save_epochs=save_epochs)
+    if wanted == config.steps:
+        return config
+    before = (config.steps - config.recipe.pretrain_steps) / config.steps_per_epoch
+    ahead = [epoch for epoch in default_save_epochs(epochs or 1) if epoch > before]
+    kept = [text for text in config.deviations if not text.startswith(_LENGTH)]
+    return replace(
+        config,
+        steps=wanted,
+        recipe=replace(config.recipe, epochs=epochs) if epochs else config.recipe,
+        save_epochs=tuple(sorted({*config.save_epochs, *ahead})),
+        deviations=(*kept, *_length(preset(config.preset).recipe, epochs, steps)),
+    )
 
 
-def reopen(config: RunConfig, root: Path | None = None) -> Images:
-    """Return the images of a run, checked to be the same as when it was started."""
+def reopen(config: RunConfig, root: Path | None = None, name: str | None = None) -> Images:
+    """Return the images of a run, checked to be the same as when it was started.
+
+    `root` and `name` say where they are now, where that has changed.
+    """
     data = config.data
     where = root or (Path(data.root) if data.root else None)
     images = open_images(
-        data.name,
+        name or data.name,
         root=where,
         split=data.split,
         size=config.generator.image_size,
@@ -131,7 +158,7 @@ def reopen(config: RunConfig, root: Path | None = None) -> Images:
         raise InputError(
             f"data {data.name!r} must be the {data.count} images the run was started with "
             f"({data.fingerprint[:23]}…). Got {len(images)} ({images.fingerprint[:23]}…); "
-            "pass the same --data-root."
+            "pass --data or --data-root of the same images."
         )
     return images
 
@@ -164,7 +191,7 @@ def _open(request: Request, published: Preset, size: int) -> Images:
 def _classes(published: Preset, images: Images) -> int | None:
     if not published.conditional:
         return None
-    if images.labels is None and not images.num_classes:
+    if not images.num_classes:
         raise InputError(
             f"labels are needed: {published.name} is conditional. {images.name!r} has none; use "
             "labelled images (a folder per class), or an unconditional preset such as carpedm20."
@@ -177,18 +204,33 @@ def _recipe(published: Recipe, request: Request) -> Recipe:
     return replace(published, **{k: value for k, value in asked.items() if value is not None})
 
 
-def _recipe_differences(published: Recipe, recipe: Recipe) -> tuple[str, ...]:
-    return tuple(
-        f"{name} {getattr(recipe, name)} instead of {getattr(published, name)}"
-        for name in ("epochs", "batch_size")
-        if getattr(recipe, name) != getattr(published, name)
-    )
+# How a run's length is put in its deviations, where it is looked for when the run is trained on.
+_LENGTH = "trained for "
+
+
+def _length(published: Recipe, epochs: int | None, steps: int | None) -> tuple[str, ...]:
+    if epochs in (None, published.epochs) and steps is None:
+        return ()
+    length = f"{steps} steps" if steps else f"{epochs} epochs"
+    return (f"{_LENGTH}{length} instead of {published.epochs} epochs",)
+
+
+def _differences(published: Recipe, request: Request, precision: str) -> tuple[str, ...]:
+    """Return what differs from the published recipe, and the precision where it does."""
+    found = _length(published, request.epochs, request.steps)
+    if request.batch_size not in (None, published.batch_size):
+        found += (f"batch_size {request.batch_size} instead of {published.batch_size}",)
+    if precision == "bf16":
+        found += ("products in bf16 where the source computes in float32",)
+    return found
 
 
 def _data(request: Request, images: Images) -> DataConfig:
+    path = Path(request.data).expanduser()
+    is_path = request.data not in DATA_NAMES and path.exists()
     return DataConfig(
-        name=request.data,
-        root=str(request.root) if request.root else None,
+        name=str(path.resolve()) if is_path else request.data,
+        root=str(request.root.resolve()) if request.root else None,
         split=images.split,
         source=images.source,
         count=len(images),

@@ -12,7 +12,6 @@ from lightning_fabric import Fabric
 from gan_eval.errors import InputError
 
 Precision = Literal["32", "bf16"]
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 _MALLOC_TRIM_THRESHOLD, _MALLOC_TOP_PAD, _MALLOC_MMAP_MAX = -1, -2, -4
 

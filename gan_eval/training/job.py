@@ -1,16 +1,22 @@
 """A training job: a run's folder, its config and its images, checked before anything is written."""
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gan_eval.data import Images
+from gan_eval.data.feed import check_batch
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.runs import Run, RunConfig
-from gan_eval.records import remove_unfinished
+from gan_eval.records import remove_unfinished, versions
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, extend, reopen, resolve
 from gan_eval.training.devices import keep_freed_memory, make_fabric, resolve_device
@@ -60,6 +66,7 @@ def new_job(folder: Path, request: Request) -> Job:
 def resumed_job(
     folder: Path,
     *,
+    data: str | None = None,
     root: Path | None = None,
     epochs: int | None = None,
     steps: int | None = None,
@@ -68,49 +75,40 @@ def resumed_job(
 ) -> Job:
     """Return the job that continues the run in `folder`, or trains it on to a later end.
 
-    `same` holds options given again, by their names in `options_of`, which must be the run's own.
+    `data` and `root` say where its images are now. `same` holds other options that were given
+    again; they must be those that the run was started with.
 
     Raises:
         InputError: there is no run, an option differs, or the images are not the same.
     """
     run = Run(folder)
     config = run.config()
-    own = options_of(config)
     for name, value in (same or {}).items():
-        if value not in (own[name], "auto"):
+        started_with = config.asked.get(name, value)
+        value = list(value) if isinstance(value, tuple) else value
+        if value != started_with:
             raise InputError(
-                f"--{name.replace('_', '-')} must be the run's own to resume it: {own[name]}. "
-                f"Got {value}; leave it out, or pass another --out."
+                f"--{name.replace('_', '-')} must be what the run was started with to resume it: "
+                f"{started_with}. Got {value}; leave it out, or pass another --out."
             )
-    config = _on_these_processes(extend(config, epochs, steps))
+    images = reopen(config, root, data)
+    config = _as_resumed_here(extend(config, epochs, steps))
     if device is not None:
         config = replace(config, device=resolve_device(device))
-    return Job(run=run, config=config, images=reopen(config, root))
+    check_batch(len(images), config.recipe.batch_size, config.world_size)
+    return Job(run=run, config=config, images=images)
 
 
-def _on_these_processes(config: RunConfig) -> RunConfig:
-    """Return `config` for as many processes as there are now; another number is a deviation."""
-    now = int(os.environ.get("WORLD_SIZE", 1))
-    if now == config.world_size:
-        return config
-    change = f"resumed on {now} processes after {config.world_size}"
-    return replace(config, world_size=now, deviations=(*config.deviations, change))
-
-
-def options_of(config: RunConfig) -> dict[str, Any]:
-    """Return the options that a run was started with, as far as they cannot be changed later."""
-    return {
-        "preset": config.preset,
-        "data": config.data.name,
-        "split": config.data.split,
-        "image_size": config.generator.image_size,
-        "channels": config.generator.channels,
-        "limit": config.data.count,
-        "latent_dim": config.generator.latent_dim,
-        "batch_size": config.recipe.batch_size,
-        "seed": config.seed,
-        "precision": config.precision,
-    }
+def _as_resumed_here(config: RunConfig) -> RunConfig:
+    """Return `config` with this number of processes and these versions, as deviations if new."""
+    processes, found = int(os.environ.get("WORLD_SIZE", 1)), versions()
+    changes = []
+    if processes != config.world_size:
+        changes.append(f"resumed on {processes} processes after {config.world_size}")
+    if found["torch"] != config.versions["torch"]:
+        changes.append(f"resumed with torch {found['torch']} after {config.versions['torch']}")
+    deviations = (*config.deviations, *changes)
+    return replace(config, world_size=processes, versions=found, deviations=deviations)
 
 
 def carry_out(job: Job, habits: Habits | None = None) -> int | None:
@@ -118,15 +116,35 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
 
     Returns:
         None when it is finished, or the number of the signal that stopped it in good order.
+
+    Raises:
+        InputError: another process is training the run.
     """
     config = job.config
     fabric = make_fabric(config.device, config.precision)
     keep_freed_memory()
-    if fabric.is_global_zero:
-        job.run.write_config(config)
-        remove_unfinished(job.run.folder)
-    fabric.barrier()
-    return train(job.run, config, job.images, fabric, habits or Habits())
+    fabric.barrier()  # every process has found the folder as it was
+    with _only_trainer(job.run.folder) if fabric.is_global_zero else nullcontext():
+        if fabric.is_global_zero:
+            remove_unfinished(job.run.folder)
+            job.run.write_config(config)
+        fabric.barrier()
+        return train(job.run, config, job.images, fabric, habits or Habits())
+
+
+@contextmanager
+def _only_trainer(folder: Path) -> Iterator[None]:
+    """Hold the run's lock, which the system lets go of when the process ends in any way."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"--out must not be in use. Another process is training {folder}; wait for it, or "
+                "pass another folder."
+            ) from error
+        yield
 
 
 def is_chief() -> bool:
@@ -135,10 +153,9 @@ def is_chief() -> bool:
 
 
 def _check_space(folder: Path, config: RunConfig) -> None:
-    count = sum(
-        parameter_count(network)
-        for network in (Generator(config.generator), Discriminator(config.discriminator))
-    )
+    with torch.device("meta"):
+        networks = Generator(config.generator), Discriminator(config.discriminator)
+    count = sum(parameter_count(network) for network in networks)
     needed = count * (_STATE_BYTES + 4 * (2 + len(config.save_epochs)))
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free

@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from types import FrameType
 from typing import Any
 
@@ -29,7 +30,7 @@ from gan_eval.visualize.curves import draw_losses
 from gan_eval.visualize.grids import write_grid
 
 SAMPLES = 64
-# Untrained generators draw one image too: collapse is what is still, or again, so after a while.
+# Untrained generators draw one image too: collapse is what is so still, or again, after a while.
 _COLLAPSED, _COLLAPSE_AFTER = 0.1, 1000
 
 Row = dict[str, Any]
@@ -51,6 +52,13 @@ class Habits:
     on_step: Callable[[int], None] = lambda step: None
     warn: Callable[[str], None] = lambda text: None
 
+    def __post_init__(self) -> None:
+        if self.tensorboard and find_spec("tensorboard") is None:
+            raise InputError(
+                "tensorboard must be installed for --tensorboard. Found none; "
+                "pip install tensorboard."
+            )
+
 
 @dataclass
 class _Progress:
@@ -62,6 +70,7 @@ class _Progress:
     since: float = field(default_factory=time.perf_counter)
     saved: float = field(default_factory=time.perf_counter)
     seen: Watched = field(default_factory=dict)
+    warned: bool = False
 
 
 def train(
@@ -90,13 +99,12 @@ def train(
     )
     trainer = Trainer.start(config, fabric)
     start = trainer.state.load(run.state) if run.state.exists() else 0
-    chief = fabric.is_global_zero
+    chief, stop = fabric.is_global_zero, None
     if chief:
         write_lines(run.metrics, (row for row in read_lines(run.metrics) if row["step"] <= start))
-    board = _tensorboard(run) if habits.tensorboard and chief else None
     progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
 
-    with _stop_signals() as stopped:
+    with _stop_signals() as stopped, _board(run, habits, chief, start) as board:
         for step, (pixels, labels) in zip(
             range(start, config.steps), feed.batches(start), strict=False
         ):
@@ -115,7 +123,11 @@ def train(
                 _check(progress, trainer, run)
                 row = _row(progress, config)
                 if chief:
-                    _publish(row, run, habits, board)
+                    append_line(run.metrics, row)
+                    habits.on_row(row)
+                    _warn_of_collapse(row, progress, config, habits)
+                    for name, value in row.items() if board else ():
+                        board.add_scalar(name, value, row["step"])
             epoch = _epoch_ended(progress.step, config)
             stop = _agree(stopped, fabric)
             last = progress.step == config.steps
@@ -128,9 +140,9 @@ def train(
             if chief and (epoch is not None or overdue or stop or last):
                 _save(run, trainer, progress)
             if stop and not last:
-                return stop
+                break
     fabric.barrier()
-    return None
+    return stop if progress.step < config.steps else None
 
 
 def _steps_to_log(step: int, config: RunConfig, habits: Habits) -> int:
@@ -179,17 +191,19 @@ def _row(progress: _Progress, config: RunConfig) -> Row:
     return row
 
 
-def _publish(row: Row, run: Run, habits: Habits, board: Any) -> None:
-    append_line(run.metrics, row)
-    habits.on_row(row)
-    if row["step"] >= _COLLAPSE_AFTER and row.get("diversity", 1.0) < _COLLAPSED:
-        habits.warn(
-            f"step {row['step']}: generated images vary {row['diversity']:.2f} times as much as "
-            "real ones; the generator may have collapsed. Look at samples/."
-        )
-    if board is not None:
-        for name, value in row.items():
-            board.add_scalar(name, value, row["step"])
+def _warn_of_collapse(row: Row, progress: _Progress, config: RunConfig, habits: Habits) -> None:
+    """Warn, once, when generated batches vary far less than real ones.
+
+    This sees a generator that draws one image, not one that draws a few different ones.
+    """
+    old_enough = row["step"] >= min(_COLLAPSE_AFTER, config.steps // 4)
+    if progress.warned or not old_enough or row.get("diversity", 1.0) >= _COLLAPSED:
+        return
+    progress.warned = True
+    habits.warn(
+        f"step {row['step']}: generated images vary {row['diversity']:.2f} times as much as "
+        "real ones; the generator may have collapsed. Look at samples/."
+    )
 
 
 def _save(run: Run, trainer: Trainer, progress: _Progress) -> None:
@@ -247,11 +261,13 @@ def _agree(stopped: list[int], fabric: Fabric) -> int | None:
     return number or None
 
 
-def _tensorboard(run: Run) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise InputError(
-            "tensorboard must be installed for --tensorboard. Found none; pip install tensorboard."
-        ) from error
-    return SummaryWriter(run.folder / "tensorboard")
+@contextlib.contextmanager
+def _board(run: Run, habits: Habits, chief: bool, start: int) -> Iterator[Any]:
+    """Give TensorBoard's writer, or None where none is wanted."""
+    if not (habits.tensorboard and chief):
+        yield None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(run.folder / "tensorboard", purge_step=start + 1) as writer:
+        yield writer

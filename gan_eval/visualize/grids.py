@@ -13,15 +13,15 @@ _LEAST_TILE = 64
 _GAP = 2
 
 
-def grid(images: Tensor, columns: int | None = None, zoom: int | None = None) -> Image.Image:
+def grid(images: Tensor, columns: int | None = None) -> Image.Image:
     """Return uint8 `images` (n, 1 or 3, h, w) as one picture, in rows from the top left.
 
-    `columns` defaults to the square root of n; `zoom` makes small images at least 64 pixels wide.
+    `columns` defaults to the square root of n. Small images are enlarged to about 64 pixels.
     """
     n, channels, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    factor = zoom or max(1, _LEAST_TILE // width)
+    factor = max(1, _LEAST_TILE // width)
     tiles = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     height, width = height * factor, width * factor
     step_y, step_x = height + _GAP, width + _GAP

@@ -145,6 +145,50 @@ def test_dry_run_prints_the_config_and_writes_nothing(monkeypatch, capsys, tmp_p
     assert not out.exists()
 
 
+def test_a_run_is_named_after_preset_and_data_unless_told(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    short = ("--limit", 8, "--batch-size", 4, "--steps", 1)
+    assert call(monkeypatch, "train", "--preset", "sthalles", "--data", "digits", *short) == 0
+    config = Run(tmp_path / "runs" / "sthalles-on-digits").config()
+    assert "trained for 1 steps instead of 10 epochs" in config.deviations
+    assert "batch_size 4 instead of 128" in config.deviations
+
+
+def test_the_same_command_with_resume_goes_on(monkeypatch, capsys, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+    np.savez(tmp_path / "mine.npz", train_images=pixels)
+    monkeypatch.chdir(tmp_path)
+    command = ("train", "--preset", "bubbliiiing", "--width", 2, "--data", "mine.npz",
+               "--limit", 100, "--batch-size", 4, "--save-epochs", "1,2", "--out", "run",
+               "--resume")  # fmt: skip
+    assert call(monkeypatch, *command, "--epochs", 1) == 0
+    assert call(monkeypatch, *command, "--epochs", 3) == 0
+    config = Run(Path("run")).config()
+    assert config.save_epochs == (1, 2, 3)
+    assert [text for text in config.deviations if "epochs" in text] == [
+        "trained for 3 epochs instead of 500 epochs"
+    ]
+    assert "width 2 instead of 128" in config.deviations
+    monkeypatch.chdir("/")  # the images' path does not depend on where one stands
+    assert call(monkeypatch, "train", "--out", tmp_path / "run", "--resume", "--epochs", 4) == 0
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(monkeypatch, capsys, trained):
+    import fcntl
+
+    with (trained / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        line = "train", "--out", trained, "--resume", "--epochs", 9
+        assert call(monkeypatch, *line) == 2
+    assert "Another process is training" in capsys.readouterr().err
+
+
+def test_what_cannot_be_used_is_named(monkeypatch, capsys, trained, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    line = refused(monkeypatch, capsys, "sample", trained, "--out", tmp_path / "taken" / "x.png")
+    assert "must be usable" in line
+
+
 def test_sample_draws_the_same_first_images_whatever_their_number(monkeypatch, trained, tmp_path):
     for n in (3, 300):
         call(monkeypatch, "sample", trained, "--n", n, "--out", tmp_path / f"{n}.npz")
@@ -177,7 +221,7 @@ def test_sample_grid_is_a_png_at_integer_zoom(monkeypatch, capsys, trained, tmp_
         (["train", "--preset", "sthales", "--data", "digits", "--out", "x"], "Did you mean 'sthal"),
         (["train", "--preset", "sthalles", "--data", "digit", "--out", "x"], "Did you mean 'digit"),
         (["train", "--preset", "sthalles", "--out", "x"], "--data must be given for a new run"),
-        (["train", "--preset", "sthalles", "--data", "digits"], "--out must name the run's folder"),
+        (["train", "--resume"], "--out must name the run to resume"),
         (["train", "--out", "x", "--resume"], "--preset must be given for a new run"),
         (["train", "--data", "digits", "--preset", "pytorch-examples", "--image-size", "32",
           "--out", "x"], "image_size of pytorch-examples is 64"),
@@ -186,7 +230,7 @@ def test_sample_grid_is_a_png_at_integer_zoom(monkeypatch, capsys, trained, tmp_
         (["train", "--data", "digits", "--preset", "sthalles", "--latent-dim", "0", "--out", "x"],
          "latent_dim must be at least 1. Got 0"),
         (["train", "--data", "digits", "--preset", "sthalles", "--batch-size", "2000",
-          "--out", "x"], "batch_size must be at most the number of images, 1437"),
+          "--out", "x"], "batch_size must be at most the number of images (1437)"),
         (["train", "--data", "digits", "--preset", "sthalles", "--channels", "2", "--out", "x"],
          "channels must be 1"),
         (["train", "--data", "digits", "--preset", "sthalles", "--epochs", "0", "--out", "x"],
@@ -219,11 +263,18 @@ def test_what_a_run_refuses(monkeypatch, capsys, trained, tmp_path):
     assert "must not hold a run already" in refused(monkeypatch, capsys, *new, trained)
     (tmp_path / "note.txt").write_text("mine")
     assert "is neither" in refused(monkeypatch, capsys, *new, tmp_path)
-    assert "--preset must be the run's own" in resume("--preset", "sthalles")
-    assert "--data must be the run's own" in resume("--data", "mnist")
-    assert "--batch-size must be the run's own to resume it: 16. Got 32" in resume(
-        "--batch-size", 32
+    fixed = "must be what the run was started with to resume it"
+    assert f"--preset {fixed}: carpedm20-mnist. Got sthalles" in resume("--preset", "sthalles")
+    assert f"--batch-size {fixed}: 16. Got 32" in resume("--batch-size", 32)
+    assert f"--limit {fixed}: 64. Got 32" in resume("--limit", 32)
+    assert f"--save-epochs {fixed}: None. Got [1, 2]" in resume("--save-epochs", "1,2")
+    np.savez(
+        tmp_path / "other.npz",
+        train_images=np.zeros((64, 28, 28), np.uint8),
+        train_labels=np.arange(64) % 10,
     )
+    other = resume("--data", tmp_path / "other.npz")
+    assert "must be the 64 images the run was started with" in other
     assert "not shortened" in resume("--epochs", 1)
 
     def sample(*more: object) -> str:

@@ -87,7 +87,11 @@ def _with_width(chosen: Preset, width: int) -> Preset:
         raise InputError(f"width is fixed in {chosen.name}. Got {width}; leave --width out.")
     if width < 1:
         raise InputError(f"width must be at least 1. Got {width}.")
-    return reimplementations.bubbliiiing(width)
+    if width == chosen.width:
+        return chosen
+    changed = reimplementations.bubbliiiing(width)
+    difference = f"width {width} instead of {chosen.width}"
+    return replace(changed, deviations=(*changed.deviations, difference))
 
 
 def _check(chosen: Preset, size: int, channels: int, latent_dim: int, classes: int) -> None:
@@ -105,7 +109,10 @@ def _check(chosen: Preset, size: int, channels: int, latent_dim: int, classes: i
         )
     if channels not in chosen.channels:
         allowed = " or ".join(str(c) for c in chosen.channels)
-        raise InputError(f"channels of {chosen.name} must be {allowed}. Got {channels}.")
+        raise InputError(
+            f"channels of {chosen.name} must be {allowed}. Got {channels}; "
+            f"pass --channels {chosen.channels[0]}."
+        )
     if latent_dim < 1:
         raise InputError(f"latent_dim must be at least 1. Got {latent_dim}.")
     if classes and not chosen.conditional:

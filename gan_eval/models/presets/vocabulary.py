@@ -21,7 +21,7 @@ class Preset:
     """A published pair of networks with its recipe.
 
     `size_step` is 0 where only the default image size can be built; else sizes must be multiples of
-    it. `width_option` names the base width that the source leaves open (None: fixed).
+    it. `width` is the base width, where the source leaves it open (None: fixed).
     `pad_from`: images of just this side are zero-padded to the preset's size instead of resized.
     """
 
