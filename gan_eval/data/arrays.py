@@ -1,8 +1,9 @@
 """An .npz file in the MedMNIST key convention, plus attributes and class names.
 
 Keys: `<split>_images` uint8 (n, h, w) or (n, h, w, 1 or 3); `<split>_labels` integers (n,) or
-(n, 1); `<split>_attributes` 0 or 1 (n, k); `attribute_names` (k,) and `class_names` text. Splits
-are train, val, test and any other. Nothing pickled is read: object arrays are refused.
+(n, 1), or 0 and 1 (n, k), which are taken as attributes; `<split>_attributes` 0 and 1 (n, k);
+`attribute_names` (k,) and `class_names` text. Splits are train, val, test and any other. Nothing
+pickled is read: object arrays are refused.
 
 Images of an uncompressed file (`np.savez`) are mapped from disk, not loaded, and their CRC is not
 checked; a compressed file (`np.savez_compressed`) has to be unpacked into memory whole.
@@ -94,14 +95,15 @@ def read_npz(path: Path, split: str) -> Source:
     class_names = _texts(path, members, "class_names")
     if labels is not None:
         class_names = _named(path, members, class_names)
-    attributes = _attributes(path, members, f"{split}_attributes", len(rows))
+    several = f"{split}_labels" if _several(members, split) else f"{split}_attributes"
+    attributes = _attributes(path, members, several, len(rows))
     names = _texts(path, members, "attribute_names")
     if attributes is not None:
         names = names or tuple(f"attribute {number}" for number in range(attributes.shape[1]))
         if len(names) != attributes.shape[1]:
             raise InputError(
                 f"'attribute_names' in {path} must name each of the {attributes.shape[1]} columns "
-                f"of '{split}_attributes'. Got {len(names)} names; save as many as columns."
+                f"of '{several}'. Got {len(names)} names; save as many as columns."
             )
     return Source(
         name=path.stem,
@@ -153,7 +155,7 @@ def _load(path: Path, key: str) -> Array:
 
 def _labels(path: Path, members: dict[str, Member], split: str, count: int) -> Array | None:
     key = f"{split}_labels"
-    if key not in members:
+    if key not in members or _several(members, split):
         return None
     member = members[key]
     if member.dtype.kind not in "iu":
@@ -164,7 +166,7 @@ def _labels(path: Path, members: dict[str, Member], split: str, count: int) -> A
     if member.shape not in ((count,), (count, 1)):
         raise InputError(
             f"'{key}' in {path} must have shape ({count},) or ({count}, 1). Got {member.shape}; "
-            f"save several labels an image as '{split}_attributes'."
+            "save one label an image."
         )
     labels = _load(path, key).reshape(-1)
     if labels.size and labels.min() < 0:
@@ -173,6 +175,12 @@ def _labels(path: Path, members: dict[str, Member], split: str, count: int) -> A
             "leave the key out where images have no label."
         )
     return labels
+
+
+def _several(members: dict[str, Member], split: str) -> bool:
+    """Whether the labels are several an image, as in MedMNIST's chest set."""
+    member = members.get(f"{split}_labels")
+    return member is not None and len(member.shape) == 2 and member.shape[1] > 1
 
 
 def _named(path: Path, members: dict[str, Member], names: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.recipe import Recipe
 from gan_eval.models.runs import DataConfig, RunConfig
 from gan_eval.records import versions
-from gan_eval.training.devices import resolve_device, resolve_precision
+from gan_eval.training.devices import memory_for_images, resolve_device, resolve_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +150,7 @@ def reopen(config: RunConfig, root: Path | None = None, name: str | None = None)
         channels=config.generator.channels,
         fit=data.fit or "crop",  # type: ignore[arg-type]
         limit=data.count,
+        memory=memory_for_images(config.device),
     )
     # Held and streamed images have fingerprints of two kinds; which it is depends on free memory.
     kinds = [text.partition(":")[0] for text in (images.fingerprint, data.fingerprint)]
@@ -179,6 +180,7 @@ def _open(request: Request, published: Preset, size: int) -> Images:
             channels=request.channels,
             fit=fit,  # type: ignore[arg-type]
             limit=request.limit,
+            memory=memory_for_images(resolve_device(request.device)),
         )
 
     images = opened("crop" if request.fit == "auto" else request.fit)

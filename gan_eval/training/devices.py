@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 
+from gan_eval.data.memory import available_memory
 from gan_eval.errors import InputError
 
 Precision = Literal["32", "bf16"]
@@ -57,6 +58,17 @@ def resolve_precision(precision: str, device: str) -> Precision:
     if precision == "auto":
         return "bf16" if _computes_bf16(device) else "32"
     return "bf16" if precision == "bf16" else "32"
+
+
+def memory_for_images(device: str) -> int | None:
+    """Return how many bytes of images a GPU can hold, or None, which leaves it to main memory.
+
+    That is half of what is free, on it and in main memory, where a copy stays.
+    """
+    if device != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info()
+    return min(free, available_memory()) // 2
 
 
 def _computes_bf16(device: str) -> bool:

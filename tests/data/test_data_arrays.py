@@ -37,6 +37,14 @@ def test_grey_and_colour_images_with_labels(tmp_path: Path):
     assert (test.channels, test.labels, test.num_classes) == (3, None, 0)
 
 
+def test_several_labels_an_image_are_attributes(tmp_path: Path):
+    several = np.arange(6 * 3).reshape(6, 3) % 2
+    found = open_images(made(tmp_path, train_images=GREY, train_labels=several), root=None)
+    assert found.labels is None
+    assert np.array_equal(found.attributes, several)
+    assert found.attribute_names == ("attribute 0", "attribute 1", "attribute 2")
+
+
 def test_compressed_and_fortran_arrays_are_the_same_set(tmp_path: Path):
     plain = open_images(made(tmp_path, train_images=COLOUR), root=None)
     fortran = open_images(made(tmp_path, train_images=np.asfortranarray(COLOUR)), root=None)
@@ -96,8 +104,8 @@ def test_the_fingerprint_tells_pixels_and_labels_apart(tmp_path: Path):
             r"must have shape \(6,\) or \(6, 1\). Got \(5,\)",
         ),
         (
-            {"train_images": GREY, "train_labels": np.zeros((6, 14), int)},
-            r"save several labels an image as 'train_attributes'",
+            {"train_images": GREY, "train_labels": np.full((6, 14), 2)},
+            r"'train_labels' .* must be 0 or 1. Got 2 to 2",
         ),
         (
             {"train_images": GREY, "train_labels": np.full(6, -1)},
