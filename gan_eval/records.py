@@ -48,14 +48,19 @@ def _umask() -> int:
     return mask
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text)
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data`, whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(data)
+
+    write_whole(path, write)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    write_whole(path, lambda temporary: _write_text(temporary, text))
+    write_bytes(path, text.encode())
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:
@@ -76,7 +81,7 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
 def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write `rows` as a JSON-lines file, whole or not at all."""
     text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-    write_whole(path, lambda temporary: _write_text(temporary, text))
+    write_bytes(path, text.encode())
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

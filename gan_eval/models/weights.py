@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from gan_eval.errors import InputError
-from gan_eval.records import write_whole
+from gan_eval.records import write_bytes
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object]) -> None:
@@ -21,12 +21,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     # One entry: safetensors writes several in an order that changes from process to process.
     header = {"about": json.dumps(dict(about))}
     # As bytes: `save_file` writes to a temporary file of its own, which a kill would leave behind.
-    data = save(plain, header)
-    write_whole(path, lambda temporary: _write_bytes(temporary, data))
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
+    write_bytes(path, save(plain, header))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:

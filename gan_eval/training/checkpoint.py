@@ -56,7 +56,7 @@ class State:
             for key, tensor in network.state_dict().items()
         }
         for name, optimizer in self.optimizers.items():
-            for index, parameter in enumerate(_parameters(optimizer)):
+            for index, parameter in enumerate(learned(optimizer)):
                 for key, tensor in optimizer.state[parameter].items():
                     tensors[f"{name}/{index}.{key}"] = tensor
         return tensors
@@ -74,7 +74,8 @@ def _step(about: dict[str, object], path: Path) -> int:
     return step
 
 
-def _parameters(optimizer: torch.optim.Adam) -> list[nn.Parameter]:
+def learned(optimizer: torch.optim.Adam) -> list[nn.Parameter]:
+    """Return the parameters that `optimizer` changes, in their order."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
@@ -87,7 +88,7 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _fill_adam(optimizer: torch.optim.Adam, tensors: dict[str, Tensor], path: Path) -> None:
-    for index, parameter in enumerate(_parameters(optimizer)):
+    for index, parameter in enumerate(learned(optimizer)):
         saved = _under(tensors, f"{index}.")
         if not saved:
             continue  # no step of this optimiser had been taken

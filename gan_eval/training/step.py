@@ -17,7 +17,7 @@ from gan_eval.models.dcgan import Discriminator, Generator, initialise
 from gan_eval.models.recipe import Adam, Schedule
 from gan_eval.models.runs import RunConfig
 from gan_eval.seeding import stream
-from gan_eval.training.checkpoint import State
+from gan_eval.training.checkpoint import State, learned
 from gan_eval.training.losses import fake_loss, generator_loss, real_loss
 
 Watched = dict[str, Tensor]
@@ -183,23 +183,19 @@ def rate_factor(schedule: Schedule, epoch: float) -> float:
 
 
 def _adam(network: torch.nn.Module, adam: Adam) -> torch.optim.Adam:
-    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     return torch.optim.Adam(
-        learned,
+        parameters,
         lr=adam.lr,
         betas=(adam.beta1, adam.beta2),
         weight_decay=adam.weight_decay,
-        fused=learned[0].device.type in ("cpu", "cuda"),
+        fused=parameters[0].device.type in ("cpu", "cuda"),
     )
-
-
-def _parameters(optimizer: torch.optim.Adam) -> list[Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _learn(optimizer: torch.optim.Adam, wanted: bool) -> None:
     """Say whether the parameters of `optimizer` need gradients."""
-    for parameter in _parameters(optimizer):
+    for parameter in learned(optimizer):
         parameter.requires_grad_(wanted)
 
 
