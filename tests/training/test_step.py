@@ -465,6 +465,7 @@ def test_bf16_gradients_point_where_those_of_float32_do(fabric: Fabric):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # PyTorch's compiler warns of its own reading
 def test_compiled_networks_take_the_same_steps(tmp_path):
     """Compilation changes rounding only, and leaves the names of the weights alone."""
     jobs = []
