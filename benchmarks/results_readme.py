@@ -49,7 +49,8 @@ def samples() -> str:
         parts.append(f"### {row['name']}")
         parts.append(
             " ".join(
-                f'<img src="figure_2_3/{p.name}" width="300" alt="{p.stem}">' for p in (first, last)
+                f'<img src="figure_2_3/{p.name}" width="300" alt="{p.stem}">'
+                for p in dict.fromkeys((first, last))
             )
             + f' <img src="figure_2_3/{row["name"]}-losses.png" width="420" alt="losses">'
         )
