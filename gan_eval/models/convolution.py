@@ -2,9 +2,9 @@
 
 On a CPU with bf16 instructions oneDNN's convolutions run near the processor's matrix peak except
 in the deepest layers, where many maps meet few positions: there its gradient to the weights runs
-at a third of the peak and each call reorders the weights first. As a product of the patch matrix
-(im2col) with the weights the same layer runs at the peak, and copying the patches costs little
-because the maps are small. Measured by `benchmarks/speed_train.py --layers`.
+at well under half of the peak and each call reorders the weights first. As a product of the patch
+matrix (im2col) with the weights the same layer runs at the peak, and copying the patches costs
+little because the maps are small. Measured by `benchmarks/speed_train.py --layers`.
 
 Both directions use one pair of adjoint maps: `_patches` P and `_overlap_add` P^T.
   convolution  y = P(x) W^T     dx = P^T(dy W)     dW = dy^T P(x)
