@@ -25,16 +25,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from gan_eval.models import convolution
-from gan_eval.models.presets import configure
-from gan_eval.models.runs import DataConfig, RunConfig
-from gan_eval.records import append_line, hardware, versions
-from gan_eval.training.devices import (
+from gan_eval.devices import (
     keep_freed_memory,
     make_fabric,
     resolve_device,
     resolve_precision,
 )
+from gan_eval.models import convolution
+from gan_eval.models.presets import configure
+from gan_eval.models.runs import DataConfig, RunConfig
+from gan_eval.records import append_line, hardware, versions
 from gan_eval.training.step import Trainer
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_train"

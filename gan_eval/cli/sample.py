@@ -40,10 +40,10 @@ def sample(
     import torch
 
     from gan_eval.data.export import write_arrays
+    from gan_eval.devices import resolve_device
     from gan_eval.errors import InputError
     from gan_eval.models.runs import Run
     from gan_eval.models.sampling import generate
-    from gan_eval.training.devices import resolve_device
     from gan_eval.visualize.grids import write_grid
 
     if out.suffix not in (".png", ".npz"):

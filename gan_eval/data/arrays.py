@@ -18,8 +18,8 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from gan_eval.data.memory import available_memory
 from gan_eval.data.source import Array, ArrayRows, DiskRows, Rows, Source
+from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
 
 _LOCAL_HEADER = 30  # bytes of a zip member's fixed header; name and extra field follow

@@ -15,8 +15,8 @@ import torch
 from torch.utils.data import Dataset
 
 from gan_eval.data.images_set import Images, fingerprint_names, fingerprint_pixels
-from gan_eval.data.memory import available_memory
 from gan_eval.data.source import ArrayRows, BlockRows, Rows, Source, Survey
+from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
 from gan_eval.images import Fit, fit_square, to_channels
 

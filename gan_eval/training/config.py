@@ -6,12 +6,12 @@ from typing import Any
 
 from gan_eval.data import DATA_NAMES, Images, open_images
 from gan_eval.data.feed import check_batch
+from gan_eval.devices import memory_for_images, resolve_device, resolve_precision
 from gan_eval.errors import InputError
 from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.recipe import Recipe
 from gan_eval.models.runs import DataConfig, RunConfig
 from gan_eval.records import versions
-from gan_eval.training.devices import memory_for_images, resolve_device, resolve_precision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,13 @@ import torch
 
 from gan_eval.data import Images
 from gan_eval.data.feed import check_batch
+from gan_eval.devices import keep_freed_memory, make_fabric, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.runs import Run, RunConfig
 from gan_eval.records import remove_unfinished, versions
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, extend, reopen, resolve
-from gan_eval.training.devices import keep_freed_memory, make_fabric, resolve_device
 from gan_eval.training.loop import Habits, train
 
 # Weights and two moments of Adam in float32, and once more while the old state is being replaced.

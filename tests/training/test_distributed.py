@@ -28,7 +28,7 @@ from pathlib import Path
 import torch
 from gan_eval.models.runs import Run
 from gan_eval.training.config import Request, resolve
-from gan_eval.training.devices import make_fabric
+from gan_eval.devices import make_fabric
 from gan_eval.training.loop import Habits, train
 from gan_eval.training.step import Trainer
 

@@ -1,19 +1,20 @@
-"""Where training runs and in which precision: Lightning Fabric, set up from two words."""
+"""Where networks run, in which precision and in how much memory."""
 
 import ctypes
 import logging
 import os
 import platform
+from pathlib import Path
 from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
 
-from gan_eval.data.memory import available_memory
 from gan_eval.errors import InputError
 
 Precision = Literal["32", "bf16"]
 
+_GROUP = Path("/sys/fs/cgroup")
 _MALLOC_TRIM_THRESHOLD, _MALLOC_TOP_PAD, _MALLOC_MMAP_MAX = -1, -2, -4
 
 
@@ -90,3 +91,24 @@ def keep_freed_memory() -> None:
     mallopt(_MALLOC_MMAP_MAX, 0)
     mallopt(_MALLOC_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(_MALLOC_TOP_PAD, 2**28)
+
+
+def available_memory() -> int:
+    """Return the bytes of memory that are free or can be freed; all of it where nobody says."""
+    free = _free()
+    try:
+        limit = (_GROUP / "memory.max").read_text().strip()
+        used = int((_GROUP / "memory.current").read_text())
+    except (OSError, ValueError):
+        return free
+    return min(free, max(0, int(limit) - used)) if limit.isdigit() else free
+
+
+def _free() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
