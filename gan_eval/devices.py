@@ -5,12 +5,14 @@ import logging
 import os
 import platform
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from lightning_fabric import Fabric
 
 from gan_eval.errors import InputError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Precision = Literal["32", "bf16"]
 
@@ -18,12 +20,14 @@ _GROUP = Path("/sys/fs/cgroup")
 _MALLOC_TRIM_THRESHOLD, _MALLOC_TOP_PAD, _MALLOC_MMAP_MAX = -1, -2, -4
 
 
-def make_fabric(device: str = "auto", precision: Precision = "32") -> Fabric:
+def make_fabric(device: str = "auto", precision: Precision = "32") -> "Fabric":
     """Return a launched Fabric on `device`, data-parallel where `torchrun` started the process.
 
     Raises:
         InputError: the device is not on this machine.
     """
+    from lightning_fabric import Fabric  # half a second, which looking at data does not need
+
     chosen = resolve_device(device)
     world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     # Fabric announces the precision on standard error; `gan-eval train` says it in its own line.

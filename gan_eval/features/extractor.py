@@ -1,0 +1,34 @@
+"""What turns images into features: the one form in which every extractor reaches the rest."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+class Extractor(Protocol):
+    """uint8 images (n, channels, size, size) -> features (n, width), row by row.
+
+    A row depends on its own image only, unless `identity` says otherwise.
+
+    Attributes:
+        name: "disc", "pixels", "kmeans" …, as tables print it.
+        width: length of a row.
+        identity: JSON-able; everything beside the images that determines a row: hashes of the
+            weights, layers, pooling, fingerprint of the images that statistics were learned on.
+            Features are kept under its hash, so what changes a number must change it.
+    """
+
+    name: str
+    width: int
+    identity: Mapping[str, Any]
+
+    def prepare(self) -> None:
+        """Learn what rows depend on (batch-norm statistics, a dictionary).
+
+        Called once before the first row, and only where a row is missing: it may take minutes.
+        """
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return float features (n, width), on any device, of uint8 `images` on the CPU."""
+        ...
