@@ -10,7 +10,9 @@ import click
 from gan_eval import __version__
 from gan_eval.errors import InputError, closest
 
-_COMMANDS = ("data", "presets", "quickstart", "sample", "train")
+_COMMANDS = ("data", "import", "presets", "quickstart", "sample", "train")
+# Commands whose module and function cannot have their name, a Python keyword.
+_MODULES = {"import": "imports"}
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -21,7 +23,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"gan_eval.cli.{cmd_name}"), cmd_name)
+        name = _MODULES.get(cmd_name, cmd_name)
+        command = getattr(importlib.import_module(f"gan_eval.cli.{name}"), name)
         assert isinstance(command, click.Command)
         return command
 

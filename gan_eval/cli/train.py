@@ -169,6 +169,7 @@ def habits(progress: TrainingProgress, options: dict[str, Any]) -> Any:
 def announce(job: Any) -> None:
     """Say what is about to be trained on what, and every deviation from the source."""
     config, data = job.config, job.config.data
+    assert data is not None
     size = config.generator.image_size
     say(
         f"{config.preset} on {data.name} ({data.count} images from {data.source}, "

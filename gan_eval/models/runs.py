@@ -3,6 +3,8 @@
 config.json  generator.safetensors  discriminator.safetensors  metrics.jsonl  losses.png
 samples/epoch-0001.png …   checkpoints/epoch-0001/{generator,discriminator}.safetensors
 resume/state.safetensors
+
+A run that was imported holds the first three only, or without one of the two networks.
 """
 
 import json
@@ -36,10 +38,29 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """Which published files a run's weights are from: file name -> SHA-256, for each network.
+
+    A network that was not among them has no files. `epoch` is None where their names do not say.
+    """
+
+    format: Literal["newmu", "pytorch-examples"]
+    epoch: int | None
+    generator: dict[str, str]
+    discriminator: dict[str, str]
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that there are, of "generator" and "discriminator"."""
+        return tuple(name for name in ("generator", "discriminator") if getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything that determines a run; `deviations` lists what differs from the source.
 
-    `asked` are the options that it was started with, as they were given.
+    `asked` are the options that it was started with, as they were given. A run with `imported`
+    weights was not trained here: it has no data and no steps, and its recipe is the published one.
     """
 
     preset: str
@@ -47,7 +68,7 @@ class RunConfig:
     generator: GeneratorConfig
     discriminator: DiscriminatorConfig
     recipe: Recipe
-    data: DataConfig
+    data: DataConfig | None
     seed: int
     steps: int
     steps_per_epoch: int
@@ -59,7 +80,12 @@ class RunConfig:
     versions: dict[str, str]
     compile: bool = False
     asked: dict[str, Any] = field(default_factory=dict)
+    imported: ImportConfig | None = None
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if (self.data is None) == (self.imported is None):
+            raise InputError("a run must have either data or imported. Got both, or neither.")
 
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON-able values."""
@@ -77,13 +103,17 @@ class RunConfig:
             norm = Norm(**values[name]["norm"])
             built[name] = kind(**{**values[name], "layers": layers, "norm": norm})
         built["recipe"] = _recipe(values["recipe"])
-        data = dict(values["data"])
-        data["notes"] = tuple(data["notes"])
-        data["native"] = tuple(data["native"]) if data["native"] else None
-        built["data"] = DataConfig(**data)
+        built["data"] = _data(values["data"]) if values["data"] else None
+        imported = values.get("imported")  # runs of earlier versions have none
+        built["imported"] = ImportConfig(**imported) if imported else None
         for name in ("save_epochs", "deviations"):
             built[name] = tuple(values[name])
         return cls(**built)
+
+
+def _data(values: dict[str, Any]) -> DataConfig:
+    native = tuple(values["native"]) if values["native"] else None
+    return DataConfig(**{**values, "notes": tuple(values["notes"]), "native": native})
 
 
 def _recipe(values: dict[str, Any]) -> Recipe:
@@ -155,16 +185,56 @@ class Run:
             ) from error
 
     def load_generator(self, epoch: int | None = None) -> Generator:
-        """Return the trained generator in evaluation mode, of `epoch` or the newest."""
-        network = Generator(self.config().generator)
-        load_network(self._weights(self.generator, epoch), network)
+        """Return the trained generator in evaluation mode, of `epoch` or the newest.
+
+        Raises:
+            InputError: the run has none, or none of that epoch.
+        """
+        config = self.config()
+        network = Generator(config.generator)
+        load_network(self._weights(self.generator, epoch, config.imported), network)
         return network.eval()
 
     def load_discriminator(self, epoch: int | None = None) -> Discriminator:
-        """Return the trained discriminator in evaluation mode, of `epoch` or the newest."""
-        network = Discriminator(self.config().discriminator)
-        load_network(self._weights(self.discriminator, epoch), network)
+        """Return the trained discriminator in evaluation mode, of `epoch` or the newest.
+
+        Raises:
+            InputError: the run has none, or none of that epoch.
+        """
+        config = self.config()
+        network = Discriminator(config.discriminator)
+        load_network(self._weights(self.discriminator, epoch, config.imported), network)
         return network.eval()
 
-    def _weights(self, newest: Path, epoch: int | None) -> Path:
+    def _weights(self, newest: Path, epoch: int | None, imported: ImportConfig | None) -> Path:
+        if imported and newest.stem not in imported.networks:
+            raise InputError(
+                f"run {self.folder} has no {newest.stem}: the files that it was imported from held "
+                f"the {imported.networks[0]} only. Name a run that has one."
+            )
+        if imported and epoch is not None:
+            raise InputError(
+                f"epoch is for runs trained here: run {self.folder} was imported and has one set "
+                f"of weights. Got {epoch}; leave it out."
+            )
         return newest if epoch is None else self.checkpoint(epoch) / newest.name
+
+
+def new_run(folder: Path) -> Run:
+    """Return the run that is to be made in `folder`, which must be free.
+
+    Raises:
+        InputError: the folder holds a run or anything else.
+    """
+    run = Run(folder)
+    if run.exists:
+        raise InputError(
+            f"--out must not hold a run already. {folder} does; pass another folder, or go on "
+            "training it with `gan-eval train --resume`."
+        )
+    # Hidden files do not count: a run killed while its config was written leaves one.
+    if folder.exists() and (not folder.is_dir() or any(folder.glob("[!.]*"))):
+        raise InputError(
+            f"--out must be a new or empty folder. {folder} is neither; pass another folder."
+        )
+    return run

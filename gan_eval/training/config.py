@@ -141,6 +141,11 @@ def reopen(config: RunConfig, root: Path | None = None, name: str | None = None)
     `root` and `name` say where they are now, where that has changed.
     """
     data = config.data
+    if data is None:
+        raise InputError(
+            "a run must have been trained here to be trained on. This one was imported: it has "
+            f"no images and no optimiser's state. Train a new run with --preset {config.preset}."
+        )
     where = root or (Path(data.root) if data.root else None)
     images = open_images(
         name or data.name,

@@ -16,7 +16,7 @@ from gan_eval.data.feed import check_batch
 from gan_eval.devices import keep_freed_memory, make_fabric, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
-from gan_eval.models.runs import Run, RunConfig
+from gan_eval.models.runs import Run, RunConfig, new_run
 from gan_eval.records import remove_unfinished, versions
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, extend, reopen, resolve
@@ -46,18 +46,7 @@ def new_job(folder: Path, request: Request) -> Job:
     Raises:
         InputError: the folder is taken, or the request cannot be met; nothing was written.
     """
-    run = Run(folder)
-    if run.exists:
-        raise InputError(
-            f"--out must not hold a run already. {folder} does; pass --resume to continue it, or "
-            "another folder."
-        )
-    # Hidden files do not count: a run killed while its config was written leaves one.
-    if folder.exists() and (not folder.is_dir() or any(folder.glob("[!.]*"))):
-        raise InputError(
-            f"--out must be a new or empty folder, or a run. {folder} is neither; "
-            "pass another folder."
-        )
+    run = new_run(folder)
     config, images = resolve(request, int(os.environ.get("WORLD_SIZE", 1)))
     _check_space(folder, config)
     return Job(run=run, config=config, images=images)

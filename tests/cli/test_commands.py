@@ -15,6 +15,9 @@ from gan_eval.models.runs import Run
 
 COMMANDS = {
     "data": {"data_root", "as_json"},
+    "import": set(),
+    "import newmu": {"folder", "out", "as_json"},
+    "import pytorch-examples": {"generator", "discriminator", "out", "as_json"},
     "presets": {"as_json"},
     "quickstart": {"out", "as_json"},
     "sample": {"run", "n", "out", "label", "epoch", "seed", "device", "as_json"},
@@ -58,6 +61,7 @@ def trained(tmp_path_factory) -> Path:
 def test_commands_and_options_are_these():
     context = cli.make_context("gan-eval", ["presets"])
     found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    found |= {f"import {name}": command for name, command in found["import"].commands.items()}
     assert {n: {p.name for p in c.params} - {"help"} for n, c in found.items()} == COMMANDS
 
 
@@ -71,7 +75,7 @@ def test_help_does_not_import_torch():
 
 def test_every_help_has_an_example_that_starts_with_the_command(monkeypatch, capsys):
     for name in COMMANDS:
-        assert call(monkeypatch, name, "--help") == 0
+        assert call(monkeypatch, *name.split(), "--help") == 0
         assert f"  gan-eval {name}" in capsys.readouterr().out
 
 

@@ -1,0 +1,89 @@
+"""`gan-eval import`: the word is a Python keyword, so neither module nor function has its name."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gan_eval.cli.output import json_option, print_json, say
+
+_out = click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The run's folder, new or empty.",
+)
+
+
+@click.group("import", short_help="Make a run of weights that others published.")
+def imports() -> None:
+    """Make a run of weights that others published; every command reads it like one trained here.
+
+    \b
+    gan-eval import newmu dcgan_code/models/svhn_unsup --out runs/authors-svhn
+    gan-eval import pytorch-examples --generator netG.pth --discriminator netD.pth --out runs/faces
+    """
+
+
+@imports.command(short_help="The DCGAN authors' own weights (Newmu/dcgan_code).")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_out
+@json_option
+def newmu(folder: Path, out: Path, as_json: bool) -> None:
+    """Import the arrays that the DCGAN authors released, DIR/200_gen_params.jl_01.npy and so on.
+
+    Their shapes say which network it is; of several epochs the newest is taken. The pickle beside
+    them is never opened.
+
+    \b
+    gan-eval import newmu dcgan_code/models/svhn_unsup --out runs/authors-svhn
+    """
+    from gan_eval.models.importers import import_newmu
+
+    _report(import_newmu(folder, out), as_json)
+
+
+@imports.command(short_help="Checkpoints of the DCGAN of pytorch/examples.")
+@click.option(
+    "--generator", type=click.Path(path_type=Path), required=True, help="A netG_epoch_N.pth."
+)
+@click.option(
+    "--discriminator", type=click.Path(path_type=Path), required=True, help="A netD_epoch_N.pth."
+)
+@_out
+@json_option
+def pytorch_examples(generator: Path, discriminator: Path, out: Path, as_json: bool) -> None:
+    """Import a generator and a discriminator that the DCGAN of pytorch/examples saved.
+
+    Widths, channels and the length of z are read from their shapes.
+
+    \b
+    gan-eval import pytorch-examples --generator netG.pth --discriminator netD.pth --out runs/faces
+    """
+    from gan_eval.models.importers import import_pytorch_examples
+
+    _report(import_pytorch_examples(generator, discriminator, out), as_json)
+
+
+def _report(run: Any, as_json: bool) -> None:
+    """Say what was recognised, every deviation, and what to type next."""
+    config, folder = run.config(), run.folder
+    imported = config.imported
+    files = [folder / f"{part}.safetensors" for part in imported.networks]
+    if as_json:
+        print_json(
+            {
+                "run": str(folder.resolve()),
+                "config": config.to_json(),
+                "files": [str(path.resolve()) for path in files],
+            }
+        )
+        return
+    epoch = "" if imported.epoch is None else f", epoch {imported.epoch}"
+    say(f"{config.preset}{epoch}: {' and '.join(imported.networks)}, into {folder}")
+    for deviation in config.deviations:
+        say(f"  deviation: {deviation}")
+    if "generator" in imported.networks:
+        say(f"Draw from it with:\n  gan-eval sample {folder} --out grid.png")
+    else:
+        say(f"Measure its features with:\n  gan-eval classify --features disc {folder} --data NAME")
