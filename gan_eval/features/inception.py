@@ -1,0 +1,128 @@
+"""The Inception network of the Fréchet inception distance, from a local file of its weights.
+
+Heusel et al. 2017, arXiv:1706.08500; the network is TensorFlow's of 2015-12-05 as pytorch-fid ports
+it (mseitzer/pytorch-fid), and so is its class. Two ways to reach its 299 x 299 pixels:
+
+* "pytorch-fid": values in [0, 1], bilinear and not antialiased, then 2 v - 1, as pytorch-fid does;
+* "clean": bicubic and antialiased without rounding, as Pillow resizes float images, then
+  (v - 128) / 128 of values in [0, 255], as clean-fid's mode of that name (Parmar et al. 2022,
+  arXiv:2104.11222), whose weights are the same network's in another file.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from unittest.mock import patch
+
+import torch
+from pytorch_fid import inception  # type: ignore[import-untyped]
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gan_eval.devices import resolve_device
+from gan_eval.errors import InputError
+from gan_eval.features.modules import read_state
+from gan_eval.images import to_channels
+
+URL: str = inception.FID_WEIGHTS_URL
+OFFICIAL_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+_SIDE = 299
+
+Dims = Literal[64, 192, 768, 2048]
+Resize = Literal["pytorch-fid", "clean"]
+
+
+class Inception:
+    """uint8 images (n, channels, size, size) of any kind -> (n, dims) of Inception's features.
+
+    Grey images become coloured by repetition. The maps of the lower layers are averaged over
+    positions, as pytorch-fid does.
+
+    Attributes:
+        official: whether the weights are those of every published FID.
+    """
+
+    name = "inception"
+
+    def __init__(
+        self,
+        weights: Path | None = None,
+        *,
+        dims: Dims = 2048,
+        resize: Resize = "pytorch-fid",
+        device: str = "cpu",
+    ) -> None:
+        """Load `weights`, by default the official file in torch hub's folder.
+
+        Raises:
+            InputError: there is no such file, or it is not of this network.
+        """
+        path = weights or _default_path()
+        if not path.is_file():
+            raise InputError(
+                f"inception weights must be a local file; nothing is downloaded. Got none at "
+                f"{path}; put {URL} there (SHA-256 {OFFICIAL_SHA256}) or give the path of a copy."
+            )
+        self.width, self._resize = int(dims), resize
+        self._device = resolve_device(device)
+        state = dict(read_state(path))
+        self._network = _network(state, dims, path).to(self._device).eval()
+        self._classes = state["fc.weight"].to(self._device)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.official = digest == OFFICIAL_SHA256
+        self.identity: Mapping[str, Any] = {
+            "extractor": "inception",
+            "weights_sha256": digest,
+            "official": self.official,
+            "dims": self.width,
+            "resize": resize,
+        }
+
+    def prepare(self) -> None:
+        """Do nothing: the network has learned already."""
+
+    @torch.inference_mode()
+    def __call__(self, images: Tensor) -> Tensor:
+        values = to_channels(images, 3).to(self._device).float()
+        (out,) = self._network(self._resized(values))
+        return functional.adaptive_avg_pool2d(out, 1).flatten(1)
+
+    @torch.inference_mode()
+    def logits(self, features: Tensor) -> Tensor:
+        """Return the 1,008 class scores of 2,048-wide `features`, (n, 2048) -> (n, 1008).
+
+        Without the bias, as the Inception score of Salimans et al. 2016 takes them: the network's
+        last layer is a product with these features, so that kept features need no second pass.
+        """
+        return features.to(self._device) @ self._classes.T
+
+    def _resized(self, values: Tensor) -> Tensor:
+        """Return what the first layer is fed, (n, 3, 299, 299), for `values` in [0, 255]."""
+        if self._resize == "pytorch-fid":
+            unit = functional.interpolate(values / 255, (_SIDE, _SIDE), mode="bilinear")
+            return 2 * unit - 1
+        full = functional.interpolate(values, (_SIDE, _SIDE), mode="bicubic", antialias=True)
+        return (full - 128) / 128
+
+
+def _default_path() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / URL.rpartition("/")[2]
+
+
+def _network(state: dict[str, Tensor], dims: Dims, path: Path) -> nn.Module:
+    block = inception.InceptionV3.BLOCK_INDEX_BY_DIM[dims]
+    # The constructor downloads: hand it the file instead. It draws weights before it gets them.
+    instead = patch.object(inception, "load_state_dict_from_url", lambda *_, **__: state)
+    try:
+        with instead, torch.random.fork_rng(devices=[]):
+            network: nn.Module = inception.InceptionV3(
+                [block], resize_input=False, normalize_input=False
+            )
+    except RuntimeError as error:
+        raise InputError(
+            f"inception weights {path} must be of pytorch-fid's network. "
+            f"{' '.join(str(error).split())[:200]}; take {URL}."
+        ) from error
+    return network

@@ -1,0 +1,294 @@
+"""Any network's layers as features: what is taken, in which order, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gan_eval.errors import InputError
+from gan_eval.features import modules
+from gan_eval.features.modules import Modules, torchvision_features, weights_sha256
+from gan_eval.seeding import derive, stream
+
+
+class Small(nn.Module):
+    """Two convolutions, the first followed by an activation in place, and a linear layer."""
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.act = nn.ReLU(inplace=True)
+        self.second = nn.Conv2d(4, 6, 3, stride=2, padding=1)
+        self.out = nn.Linear(6, 5)
+        self.idle = nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.norm(self.first(x)))
+        x = self.act(self.second(x))
+        logits: Tensor = self.out(x.mean((2, 3)))
+        return logits
+
+
+def small(channels: int = 3) -> Small:
+    """Return a `Small` with weights and batch-norm statistics of a seed."""
+    network = Small(channels)
+    generator = stream(0, "small")
+    for name, tensor in network.state_dict().items():
+        if name.endswith(("weight", "bias", "mean")):
+            tensor.normal_(generator=generator)
+        elif name.endswith("var"):
+            tensor.uniform_(0.5, 2, generator=generator)
+    return network
+
+
+def noise(n: int, channels: int = 3, size: int = 12) -> Tensor:
+    shape = (n, channels, size, size)
+    return torch.randint(256, shape, generator=stream(1, "noise"), dtype=torch.uint8)
+
+
+def test_layers_are_pooled_flattened_channel_major_and_joined_in_the_order_named():
+    network, images = small(), noise(5)
+    extractor = Modules(network, ["second", "norm", "out"], size=12, pool=3)
+    rows = extractor(images)
+    assert rows.shape == (5, extractor.width) == (5, 6 * 9 + 4 * 9 + 5)
+    with torch.no_grad():
+        norm = network.norm(network.first(images / 127.5 - 1))
+        second = network.second(norm.relu())
+        out = network.out(second.relu().mean((2, 3)))
+    maps = [second.unflatten(3, (3, 2)).unflatten(2, (3, 2)).amax((3, 5))]
+    maps.append(norm.unflatten(3, (3, 4)).unflatten(2, (3, 4)).amax((3, 5)))
+    expected = torch.cat([*(pooled.reshape(5, -1) for pooled in maps), out], 1)
+    assert torch.allclose(rows, expected, atol=1e-4)
+
+
+def test_rows_are_what_a_layer_made_before_the_next_changed_it_in_place():
+    class Chain(nn.Sequential):
+        pass
+
+    chain = Chain(nn.Flatten(), nn.Linear(3 * 4, 8), nn.ReLU(inplace=True))
+    rows = Modules(chain, ["1"], size=2)(noise(6, size=2))
+    assert (rows < 0).any()
+
+
+def test_a_row_does_not_depend_on_its_batch():
+    extractor = Modules(small(), ["norm", "second"], size=12)
+    images = noise(6)
+    alone = torch.cat([extractor(image[None]) for image in images])
+    assert torch.allclose(extractor(images), alone, atol=1e-5)
+
+
+def test_the_network_is_left_without_hooks():
+    network = small()
+    Modules(network, ["norm"], size=12)(noise(2))
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_grey_is_repeated_and_colour_made_grey_as_the_network_wants():
+    images = noise(4)
+    grey = images[:, :1]
+    colour = Modules(small(), ["second"], size=12)
+    assert torch.equal(colour(grey), colour(grey.expand(-1, 3, -1, -1)))
+    single = Modules(small(1), ["second"], size=12, channels=1)
+    assert torch.equal(single(grey.expand(-1, 3, -1, -1)), single(grey))
+
+
+def test_images_of_another_side_are_resized_with_antialiasing():
+    extractor = Modules(nn.Sequential(nn.Flatten()), ["0"], size=4)
+    images = noise(2, size=8)
+    exact = functional.interpolate(images.float(), (4, 4), mode="bilinear", antialias=True)
+    assert torch.allclose(extractor(images), (exact / 127.5 - 1).flatten(1), atol=1.01 / 127.5)
+
+
+def test_mean_and_std_are_taken_by_channel():
+    flat = nn.Sequential(nn.Flatten())
+    extractor = Modules(flat, ["0"], size=1, mean=(0.0, 0.5, 1.0), std=(1.0, 0.5, 0.25))
+    white = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
+    assert torch.allclose(extractor(white), torch.tensor([[1.0, 1.0, 0.0]]))
+
+
+def test_bf16_rows_are_float_and_close_to_full_precision():
+    images = noise(3)
+    full = Modules(small(), ["second", "out"], size=12)
+    half = Modules(small(), ["second", "out"], size=12, precision="bf16")
+    rows = half(images)
+    assert rows.dtype == torch.float32
+    assert not torch.equal(rows, full(images))
+    assert (rows - full(images)).norm() < 0.02 * full(images).norm()
+    assert full.identity != half.identity
+
+
+def change_weight(options: dict[str, Any]) -> None:
+    with torch.no_grad():
+        options["network"].idle.bias[0] += 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda options: options.update(layers=["norm"]),
+        lambda options: options.update(pool=2),
+        lambda options: options.update(size=14),
+        lambda options: options.update(mean=(0.4,)),
+        lambda options: options.update(std=(0.4,)),
+        change_weight,
+    ],
+)
+def test_the_identity_changes_with_whatever_changes_a_row(change: Callable[..., None]):
+    options: dict[str, Any] = {"network": small(), "layers": ["second"], "size": 12}
+    before = Modules(**options).identity
+    assert before == Modules(**options).identity
+    change(options)
+    assert Modules(**options).identity != before
+
+
+def test_the_weights_hash_depends_on_values_shapes_types_and_names_only():
+    plain = nn.Linear(2, 3, bias=False)
+    nn.init.ones_(plain.weight)
+    turned = nn.Linear(3, 2, bias=False)
+    nn.init.ones_(turned.weight)
+    half = nn.Linear(2, 3, bias=False).bfloat16()
+    nn.init.ones_(half.weight)
+    hashes = {weights_sha256(each) for each in (plain, turned, half, nn.Sequential(plain))}
+    assert len(hashes) == 4
+    strided = nn.Linear(2, 3, bias=False)
+    strided.weight = nn.Parameter(torch.ones(2, 3).T)
+    assert weights_sha256(strided) == weights_sha256(plain)
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "message"),
+    [
+        (["secnd"], {}, r"layer 'secnd' is unknown. Did you mean 'second'\? Known: first, norm"),
+        ([], {}, r"layers must name one layer at least. Got none; name some"),
+        (["idle"], {}, r"layer 'idle' must run once .* It ran 0 times; name another"),
+        (["act"], {}, r"layer 'act' must run once .* It ran 2 times; name another"),
+        (
+            ["second"],
+            {"pool": 7},
+            r"layer 'second' must have maps of .* pool = 7 .* Got 6x6; leave",
+        ),
+        (["second"], {"channels": 1}, r"network 'network' must take images \(1, 12, 12\). It says"),
+    ],
+)
+def test_layers_that_cannot_be_taken_are_refused(
+    layers: list[str], options: dict[str, Any], message: str
+):
+    with pytest.raises(InputError, match=message):
+        Modules(small(), layers, size=12, **options)
+
+
+def test_tokens_and_tuples_are_refused():
+    with pytest.raises(InputError, match=r"layer '0' must give maps .* Got \(1, 3, 4\); name"):
+        Modules(nn.Sequential(nn.Flatten(2)), ["0"], size=2)
+    recurrent = nn.Sequential(nn.Flatten(2), nn.LSTM(4, 2))
+    with pytest.raises(InputError, match=r"layer '1' must give maps .* Got tuple; name"):
+        Modules(recurrent, ["1"], size=2)
+
+
+def test_a_network_put_back_into_training_mode_is_refused():
+    network = small().train()
+    extractor = Modules(network, ["norm"], size=12)
+    assert not network.training
+    network.norm.train()
+    with pytest.raises(InputError, match=r"must be in evaluation mode.* Got training mode; call"):
+        extractor(noise(2))
+
+
+def test_batch_norm_without_running_statistics_is_refused():
+    network = nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False))
+    with pytest.raises(InputError, match=r"batch norm '0' must keep running statistics.* Got"):
+        Modules(network, ["0"], size=8)
+
+
+# torchvision: a squeezed network keeps the tests quick.
+QUICK = "shufflenet_v2_x0_5"
+
+
+def test_torchvision_gives_what_its_last_linear_layer_is_fed():
+    extractor = torchvision_features(QUICK, size=64)
+    assert extractor.width == 1024
+    assert extractor.name == f"torchvision:{QUICK} (untrained)"
+    from torchvision import models
+
+    state = torch.random.get_rng_state()
+    torch.manual_seed(derive(0, "features", QUICK))
+    own = models.get_model(QUICK, weights=None).eval()
+    torch.random.set_rng_state(state)
+    x = (noise(2, size=64) / 255 - torch.tensor(modules.IMAGENET_MEAN).view(3, 1, 1)) / (
+        torch.tensor(modules.IMAGENET_STD).view(3, 1, 1)
+    )
+    with torch.no_grad():
+        logits = own(x)
+        rows = extractor(noise(2, size=64))
+        assert torch.allclose(own.fc(rows), logits, atol=1e-4)
+
+
+def test_untrained_weights_follow_the_seed_and_leave_the_global_generator_alone():
+    before = torch.random.get_rng_state()
+    one, same, other = (torchvision_features(QUICK, size=64, seed=seed) for seed in (0, 0, 1))
+    assert one.identity == same.identity != other.identity
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kind", ["pth", "safetensors"])
+def test_weights_come_from_a_local_file_even_with_another_head_or_without_counters(
+    tmp_path: Path, kind: str
+):
+    from torchvision import models
+
+    network = models.get_model(QUICK, weights=None, num_classes=7)
+    state = {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    path = tmp_path / f"weights.{kind}"
+    torch.save(state, path) if kind == "pth" else save_file(state, path)
+    extractor = torchvision_features(QUICK, path, size=64)
+    assert extractor.name == f"torchvision:{QUICK}"
+    network.fc = nn.Identity()
+    same = Modules(network, ["fc"], size=64, mean=modules.IMAGENET_MEAN, std=modules.IMAGENET_STD)
+    assert torch.equal(extractor(noise(2, size=64)), same(noise(2, size=64)))
+    assert extractor.identity == same.identity
+
+
+def test_layers_of_torchvision_networks_can_be_named():
+    extractor = torchvision_features(QUICK, layers=["stage2", "stage3"], size=64)
+    assert extractor.width == (48 + 96) * 16
+
+
+def test_what_torchvision_does_not_have_is_refused():
+    with pytest.raises(InputError, match=r"'resnet19' is unknown. Did you mean 'resnet1"):
+        torchvision_features("resnet19")
+    with pytest.raises(
+        InputError, match=r"layers must be named for 'squeezenet1_1', .* features, "
+    ):
+        torchvision_features("squeezenet1_1")
+
+
+def test_weight_files_that_are_not_weights_are_refused(tmp_path: Path):
+    def message(path: Path) -> str:
+        with pytest.raises(InputError) as raised:
+            torchvision_features(QUICK, path)
+        return str(raised.value)
+
+    assert "must exist. Found none; give" in message(tmp_path / "absent.pth")
+    cut = tmp_path / "cut.pth"
+    cut.write_bytes(b"not a checkpoint")
+    assert "must be a whole state dict" in message(cut)
+    code = tmp_path / "code.pth"
+    torch.save(nn.Linear(2, 2), code)
+    assert "must be a whole state dict, without code" in message(code)
+    nested = tmp_path / "nested.pth"
+    torch.save({"state_dict": {"weight": torch.ones(1)}}, nested)
+    assert "must hold tensors by name. Got others" in message(nested)
+    other = tmp_path / "other.pth"
+    torch.save({"weight": torch.ones(1)}, other)
+    assert "must be of the network that is named" in message(other)
+    assert "\n" not in message(other)
