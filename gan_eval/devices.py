@@ -61,7 +61,7 @@ def resolve_device(device: str) -> str:
 def resolve_precision(precision: str, device: str) -> Precision:
     """Return "bf16" or "32" for `precision`, where "auto" is bf16 if `device` computes in it."""
     if precision == "auto":
-        return "bf16" if _computes_bf16(device) else "32"
+        return "bf16" if computes_bf16(device) else "32"
     return "bf16" if precision == "bf16" else "32"
 
 
@@ -76,7 +76,8 @@ def memory_for_images(device: str) -> int | None:
     return min(free, available_memory()) // 2
 
 
-def _computes_bf16(device: str) -> bool:
+def computes_bf16(device: str) -> bool:
+    """Return whether `device` multiplies bfloat16 in hardware."""
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     supported = torch.cpu.get_capabilities() if device == "cpu" else {}

@@ -1,0 +1,5 @@
+"""Linear probes: the classifiers that say what features know."""
+
+from gan_eval.probes.l2_svm import L2SVM, LinearModel, fit_l2_svm
+
+__all__ = ["L2SVM", "LinearModel", "fit_l2_svm"]

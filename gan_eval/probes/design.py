@@ -1,0 +1,160 @@
+"""The matrix [X, 1] of a linear classifier, in memory, on a device or streamed from disk in blocks.
+
+Products take X in blocks of rows and accumulate: X itself is never copied whole, so that a
+memory-mapped half-precision matrix of any size costs no more than a block of it in float32.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_eval.devices import available_memory, computes_bf16
+
+Matrix = NDArray[np.generic] | Tensor
+
+# A block of float32 rows: large enough for the products, small beside everything else.
+_BLOCK_BYTES = 2**27
+
+
+def block_bytes(d: int) -> int:
+    """Return the bytes of the largest block of rows."""
+    return max(_BLOCK_BYTES, 8 * d)
+
+
+class Design:
+    """[X, 1] for X (n, d), computing in `dtype`: by default float64 for float64 X, else float32.
+
+    X is a NumPy array (a memory map stays on disk) or a tensor of float64, float32, float16 or
+    bfloat16. Points of weight space are (d + 1, k), the intercept last; products with vectors
+    return float64.
+    """
+
+    def __init__(
+        self, x: Matrix, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    ) -> None:
+        self.x, self.device = x, torch.device(device)
+        self.n: int = x.shape[0]
+        self.d: int = x.shape[1]
+        double = x.dtype in (torch.float64, np.float64)
+        self.dtype = dtype or (torch.float64 if double else torch.float32)
+        self._rows = max(1, _BLOCK_BYTES // (4 * max(1, self.d)))
+        self._rough: Tensor | None = None
+
+    def block(self, rows: slice, dtype: torch.dtype | None = None) -> Tensor:
+        """Return rows of X on the device of the computation, in its type or in `dtype`."""
+        part = self.x[rows]
+        if isinstance(part, np.ndarray):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a memory map may be read-only: nobody writes here
+                part = torch.from_numpy(part)
+        return part.to(self.device, dtype or self.dtype)
+
+    def blocks(self, dtype: torch.dtype | None = None) -> Iterator[tuple[slice, Tensor]]:
+        """Yield X in blocks of rows, and which rows they are."""
+        for start in range(0, self.n, self._rows):
+            rows = slice(start, min(start + self._rows, self.n))
+            yield rows, self.block(rows, dtype)
+
+    def _kept(self) -> Iterator[tuple[slice, Tensor]]:
+        assert self._rough is not None
+        for start in range(0, self.n, self._rows):
+            rows = slice(start, min(start + self._rows, self.n))
+            yield rows, self._rough[rows]
+
+    def margins(self, weights: Tensor) -> Tensor:
+        """Return [X, 1] weights: (n, k) of (d + 1, k)."""
+        inner, intercept = weights[:-1].to(self.dtype), weights[-1].double()
+        out = torch.empty(self.n, weights.shape[1], dtype=torch.float64, device=self.device)
+        for rows, block in self.blocks():
+            out[rows] = (block @ inner).double()
+        return out.add_(intercept)
+
+    def pull(self, values: Tensor) -> Tensor:
+        """Return [X, 1]' values: (d + 1, k) of (n, k)."""
+        out = torch.zeros(values.shape[1], self.d + 1, dtype=torch.float64, device=self.device)
+        values = values.T.to(self.dtype)
+        for rows, block in self.blocks():
+            out[:, :-1] += values[:, rows] @ block  # three times as fast as block' values
+        out[:, -1] = values.double().sum(1)
+        return out.T
+
+    def keep_rough(self) -> None:
+        """Hold X in bfloat16 for `rough_normal`, if it would be rounded and there is room for it.
+
+        That saves rounding it again in every product, which is half of a product's time.
+        """
+        size = 2 * self.n * self.d
+        free = available_memory() if self.device.type == "cpu" else _free_on_device()
+        if self._rough_dtype != torch.bfloat16 or size > free // 2:
+            return
+        rough = torch.empty(self.n, self.d, dtype=torch.bfloat16, device=self.device)
+        for rows, block in self.blocks(torch.bfloat16):
+            rough[rows] = block
+        self._rough = rough
+
+    @property
+    def _rough_dtype(self) -> torch.dtype:
+        rounds = self.dtype == torch.float32 and computes_bf16(self.device.type)
+        return torch.bfloat16 if rounds else self.dtype
+
+    def rough_normal(self, weights: Tensor, active: Tensor | None = None) -> Tensor:
+        """Return [X, 1]' D [X, 1] weights: (d + 1, k), with D the `active` rows of each column.
+
+        Float32 is rounded to bfloat16 where the processor multiplies it faster: three digits.
+        """
+        rough = self._rough_dtype
+        inner, intercept = weights[:-1].to(rough), weights[-1].to(rough)
+        out = torch.zeros_like(weights, dtype=torch.float64)
+        for rows, block in self.blocks(rough) if self._rough is None else self._kept():
+            margins = (block @ inner).add_(intercept)
+            if active is not None:
+                margins *= active[rows]
+            out[:-1] += block.T @ margins
+            out[-1] += margins.double().sum(0)
+        return out
+
+    def energy(self) -> float:
+        """Return the sum of the squares of [X, 1]: the trace of its Gram matrix."""
+        squares = [float(block.square().sum()) for _, block in self.blocks()]
+        return self.n + sum(squares)
+
+    def gram(self) -> Tensor:
+        """Return [X, 1][X, 1]' (n, n): the lower half is computed, the upper one copied.
+
+        Products of float32 are taken in bfloat16 where the processor has it, and summed in float32:
+        then this is the Gram matrix of rows that are rounded to 8 bits.
+        """
+        out = torch.empty(self.n, self.n, dtype=self.dtype, device=self.device)
+        # Square blocks of this side: a tenth of the work of the upper half is done in vain.
+        step = max(1, min(self._rows, -(-self.n // 8)))
+        for i in range(0, self.n, step):
+            rows = slice(i, min(i + step, self.n))
+            left = self.block(rows)
+            for j in range(0, i + 1, step):
+                columns = slice(j, min(j + step, self.n))
+                right = left if i == j else self.block(columns)
+                with _rough_products():
+                    out[rows, columns] = left @ right.T
+                if j < i:
+                    out[columns, rows] = out[rows, columns].T
+        return out.add_(1)
+
+
+@contextmanager
+def _rough_products() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _free_on_device() -> int:
+    free, _ = torch.cuda.mem_get_info()
+    return int(free)

@@ -1,0 +1,126 @@
+"""The space of an L2-SVM with fewer rows than columns: w = X'a, seen through the n x n Gram matrix.
+
+The Newton step solves (K_mm + 1/(2C)) a_m = y_m over the active rows m, by conjugate gradients. The
+preconditioner inverts exactly what is left of the few largest eigenvalues of K in those rows; real
+features have eigenvalues that fall like a power, and without it 10 times the steps are needed
+(Nyström preconditioning: Frangella, Tropp & Udell 2023).
+"""
+
+import torch
+from torch import Tensor
+
+from gan_eval.probes.design import Design, block_bytes
+from gan_eval.probes.newton import Points, System
+from gan_eval.seeding import stream
+
+_RANK = 256
+
+
+class GramSpace:
+    """Coordinates a (n, k) of w = X'a; margins are XX'a.
+
+    The Gram matrix may be rough. It serves for the systems and for norms, where it need not be
+    better; margins go through X itself once `exact` is set, because sums over K cancel so badly
+    that float32 leaves no more than three digits of them. Vectors are float64: they are few.
+    """
+
+    def __init__(self, design: Design) -> None:
+        self.design, self.exact = design, False
+        self.gram = design.gram()
+        self._factor, self._tail = _largest(self.gram)
+
+    @property
+    def rounding(self) -> float:
+        """Relative precision of an objective here."""
+        return torch.finfo(self.design.dtype).eps
+
+    def zeros(self, k: int) -> Points:
+        """Return the origin, k times."""
+        a = torch.zeros(len(self.gram), k, dtype=torch.float64, device=self.gram.device)
+        return Points(a, a.clone())
+
+    def times(self, a: Tensor) -> Tensor:
+        """Return K a."""
+        return (self.gram @ a.to(self.gram.dtype)).double()
+
+    def points(self, a: Tensor) -> Points:
+        """Return the points with coordinates `a`."""
+        margins = self.design.margins(self.design.pull(a)) if self.exact else self.times(a)
+        return Points(a, margins)
+
+    def dot(self, a: Points, b: Points) -> Tensor:
+        """Return the inner products of w (k,)."""
+        return (a.coordinates * b.margins).sum(0)
+
+    def gradient(self, at: Points, dual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return coordinates of w - X'dual and its squared norm."""
+        a = at.coordinates - dual
+        return a, (a * (at.margins - self.times(dual))).sum(0).clamp_min_(0)
+
+    def direction(self, system: System) -> Points:
+        """Return the step to the solution over the active rows."""
+        m, ridge = system.active, 0.5 / system.cost
+        a = m * system.at.coordinates
+        margins = system.at.margins - self.times(system.at.coordinates - a)
+        residual = m * (system.signs - margins) - ridge * a
+        solve = self._preconditioner(m, ridge)
+        z, norm = solve(residual)
+        goal = system.goal * ridge.square()  # the gradient is -2C X'residual
+        working = norm > goal
+        p, size = z, (residual * z).sum(0)
+        for _ in range(len(self.gram)):
+            product = m * self.times(p) + ridge * p
+            length = torch.where(working, size / (p * product).sum(0), 0.0)
+            a = a + length * p
+            residual = residual - length * product
+            z, norm = solve(residual)
+            working = working & (norm > goal)
+            if not working.any():
+                break
+            newer = (residual * z).sum(0)
+            p = z + torch.where(working, newer / size, 0.0) * p
+            size = newer
+        return self.points(a - system.at.coordinates)
+
+    def _preconditioner(self, m: Tensor, ridge: Tensor) -> "_Preconditioner":
+        return _Preconditioner(self._factor, self._tail, m, ridge)
+
+
+class _Preconditioner:
+    """(L_m L_m' + ridge)^-1 for each column's active rows m, by the Woodbury identity."""
+
+    def __init__(self, factor: Tensor, tail: float, m: Tensor, ridge: Tensor) -> None:
+        self._factor, self._tail, self._m, self._ridge = factor, tail, m, ridge + tail
+        ridge = self._ridge
+        inner = torch.stack([factor.T @ (factor * column[:, None]) for column in m.T.to(factor)])
+        inner = inner.double() + torch.diag_embed(ridge[:, None].expand(-1, factor.shape[1]))
+        self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(inner)).to(factor)
+
+    def __call__(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the solution and, by the same approximation, r'Kr, the residual's size in w."""
+        seen = self._factor.T @ residual.to(self._factor)
+        known = torch.einsum("kij,jk->ik", self._inverse, seen)
+        norm = seen.double().square().sum(0) + self._tail * residual.square().sum(0)
+        return (residual - self._m * (self._factor @ known).double()) / self._ridge, norm
+
+
+def _largest(gram: Tensor) -> tuple[Tensor, float]:
+    """Return L (n, r) with K ~ LL' in its largest eigenvalues, and the mean of the others."""
+    n = len(gram)
+    rank = min(_RANK, n)
+    start = torch.randn(n, min(n, rank + 16), generator=stream(0, "nystrom"), dtype=gram.dtype)
+    basis = start.to(gram.device)
+    for _ in range(2):
+        basis = torch.linalg.qr(gram @ basis).Q
+    values, vectors = torch.linalg.eigh((basis.T @ (gram @ basis)).double())
+    values, vectors = values[-rank:].clamp_min(0), vectors[:, -rank:]
+    factor = (basis.double() @ vectors) * values.sqrt()
+    tail = (gram.diagonal().double().sum() - values.sum()) / max(1, n - rank)
+    return factor.to(gram.dtype), max(0.0, float(tail))
+
+
+def gram_bytes(n: int, d: int, columns: int, itemsize: int) -> int:
+    """Return the bytes that `GramSpace` and its vectors take, at most, beside X."""
+    vectors = 16 * 8 * (n + d) * columns
+    preconditioner = 3 * 8 * columns * min(_RANK, n) ** 2
+    return n * n * itemsize + vectors + preconditioner + 4 * block_bytes(d)

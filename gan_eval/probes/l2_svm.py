@@ -1,0 +1,287 @@
+"""The L2-regularised L2-loss linear SVM, one against the rest: what `LinearSVC(C=C)` minimises.
+
+    1/2 |w|^2 + C sum_i max(0, 1 - y_i (x_i.w + b))^2 + 1/2 b^2      for each class, y = 1 or -1
+
+the objective of LIBLINEAR's `-s 1` (Fan et al. 2008) as scikit-learn's `LinearSVC` sets it, with a
+penalised intercept. All classes and a whole path of C are columns of one problem, solved by
+Newton's method at once (`newton`): with no more rows than columns in the Gram matrix (`gram`), else
+in the primal (`primal`). Every solution comes with a duality gap that certifies it.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from gan_eval.devices import available_memory
+from gan_eval.errors import InputError
+from gan_eval.probes.design import Design, Matrix
+from gan_eval.probes.gram import GramSpace, gram_bytes
+from gan_eval.probes.newton import minimise
+from gan_eval.probes.primal import PrimalSpace, primal_bytes
+
+# Where the rough Gram matrix is left for products through X itself.
+_ROUGH_TOL = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearModel:
+    """A linear classifier, and how good its solution is.
+
+    Attributes:
+        C: weight of the loss.
+        classes: the labels, int64 (k,), sorted.
+        weights: float64 (d + 1, k), the intercepts last; one column when there are two classes.
+        objective: value reached in each column.
+        gap: certified bound on how far that is above the minimum.
+        n_iter: Newton steps (or epochs of liblinear) of the slowest column.
+        converged: whether every gap is within the tolerance.
+    """
+
+    C: float
+    classes: Tensor
+    weights: Tensor
+    objective: Tensor
+    gap: Tensor
+    n_iter: int
+    converged: bool
+
+    def decision_function(self, x: Matrix) -> Tensor:
+        """Return x.w + b, float64 (n, k), or (n, 1) for two classes."""
+        return Design(x, self.weights.device).margins(self.weights)
+
+    def predict(self, x: Matrix) -> Tensor:
+        """Return the labels, int64 (n,)."""
+        return _decide(self.decision_function(x), self.classes)
+
+
+def fit_l2_svm(
+    x: Matrix,
+    labels: Tensor,
+    C: Sequence[float],  # noqa: N803
+    *,
+    tol: float = 1e-6,
+    max_iter: int = 100,
+    device: str | torch.device = "cpu",
+) -> list[LinearModel]:
+    """Return the L2-SVMs of every C, all found together.
+
+    Args:
+        x: (n, d), in memory, on a device or a memory map: float64, float32, float16 or bfloat16.
+            All but float64 compute in float32, and what that cannot certify again in float64.
+        labels: int64 (n,), of two classes or more.
+        C: weights of the loss, positive.
+        tol: relative gap at which an objective counts as the minimum.
+        max_iter: Newton steps at most.
+        device: where to compute.
+
+    Raises:
+        InputError: one class only, a C that is not positive, or too little memory.
+
+    Example:
+        >>> x = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+        >>> (model,) = fit_l2_svm(x, torch.tensor([0, 0, 1, 1]), [1.0])
+        >>> model.predict(x).tolist(), model.converged
+        ([0, 0, 1, 1], True)
+    """
+    for value in C:
+        if not value > 0:
+            raise InputError(f"C must be positive. Got {value}.")
+    design = Design(x, device)
+    classes, signs = _signs(labels.to(design.device))
+    cost = torch.tensor(C, dtype=torch.float64, device=design.device)
+    cost = cost.repeat_interleave(signs.shape[1])
+    signs = signs.repeat(1, len(C))
+    check_memory(design.n, design.d, len(cost), design.dtype.itemsize, design.device)
+    weights, steps, objective, gap = _solve(design, signs, cost, tol, max_iter)
+    short = gap > tol * objective
+    if short.any() and design.dtype == torch.float32:
+        # Large C or values far from zero: float32 cannot tell the minimum from its neighbours.
+        double = Design(x, device, torch.float64)
+        weights[:, short], steps[short], objective[short], gap[short] = _solve(
+            double, signs[:, short], cost[short], tol, max_iter
+        )
+    columns = torch.arange(len(cost)).view(len(C), -1)
+    return [
+        LinearModel(
+            C=float(value),
+            classes=classes,
+            weights=weights[:, mine],
+            objective=objective[mine],
+            gap=gap[mine],
+            n_iter=int(steps[mine].max()),
+            converged=bool((gap[mine] <= tol * objective[mine]).all()),
+        )
+        for value, mine in zip(C, columns, strict=True)
+    ]
+
+
+def error_rates(models: Sequence[LinearModel], x: Matrix, labels: Tensor) -> list[float]:
+    """Return each model's share of wrong labels on x (n, d), reading x once for all of them."""
+    design = Design(x, models[0].weights.device)
+    labels = labels.to(design.device)
+    scores = design.margins(torch.cat([model.weights for model in models], 1))
+    parts = torch.split(scores, [model.weights.shape[1] for model in models], 1)
+    return [
+        float((_decide(part, model.classes) != labels).double().mean())
+        for part, model in zip(parts, models, strict=True)
+    ]
+
+
+def certify(design: Design, weights: Tensor, signs: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the objective at `weights` and the duality gap there, both (k,), through X itself."""
+    slack = (1 - signs * design.margins(weights)).clamp_min_(0)
+    objective = 0.5 * weights.square().sum(0) + cost * slack.square().sum(0)
+    gradient = weights - design.pull(2 * cost * signs * slack)
+    return objective, 0.5 * gradient.square().sum(0)
+
+
+def check_memory(
+    n: int, d: int, columns: int, itemsize: int, device: torch.device | str = "cpu"
+) -> int:
+    """Return the bytes that fitting needs beside X, at most.
+
+    Raises:
+        InputError: there are not as many.
+    """
+    count = gram_bytes if _in_gram(n, d) else primal_bytes
+    needed = count(n, d, columns, itemsize)
+    device = torch.device(device)
+    free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else available_memory()
+    if needed > free:
+        raise InputError(
+            f"the L2-SVM of {n:,} rows, {d:,} features and {columns} columns (classes x values of "
+            f"C) needs {needed / 2**30:.1f} GiB of memory. {free / 2**30:.1f} GiB are free; pass "
+            "fewer values of C or fewer labels, or free some memory."
+        )
+    return needed
+
+
+def _in_gram(n: int, d: int) -> bool:
+    return n <= d + 1
+
+
+def _solve(
+    design: Design, signs: Tensor, cost: Tensor, tol: float, max_iter: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return weights (d + 1, k), Newton steps, objectives and gaps (k,)."""
+    if _in_gram(design.n, design.d):
+        weights, steps = _solve_in_gram(design, signs, cost, tol, max_iter)
+    else:
+        primal = PrimalSpace(design)
+        start = primal.zeros(len(cost))
+        found = minimise(primal, start, signs, cost, tol=tol, max_iter=max_iter)
+        weights, steps = found.points.coordinates, found.steps
+    return weights, steps, *certify(design, weights, signs, cost)
+
+
+def _solve_in_gram(
+    design: Design, signs: Tensor, cost: Tensor, tol: float, max_iter: int
+) -> tuple[Tensor, Tensor]:
+    gram = GramSpace(design)
+    start = gram.zeros(len(cost))
+    rough = minimise(gram, start, signs, cost, tol=max(tol, _ROUGH_TOL), max_iter=max_iter)
+    gram.exact = True
+    start = gram.points(rough.points.coordinates)
+    # Half of the tolerance, for what rounding the weights may cost.
+    found = minimise(gram, start, signs, cost, tol=0.5 * tol, max_iter=max_iter)
+    return design.pull(found.points.coordinates), rough.steps + found.steps
+
+
+def _signs(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the classes, sorted, and y (n, k): one column of two classes, for the second."""
+    classes = torch.unique(labels)
+    if len(classes) < 2:
+        raise InputError(
+            f"labels must be of at least 2 classes. Got {len(classes)} class; pass other data."
+        )
+    positive = classes[1:] if len(classes) == 2 else classes
+    return classes, (labels[:, None] == positive).double() * 2 - 1
+
+
+def _decide(scores: Tensor, classes: Tensor) -> Tensor:
+    chosen = (scores[:, 0] > 0).long() if len(classes) == 2 else scores.argmax(1)
+    return classes[chosen]
+
+
+class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Linear SVM with squared hinge loss, as `sklearn.svm.LinearSVC(C=C)`, by Newton's method.
+
+    Args:
+        C: weight of the loss, positive.
+        tol: relative duality gap at which the objective counts as minimal.
+        max_iter: Newton steps at most.
+        device: "cpu" or "cuda".
+
+    Attributes:
+        classes_: the labels.
+        coef_: (k, d), or (1, d) for two classes.
+        intercept_: (k,) or (1,).
+        n_iter_: Newton steps of the slowest class.
+        converged_: whether the gap is within `tol` for every class.
+        objective_: objective reached, (k,); gap_: certified bound on its distance to the minimum.
+
+    Example:
+        >>> from gan_eval.probes import L2SVM
+        >>> L2SVM(C=1.0).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]).predict([[2.5]])
+        array([1])
+    """
+
+    def __init__(
+        self,
+        C: float = 1.0,  # noqa: N803
+        *,
+        tol: float = 1e-6,
+        max_iter: int = 100,
+        device: str = "cpu",
+    ) -> None:
+        self.C, self.tol, self.max_iter, self.device = C, tol, max_iter, device
+
+    def fit(self, X: object, y: object) -> "L2SVM":  # noqa: N803
+        """Fit to X (n, d) and labels y (n,), and return self.
+
+        Warns:
+            ConvergenceWarning: a class did not reach `tol` within `max_iter` steps.
+        """
+        x, targets = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(targets)
+        self.classes_, codes = np.unique(targets, return_inverse=True)
+        labels = torch.from_numpy(codes.astype(np.int64))
+        (model,) = fit_l2_svm(
+            x, labels, [self.C], tol=self.tol, max_iter=self.max_iter, device=self.device
+        )
+        weights = model.weights.T.cpu().numpy().astype(x.dtype)
+        self.coef_, self.intercept_ = weights[:, :-1], weights[:, -1]
+        self.objective_, self.gap_ = model.objective.cpu().numpy(), model.gap.cpu().numpy()
+        self.n_iter_, self.converged_ = model.n_iter, model.converged
+        if not model.converged:
+            warnings.warn(
+                f"L2SVM did not reach tol={self.tol} in {self.max_iter} Newton steps: the relative "
+                f"gap is {(model.gap / model.objective).max():.1e}. Raise max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self
+
+    def decision_function(self, X: object) -> NDArray[Any]:  # noqa: N803
+        """Return x.w + b: (n, k), or (n,) for two classes."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        scores: NDArray[Any] = x @ self.coef_.T + self.intercept_
+        return scores.ravel() if scores.shape[1] == 1 else scores
+
+    def predict(self, X: object) -> NDArray[Any]:  # noqa: N803
+        """Return the labels (n,)."""
+        scores = self.decision_function(X)
+        chosen = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)
+        labels: NDArray[Any] = self.classes_[chosen]
+        return labels

@@ -1,0 +1,164 @@
+"""Newton's method for many L2-SVMs at once, all over the same rows.
+
+Column j is one problem: minimise over w, for its own signs y in {-1, 1} and its own C,
+
+    f(w) = 1/2 |w|^2 + C sum_i max(0, 1 - y_i x_i.w)^2                            (squared hinge)
+
+(Fan et al. 2008, LIBLINEAR, `-s 1`; Chapelle 2007, Training an SVM in the primal). f is piecewise
+quadratic, so each step solves a linear system over the rows that lie inside the margin and then
+searches exactly along the line. With slack s_i = max(0, 1 - y_i x_i.w), the values 2 C y_i s_i
+are feasible for the dual problem, and the duality gap there is 1/2 |grad f(w)|^2. It bounds how
+far f(w) is above its minimum, so that every solution here comes with a certificate.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Points:
+    """k points of a space: coordinates (m, k), and margins x_i.w of every row, (n, k)."""
+
+    coordinates: Tensor
+    margins: Tensor
+
+    def take(self, columns: Tensor) -> "Points":
+        """Return the points at `columns`, (j,) indices or (k,) booleans."""
+        return Points(self.coordinates[:, columns], self.margins[:, columns])
+
+
+@dataclass(frozen=True)
+class System:
+    """The linear system of one Newton step at `at`, a column a problem.
+
+    Attributes:
+        at: where the step starts.
+        gradient: coordinates of the gradient there.
+        signs: y, (n, k).
+        active: 1.0 for rows inside the margin, else 0.0, (n, k).
+        cost: C, (k,).
+        goal: squared norm of the gradient's model at which the step is good enough, (k,).
+    """
+
+    at: Points
+    gradient: Tensor
+    signs: Tensor
+    active: Tensor
+    cost: Tensor
+    goal: Tensor
+
+
+# Steps without progress after which a column is given up.
+_PATIENCE = 4
+
+
+class Space(Protocol):
+    """Coordinates of w in which a Newton step is cheap; `rounding` is its relative precision."""
+
+    @property
+    def rounding(self) -> float: ...
+
+    def zeros(self, k: int) -> Points:
+        """Return the origin, k times."""
+
+    def gradient(self, at: Points, dual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return coordinates (m, k) of w - X'dual, the gradient, and its squared norm (k,)."""
+
+    def dot(self, a: Points, b: Points) -> Tensor:
+        """Return the inner products of w (k,)."""
+
+    def direction(self, system: System) -> Points:
+        """Return the step that solves the system as well as it asks for."""
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where the search ended: `value` is f there, `gap` bounds its distance to the minimum, (k,).
+
+    `steps` counts Newton steps per column.
+    """
+
+    points: Points
+    value: Tensor
+    gap: Tensor
+    steps: Tensor
+
+
+def minimise(
+    space: Space, start: Points, signs: Tensor, cost: Tensor, *, tol: float, max_iter: int
+) -> Minimum:
+    """Minimise f for every column until its gap is at most `tol` times its value.
+
+    A column that makes no more progress, because rounding hides it, is given up.
+
+    Args:
+        space: where to search.
+        start: where to begin, one point a column; it is moved.
+        signs: y, float64 (n, k) of -1 and 1.
+        cost: C, float64 (k,).
+        tol: wanted relative gap.
+        max_iter: Newton steps at most.
+    """
+    found = start
+    value, gap = torch.zeros_like(cost), torch.zeros_like(cost)
+    steps = torch.zeros_like(cost, dtype=torch.int64)
+    idle, least = torch.zeros_like(steps), torch.full_like(cost, torch.inf)
+    live = torch.arange(len(cost), device=cost.device)
+    for step in range(max_iter + 1):
+        at, y, c = found.take(live), signs[:, live], cost[live]
+        slack = (1 - y * at.margins).clamp_min_(0)
+        loss = 0.5 * space.dot(at, at) + c * slack.square().sum(0)
+        gradient, norm = space.gradient(at, 2 * c * y * slack)
+        value[live], gap[live], steps[live] = loss, 0.5 * norm, step
+        progress = loss < least[live] * (1 - space.rounding)
+        idle[live] = torch.where(progress, 0, idle[live] + 1)
+        least[live] = torch.minimum(loss, least[live])
+        wrong = (0.5 * norm > tol * loss) & (idle[live] < _PATIENCE)
+        if step == max_iter or not wrong.any():
+            break
+        live, at, y, c = live[wrong], at.take(wrong), y[:, wrong], c[wrong]
+        loss, norm = loss[wrong], norm[wrong]
+        # Far away the set of active rows is about to change, and an exact solution of this system
+        # would be in vain; near the end Newton squares the error, if it is solved as well.
+        goal = torch.maximum(norm * (norm / loss).clamp_max(0.01), 0.5 * tol * loss)
+        move = space.direction(
+            System(
+                at=at,
+                gradient=gradient[:, wrong],
+                signs=y,
+                active=(slack[:, wrong] > 0).double(),
+                cost=c,
+                goal=goal,
+            )
+        )
+        length = _line_search(at, move, y, c, space)
+        found.coordinates[:, live] = at.coordinates + length * move.coordinates
+        found.margins[:, live] = at.margins + length * move.margins
+    return Minimum(found, value, gap, steps)
+
+
+def _line_search(at: Points, move: Points, y: Tensor, c: Tensor, space: Space) -> Tensor:
+    """Return the length (k,) at which f is least along `move`.
+
+    The derivative along the line grows and is piecewise linear: Newton's method within a bracket.
+    """
+    slope, curve = space.dot(at, move), space.dot(move, move)
+    turn = y * move.margins
+    length = torch.ones_like(c)
+    low, high = torch.zeros_like(c), torch.full_like(c, torch.inf)
+    for _ in range(40):
+        slack = (1 - y * at.margins - length * turn).clamp_min_(0)
+        first = slope + length * curve - 2 * c * (slack * turn).sum(0)
+        second = curve + 2 * c * (turn.square() * (slack > 0)).sum(0)
+        low = torch.where(first <= 0, length, low)
+        high = torch.where(first >= 0, length, high)
+        newer = length - torch.where(second > 0, first / second, 0.0)
+        outside = (newer < low) | (newer > high)
+        newer = torch.where(outside, 0.5 * (low + high), newer)
+        if ((newer - length).abs() <= 1e-9 * length).all():
+            break
+        length = newer
+    return length
