@@ -1,13 +1,15 @@
 """Where networks run, in which precision and in how much memory."""
 
+import atexit
 import ctypes
 import logging
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
+from torch import distributed
 
 from gan_eval.errors import InputError
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Precision = Literal["32", "bf16"]
+_Value = TypeVar("_Value")
 
 _GROUP = Path("/sys/fs/cgroup")
 _MALLOC_TRIM_THRESHOLD, _MALLOC_TOP_PAD, _MALLOC_MMAP_MAX = -1, -2, -4
@@ -40,7 +43,35 @@ def make_fabric(device: str = "auto", precision: Precision = "32") -> "Fabric":
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()
+    if world > 1:
+        # Fabric sees to NCCL only; Gloo's threads abort the process if it exits before they do.
+        atexit.register(_part)
     return fabric
+
+
+def _part() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def processes() -> tuple[int, int]:
+    """Return this process's rank and how many share the work: 0 and 1 outside `torchrun`.
+
+    Several processes know of each other once `make_fabric` was called.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def gather(value: _Value) -> list[_Value]:
+    """Return what every process handed in, by rank, on each of them; it waits for them all."""
+    _, world = processes()
+    if world == 1:
+        return [value]
+    found: list[Any] = [None] * world
+    distributed.all_gather_object(found, value)
+    return found
 
 
 def resolve_device(device: str) -> str:

@@ -1,16 +1,43 @@
-"""Files that are whole or absent, and the JSON lines in which every number is kept."""
+"""Files that are whole or absent, and the JSON lines in which every number is kept.
+
+A number is a `Record`, one line of a folder's records.jsonl, which is only ever appended to:
+
+schema              this form, 1
+exhibit, name       what was done ("classify") and to what ("disc")
+protocol            what determines the number beside the rest, with a name and a version
+config              what it was made from: run, features, data, solver
+result              the numbers; rates and errors are fractions, times seconds
+controls            the same number of what it is to be compared with, by name
+paper               the published number, None where there is none
+deviations          what differs from the source, in words
+advice              what to try next, in words
+fingerprints        hashes of data and weights
+seed, device        of all randomness; where it was computed
+precision           of networks, "32" or "bf16"
+seconds             all of it, extraction of features and fitting
+peak_memory_bytes   of the process, until then
+versions, hardware  what the number and its speed depend on
+commit              of the checkout that the package runs from, None elsewhere; "+" if changed
+time                when it was written, ISO 8601 in UTC
+"""
 
 import json
 import os
 import platform
+import resource
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
+SCHEMA = 1
 _UNFINISHED = ".unfinished."
 _PACKAGES = ("gan-eval", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
 
@@ -113,3 +140,69 @@ def hardware() -> dict[str, str | int]:
         "threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
     }
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory that this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def commit() -> str | None:
+    """Return the git commit of the checkout that this package runs from, "+" if it was changed.
+
+    None where it runs from elsewhere, or where there is no git.
+    """
+    folder = Path(__file__).parent.parent
+    if not (folder / ".git").exists():
+        return None
+    git = ("git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty=+")
+    try:
+        done = subprocess.run((*git, "--exclude=*"), capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A number with everything that it depends on; see the module for what each field holds.
+
+    What the machine knows is filled in when the record is made.
+    """
+
+    exhibit: str
+    name: str
+    protocol: Mapping[str, Any]
+    config: Mapping[str, Any]
+    result: Mapping[str, Any]
+    fingerprints: Mapping[str, Any]
+    seed: int
+    device: str
+    precision: str
+    seconds: float
+    controls: Mapping[str, Any] = field(default_factory=dict)
+    paper: Mapping[str, Any] | None = None
+    deviations: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    peak_memory_bytes: int = field(default_factory=peak_memory_bytes)
+    versions: Mapping[str, str] = field(default_factory=versions)
+    hardware: Mapping[str, str | int] = field(default_factory=hardware)
+    commit: str | None = field(default_factory=commit)
+    time: str = field(default_factory=_now)
+    schema: int = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON-able values."""
+        return asdict(self)
+
+
+def append_record(folder: Path, record: Record) -> Path:
+    """Append `record` to the folder's records.jsonl, and return that file."""
+    path = folder / "records.jsonl"
+    append_line(path, record.to_json())
+    return path

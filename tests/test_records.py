@@ -1,14 +1,19 @@
 """Files are whole or absent; lines survive kills."""
 
 import json
+import re
 import stat
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from gan_eval import records
 from gan_eval.records import (
+    Record,
     append_line,
+    append_record,
     read_lines,
     remove_unfinished,
     versions,
@@ -138,3 +143,45 @@ def test_versions_name_what_numbers_depend_on():
     assert torch.__version__.startswith(found["torch"])
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert {"numpy", "torchvision", "gan-eval"} <= found.keys()
+
+
+def made(**changed) -> Record:
+    given = {
+        "exhibit": "classify", "name": "disc", "protocol": {"name": "x", "version": 1},
+        "config": {}, "result": {"error_mean": 0.25}, "fingerprints": {}, "seed": 3,
+        "device": "cpu", "precision": "32", "seconds": 1.5,
+    }  # fmt: skip
+    return Record(**{**given, **changed})
+
+
+def test_records_are_lines_that_are_only_added(tmp_path: Path):
+    paths = [append_record(tmp_path / "run", made(seed=seed)) for seed in (1, 2)]
+    assert paths == 2 * [tmp_path / "run" / "records.jsonl"]
+    rows = list(read_lines(paths[0]))
+    assert [row["seed"] for row in rows] == [1, 2]
+    assert rows[0]["result"] == {"error_mean": 0.25}
+    assert rows[0]["paper"] is None
+
+
+def test_a_record_says_all_that_the_module_says_it_does():
+    named = re.findall(r"^([a-z_, ]+?)  +\S", records.__doc__, re.MULTILINE)
+    documented = {name.strip() for line in named for name in line.split(",")}
+    assert made().to_json().keys() == documented
+
+
+def test_a_record_knows_the_machine_and_the_time():
+    record = made()
+    assert record.schema == 1
+    assert record.versions == versions()
+    assert record.hardware["threads"] >= 1
+    assert 2**24 < record.peak_memory_bytes < 2**42
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(record.time)).total_seconds()) < 60
+
+
+def test_commit_is_that_of_the_checkout_or_none(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(records, "__file__", str(tmp_path / "gan_eval" / "records.py"))
+    assert records.commit() is None
+    (tmp_path / ".git").mkdir()
+    assert records.commit() is None  # not really one
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert records.commit() is None  # and no git either

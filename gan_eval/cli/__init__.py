@@ -10,7 +10,7 @@ import click
 from gan_eval import __version__
 from gan_eval.errors import InputError, closest
 
-_COMMANDS = ("data", "import", "presets", "quickstart", "sample", "train")
+_COMMANDS = ("classify", "data", "import", "presets", "quickstart", "sample", "train")
 # Commands whose module and function cannot have their name, a Python keyword.
 _MODULES = {"import": "imports"}
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -44,6 +44,7 @@ def cli() -> None:
     gan-eval quickstart                      digits, no download, under 3 minutes
     gan-eval train --preset carpedm20 --data my-photos/ --out runs/mine
     gan-eval sample runs/mine --n 64 --out grid.png
+    gan-eval classify runs/quickstart --data digits --features disc,random-disc,pixels
     """
 
 

@@ -4,7 +4,6 @@ Radford, Metz & Chintala 2015, section 5.1, for networks that are not ours: ever
 are max-pooled to a grid, flattened channel-major and concatenated.
 """
 
-import hashlib
 import pickle
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gan_eval.devices import Precision, resolve_device
 from gan_eval.errors import InputError, closest
 from gan_eval.images import fit_square, to_channels
-from gan_eval.models.weights import load_tensors
+from gan_eval.models.weights import load_tensors, weights_sha256
 from gan_eval.seeding import derive
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -191,16 +190,6 @@ def torchvision_features(
         device=device,
         precision=precision,
     )
-
-
-def weights_sha256(network: nn.Module) -> str:
-    """Return the SHA-256 over names, types, shapes and bytes of all parameters and buffers."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        # As bytes, for NumPy has no bfloat16.
-        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Weights on disk: safetensors only, written whole or not at all, never code."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -94,3 +95,13 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     with torch.no_grad():
         for name, tensor in tensors.items():
             state[name].copy_(tensor)
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """Return the SHA-256 over names, types, shapes and bytes of all parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        # As bytes, for NumPy has no bfloat16.
+        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -6,6 +6,8 @@ features have eigenvalues that fall like a power, and without it 10 times the st
 (Nyström preconditioning: Frangella, Tropp & Udell 2023).
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -17,15 +19,14 @@ _RANK = 256
 
 
 class GramSpace:
-    """Coordinates a (n, k) of w = X'a; margins are XX'a.
+    """Coordinates a (n, k) of w = X'a; margins are Ka.
 
-    The Gram matrix may be rough. It serves for the systems and for norms, where it need not be
-    better; margins go through X itself once `exact` is set, because sums over K cancel so badly
-    that float32 leaves no more than three digits of them. Vectors are float64: they are few.
+    Vectors are float64: they are few. The Gram matrix may be rough, and sums over it cancel so
+    badly that float32 leaves three digits of the margins: `RefinedSpace` goes on from there.
     """
 
     def __init__(self, design: Design) -> None:
-        self.design, self.exact = design, False
+        self.design = design
         self.gram = design.gram()
         self._factor, self._tail = _largest(self.gram)
 
@@ -34,19 +35,13 @@ class GramSpace:
         """Relative precision of an objective here."""
         return torch.finfo(self.design.dtype).eps
 
-    def zeros(self, k: int) -> Points:
-        """Return the origin, k times."""
-        a = torch.zeros(len(self.gram), k, dtype=torch.float64, device=self.gram.device)
-        return Points(a, a.clone())
+    def points(self, a: Tensor) -> Points:
+        """Return the points with coordinates `a`."""
+        return Points(a, self.times(a))
 
     def times(self, a: Tensor) -> Tensor:
         """Return K a."""
         return (self.gram @ a.to(self.gram.dtype)).double()
-
-    def points(self, a: Tensor) -> Points:
-        """Return the points with coordinates `a`."""
-        margins = self.design.margins(self.design.pull(a)) if self.exact else self.times(a)
-        return Points(a, margins)
 
     def dot(self, a: Points, b: Points) -> Tensor:
         """Return the inner products of w (k,)."""
@@ -55,13 +50,17 @@ class GramSpace:
     def gradient(self, at: Points, dual: Tensor) -> tuple[Tensor, Tensor]:
         """Return coordinates of w - X'dual and its squared norm."""
         a = at.coordinates - dual
-        return a, (a * (at.margins - self.times(dual))).sum(0).clamp_min_(0)
+        return a, (a * self.times(a)).sum(0).clamp_min_(0)
 
     def direction(self, system: System) -> Points:
         """Return the step to the solution over the active rows."""
-        m, ridge = system.active, 0.5 / system.cost
-        a = m * system.at.coordinates
-        margins = system.at.margins - self.times(system.at.coordinates - a)
+        return self.points(self.solve(system))
+
+    def solve(self, system: System) -> Tensor:
+        """Return the coordinates of the step to the solution over the active rows."""
+        m, ridge, start = system.active, 0.5 / system.cost, system.at.coordinates
+        a = m * start
+        margins = system.at.margins - self.times(start - a)
         residual = m * (system.signs - margins) - ridge * a
         solve = self._preconditioner(m, ridge)
         z, norm = solve(residual)
@@ -80,10 +79,45 @@ class GramSpace:
             newer = (residual * z).sum(0)
             p = z + torch.where(working, newer / size, 0.0) * p
             size = newer
-        return self.points(a - system.at.coordinates)
+        return a - start
 
     def _preconditioner(self, m: Tensor, ridge: Tensor) -> "_Preconditioner":
         return _Preconditioner(self._factor, self._tail, m, ridge)
+
+
+class RefinedSpace:
+    """Coordinates a (n) and w = X'a (d + 1) one below the other: systems in a, all else through X.
+
+    The certificate then holds for the very w that is returned. `design` may compute in another
+    precision than the Gram matrix was made in.
+    """
+
+    def __init__(self, gram: GramSpace, design: Design) -> None:
+        self._gram, self._design = gram, design
+        self.rounding = torch.finfo(design.dtype).eps
+
+    def points(self, a: Tensor) -> Points:
+        """Return the points with coordinates `a`."""
+        w = self._design.pull(a)
+        return Points(torch.cat([a, w]), self._design.margins(w))
+
+    def weights(self, at: Points) -> Tensor:
+        """Return w (d + 1, k)."""
+        return at.coordinates[self._design.n :]
+
+    def dot(self, a: Points, b: Points) -> Tensor:
+        """Return the inner products of w (k,)."""
+        return (self.weights(a) * self.weights(b)).sum(0)
+
+    def gradient(self, at: Points, dual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return w - X'dual and its squared norm."""
+        gradient = self.weights(at) - self._design.pull(dual)
+        return gradient, gradient.square().sum(0)
+
+    def direction(self, system: System) -> Points:
+        """Return the step to the solution over the active rows."""
+        at = Points(system.at.coordinates[: self._design.n], system.at.margins)
+        return self.points(self._gram.solve(replace(system, at=at)))
 
 
 class _Preconditioner:

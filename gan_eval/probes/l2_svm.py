@@ -3,9 +3,10 @@
     1/2 |w|^2 + C sum_i max(0, 1 - y_i (x_i.w + b))^2 + 1/2 b^2      for each class, y = 1 or -1
 
 the objective of LIBLINEAR's `-s 1` (Fan et al. 2008) as scikit-learn's `LinearSVC` sets it, with a
-penalised intercept. All classes and a whole path of C are columns of one problem, solved by
-Newton's method at once (`newton`): with no more rows than columns in the Gram matrix (`gram`), else
-in the primal (`primal`). Every solution comes with a duality gap that certifies it.
+penalised intercept. All classes are columns of one problem, solved at once by Newton's method
+(`newton`): with no more rows than columns in the Gram matrix (`gram`), else in the primal
+(`primal`); what that needs is made once for a whole path of C. Every solution comes with a duality
+gap that certifies it.
 """
 
 import warnings
@@ -25,11 +26,11 @@ from torch import Tensor
 from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
 from gan_eval.probes.design import Design, Matrix
-from gan_eval.probes.gram import GramSpace, gram_bytes
-from gan_eval.probes.newton import minimise
+from gan_eval.probes.gram import GramSpace, RefinedSpace, gram_bytes
+from gan_eval.probes.newton import Minimum, Points, Space, minimise
 from gan_eval.probes.primal import PrimalSpace, primal_bytes
 
-# Where the rough Gram matrix is left for products through X itself.
+# The relative gap at which the Gram matrix is left for products through X itself.
 _ROUGH_TOL = 1e-3
 
 
@@ -41,7 +42,7 @@ class LinearModel:
         C: weight of the loss.
         classes: the labels, int64 (k,), sorted.
         weights: float64 (d + 1, k), the intercepts last; one column when there are two classes.
-        objective: value reached in each column.
+        objective: value reached in each column, (k,).
         gap: certified bound on how far that is above the minimum.
         n_iter: Newton steps (or epochs of liblinear) of the slowest column.
         converged: whether every gap is within the tolerance.
@@ -73,7 +74,7 @@ def fit_l2_svm(
     max_iter: int = 100,
     device: str | torch.device = "cpu",
 ) -> list[LinearModel]:
-    """Return the L2-SVMs of every C, all found together.
+    """Return the L2-SVMs of every C, found along a path.
 
     Args:
         x: (n, d), in memory, on a device or a memory map: float64, float32, float16 or bfloat16.
@@ -98,31 +99,11 @@ def fit_l2_svm(
             raise InputError(f"C must be positive. Got {value}.")
     design = Design(x, device)
     classes, signs = _signs(labels.to(design.device))
-    cost = torch.tensor(C, dtype=torch.float64, device=design.device)
-    cost = cost.repeat_interleave(signs.shape[1])
-    signs = signs.repeat(1, len(C))
-    check_memory(design.n, design.d, len(cost), design.dtype.itemsize, design.device)
-    weights, steps, objective, gap = _solve(design, signs, cost, tol, max_iter)
-    short = gap > tol * objective
-    if short.any() and design.dtype == torch.float32:
-        # Large C or values far from zero: float32 cannot tell the minimum from its neighbours.
-        double = Design(x, device, torch.float64)
-        weights[:, short], steps[short], objective[short], gap[short] = _solve(
-            double, signs[:, short], cost[short], tol, max_iter
-        )
-    columns = torch.arange(len(cost)).view(len(C), -1)
-    return [
-        LinearModel(
-            C=float(value),
-            classes=classes,
-            weights=weights[:, mine],
-            objective=objective[mine],
-            gap=gap[mine],
-            n_iter=int(steps[mine].max()),
-            converged=bool((gap[mine] <= tol * objective[mine]).all()),
-        )
-        for value, mine in zip(C, columns, strict=True)
-    ]
+    check_memory(design.n, design.d, signs.shape[1], design.dtype.itemsize, design.device)
+    path = _Path(design, signs, tol, max_iter)
+    # From the smallest up, where each solution is a good start for the next.
+    solved = {value: path.solve(float(value)) for value in sorted(set(C))}
+    return [LinearModel(C=float(value), classes=classes, **solved[value]) for value in C]
 
 
 def error_rates(models: Sequence[LinearModel], x: Matrix, labels: Tensor) -> list[float]:
@@ -159,9 +140,9 @@ def check_memory(
     free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else available_memory()
     if needed > free:
         raise InputError(
-            f"the L2-SVM of {n:,} rows, {d:,} features and {columns} columns (classes x values of "
-            f"C) needs {needed / 2**30:.1f} GiB of memory. {free / 2**30:.1f} GiB are free; pass "
-            "fewer values of C or fewer labels, or free some memory."
+            f"the L2-SVM of {n:,} rows, {d:,} features and {columns} classes needs "
+            f"{needed / 2**30:.1f} GiB of memory. {free / 2**30:.1f} GiB are free; pass fewer "
+            "labels, or free some memory."
         )
     return needed
 
@@ -170,31 +151,65 @@ def _in_gram(n: int, d: int) -> bool:
     return n <= d + 1
 
 
-def _solve(
-    design: Design, signs: Tensor, cost: Tensor, tol: float, max_iter: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return weights (d + 1, k), Newton steps, objectives and gaps (k,)."""
-    if _in_gram(design.n, design.d):
-        weights, steps = _solve_in_gram(design, signs, cost, tol, max_iter)
-    else:
-        primal = PrimalSpace(design)
-        start = primal.zeros(len(cost))
-        found = minimise(primal, start, signs, cost, tol=tol, max_iter=max_iter)
-        weights, steps = found.points.coordinates, found.steps
-    return weights, steps, *certify(design, weights, signs, cost)
+class _Path:
+    """The solutions of one problem for growing C, each starting from the one before."""
 
+    def __init__(self, design: Design, signs: Tensor, tol: float, max_iter: int) -> None:
+        self._design, self._signs, self._tol, self._max_iter = design, signs, tol, max_iter
+        self._gram = GramSpace(design) if _in_gram(design.n, design.d) else None
+        self._primal = None if self._gram else PrimalSpace(design)
+        rows = design.n if self._gram else design.d + 1
+        zeros = torch.zeros(rows, signs.shape[1], dtype=torch.float64, device=design.device)
+        self._at = Points(zeros, torch.zeros_like(signs))
 
-def _solve_in_gram(
-    design: Design, signs: Tensor, cost: Tensor, tol: float, max_iter: int
-) -> tuple[Tensor, Tensor]:
-    gram = GramSpace(design)
-    start = gram.zeros(len(cost))
-    rough = minimise(gram, start, signs, cost, tol=max(tol, _ROUGH_TOL), max_iter=max_iter)
-    gram.exact = True
-    start = gram.points(rough.points.coordinates)
-    # Half of the tolerance, for what rounding the weights may cost.
-    found = minimise(gram, start, signs, cost, tol=0.5 * tol, max_iter=max_iter)
-    return design.pull(found.points.coordinates), rough.steps + found.steps
+    def solve(self, value: float) -> dict[str, Any]:
+        """Return the fields of the `LinearModel` at C = `value`."""
+        cost = torch.full_like(self._signs[0], value)
+        solve = self._in_gram if self._gram else self._in_primal
+        weights, steps, objective, gap = solve(cost)
+        short = gap > self._tol * objective
+        if short.any() and self._design.dtype == torch.float32:
+            # Large C, or values far from zero: float32 cannot tell the minimum from its neighbours.
+            double = Design(self._design.x, self._design.device, torch.float64)
+            again = _Path(double, self._signs[:, short], self._tol, self._max_iter).solve(value)
+            weights[:, short], objective[short] = again["weights"], again["objective"]
+            gap[short], steps[short] = again["gap"], again["n_iter"]
+        return {
+            "weights": weights,
+            "objective": objective,
+            "gap": gap,
+            "n_iter": int(steps.max()),
+            "converged": bool((gap <= self._tol * objective).all()),
+        }
+
+    def _in_primal(self, cost: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return weights (d + 1, k), Newton steps, objectives and gaps (k,)."""
+        assert self._primal is not None
+        found = self._minimise(self._primal, self._at, cost, self._tol)
+        self._at = found.points
+        weights = found.points.coordinates.clone()
+        return weights, found.steps, *certify(self._design, weights, self._signs, cost)
+
+    def _in_gram(self, cost: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return weights (d + 1, k), Newton steps, objectives and gaps (k,)."""
+        assert self._gram is not None
+        found = self._minimise(self._gram, self._at, cost, max(self._tol, _ROUGH_TOL))
+        a, steps = found.points.coordinates, found.steps
+        for dtype in sorted({self._design.dtype, torch.float64}, key=lambda dtype: dtype.itemsize):
+            design = Design(self._design.x, self._design.device, dtype)
+            refined = RefinedSpace(self._gram, design)
+            # Half of the tolerance, for what rounding the weights may cost.
+            found = self._minimise(refined, refined.points(a), cost, 0.5 * self._tol)
+            a, steps = found.points.coordinates[: design.n], steps + found.steps
+            weights = refined.weights(found.points)
+            objective, gap = certify(design, weights, self._signs, cost)
+            if (gap <= self._tol * objective).all():
+                break
+        self._at = self._gram.points(a)
+        return weights, steps, objective, gap
+
+    def _minimise(self, space: Space, start: Points, cost: Tensor, tol: float) -> Minimum:
+        return minimise(space, start, self._signs, cost, tol=tol, max_iter=self._max_iter)
 
 
 def _signs(labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,7 +36,7 @@ class System:
 
     Attributes:
         at: where the step starts.
-        gradient: coordinates of the gradient there.
+        gradient: coordinates of the gradient there, (m, k).
         signs: y, (n, k).
         active: 1.0 for rows inside the margin, else 0.0, (n, k).
         cost: C, (k,).
@@ -60,9 +60,6 @@ class Space(Protocol):
 
     @property
     def rounding(self) -> float: ...
-
-    def zeros(self, k: int) -> Points:
-        """Return the origin, k times."""
 
     def gradient(self, at: Points, dual: Tensor) -> tuple[Tensor, Tensor]:
         """Return coordinates (m, k) of w - X'dual, the gradient, and its squared norm (k,)."""

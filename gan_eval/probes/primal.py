@@ -31,12 +31,6 @@ class PrimalSpace:
         """Relative precision of an objective here."""
         return torch.finfo(self.design.dtype).eps
 
-    def zeros(self, k: int) -> Points:
-        """Return the origin, k times."""
-        device = self.design.device
-        weights = torch.zeros(self.design.d + 1, k, dtype=torch.float64, device=device)
-        return Points(weights, torch.zeros(self.design.n, k, dtype=torch.float64, device=device))
-
     def dot(self, a: Points, b: Points) -> Tensor:
         """Return the inner products of w (k,)."""
         return (a.coordinates * b.coordinates).sum(0)

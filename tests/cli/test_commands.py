@@ -14,6 +14,11 @@ from gan_eval.data import open_images
 from gan_eval.models.runs import Run
 
 COMMANDS = {
+    "classify": {
+        "runs", "features", "data", "data_root", "protocol", "labels_per_class", "draws", "c_grid",
+        "layers", "pool", "batch_norm", "mirror", "maps", "preset", "weights", "epoch", "solver",
+        "store", "seed", "device", "precision", "out", "as_json",
+    },
     "data": {"data_root", "as_json"},
     "import": set(),
     "import newmu": {"folder", "out", "as_json"},

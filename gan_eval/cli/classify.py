@@ -1,0 +1,225 @@
+"""`gan-eval classify`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gan_eval.cli.output import json_option, print_json, print_table, say
+from gan_eval.cli.progress import Watching
+
+_COLUMNS = ("features", "width", "C", "train", "validation", "test", "±", "draws", "seconds")
+# What `FeatureSpec` takes as it was given.
+_OF_FEATURES = ("epoch", "preset", "layers", "pool", "batch_norm", "mirror", "maps", "weights")
+
+
+def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
+    def parse(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+        if text is None:
+            return None
+        try:
+            return tuple(sorted({kind(part) for part in text.split(",")}))
+        except ValueError:
+            raise click.BadParameter(
+                f"must be numbers with commas, as {example}. Got {text!r}."
+            ) from None
+
+    return parse
+
+
+@click.command(short_help="Classify images by what a discriminator learned (Tables 1 and 2).")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", type=click.Path(path_type=Path))
+@click.option(
+    "--features",
+    multiple=True,
+    help="disc, random-disc, pixels, kmeans, inception, torchvision:NAME; several with commas."
+    "  [default: disc of a RUN, else pixels]",
+)
+@click.option("--data", help="Labelled: a name from `gan-eval data`, a folder, or an .npz.")
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="GAN_EVAL_DATA",
+    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
+)
+@click.option(
+    "--protocol",
+    help="authors-svhn (100 labels per class), paper-cifar10 (all labels) or paper-cifar10-400."
+    "  [default: paper-cifar10; authors-svhn with --labels-per-class]",
+)
+@click.option("--labels-per-class", type=click.IntRange(min=1), help="Labels of each class.")
+@click.option("--draws", type=click.IntRange(min=1), help="Draws of such labels that are tested.")
+@click.option(
+    "--c-grid",
+    callback=_numbers(float, "1e-4,1e-3"),
+    metavar="1e-4,1e-3",
+    help="Values of C to choose from.  [default: the protocol's]",
+)
+@click.option(
+    "--layers",
+    callback=_numbers(int, "1,2"),
+    metavar="1,2",
+    help="Convolutions of D, from 1.  [default: all]",
+)
+@click.option(
+    "--pool",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Side of the grid that D's maps are max-pooled to.",
+)
+@click.option(
+    "--batch-norm",
+    type=click.Choice(["dataset", "running", "batch"]),
+    default="dataset",
+    show_default=True,
+    help="Whose statistics D normalises by: the data's, training's or each batch's.",
+)
+@click.option("--mirror", is_flag=True, help="Mean of D's features of an image and its mirror.")
+@click.option(
+    "--maps",
+    type=click.IntRange(min=2),
+    default=1600,
+    show_default=True,
+    help="Centroids of kmeans.",
+)
+@click.option("--preset", help="Architecture of random-disc without a RUN.")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="File for inception or torchvision:NAME.",
+)
+@click.option("--epoch", type=int, help="A kept epoch of the RUN.  [default: the newest weights]")
+@click.option(
+    "--solver",
+    type=click.Choice(["newton", "liblinear"]),
+    default="newton",
+    show_default=True,
+    help="liblinear is scikit-learn's, the reference.",
+)
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    help="Where features are kept.  [default: GAN_EVAL_STORE, or ~/.cache/gan_eval/features]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of draws, untrained weights and k-means.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of networks. auto: bf16 where the processor computes in it.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where records and figures go.  [default: the RUN's folder, else results]",
+)
+@json_option
+def classify(**options: Any) -> None:
+    """Classify images by features that were learned without labels, with a linear SVM.
+
+    C is chosen on validation images; the test images are not looked at before.
+
+    \b
+    gan-eval classify --data digits --features pixels,kmeans
+    gan-eval classify --data digits --features random-disc --preset radford2015-svhn
+    gan-eval classify runs/quickstart --data digits --labels-per-class 10 --draws 20
+    gan-eval classify runs/svhn --features disc,random-disc --data svhn --protocol authors-svhn
+    torchrun --nproc-per-node 2 -m gan_eval classify runs/svhn --data svhn
+    """
+    from gan_eval.errors import InputError
+    from gan_eval.experiments.classify import classify as run_classify
+    from gan_eval.experiments.features import features_of
+    from gan_eval.models.runs import Run
+    from gan_eval.probes.protocol import choose_protocol
+
+    if not options["data"]:
+        raise InputError(
+            "--data must name labelled images. Got nothing; see `gan-eval data` for what there is."
+        )
+    runs = [Run(folder) for folder in options["runs"]]
+    given = [name for text in options["features"] for name in text.split(",")]
+    specs = features_of(
+        given or (["disc"] if runs else ["pixels"]),
+        runs,
+        seed=options["seed"],
+        **{name: options[name] for name in _OF_FEATURES},
+    )
+    protocol = choose_protocol(
+        options["protocol"],
+        **{name: options[name] for name in ("labels_per_class", "draws", "c_grid", "seed")},
+    )
+    with Watching() as watch:
+        found = run_classify(
+            specs,
+            options["data"],
+            protocol,
+            root=options["data_root"],
+            watch=watch,
+            **{name: options[name] for name in ("solver", "store", "device", "precision", "out")},
+        )
+    if found:  # what torchrun's other processes do not have
+        _report(found, len(runs) > 1, options["as_json"])
+
+
+def _report(found: Sequence[Any], several_runs: bool, as_json: bool) -> None:
+    records = [each.record for each in found]
+    if as_json:
+        documents = [document(each) for each in found]
+        print_json(documents if len(documents) > 1 else documents[0])
+        return
+    data, protocol = records[0].config["data"], records[0].protocol
+    print_table(
+        f"{data['name']} by {protocol['name']}: errors in %, ± 1.96 std over draws of labels",
+        _COLUMNS,
+        (row(each, several_runs) for each in found),
+    )
+    for note in dict.fromkeys(note for each in records for note in each.config["data"]["notes"]):
+        say(f"data: {note}")
+    for record in records:
+        for advice in record.advice:
+            say(f"{record.name}: {advice}")
+    files = sorted({str(path) for each in found for path in each.files})
+    say(f"Written: {', '.join(files)}")
+
+
+def document(found: Any) -> dict[str, Any]:
+    """Return a record for `--json`: with the files that it is in, as absolute paths."""
+    return {**found.record.to_json(), "files": [str(path.resolve()) for path in found.files]}
+
+
+def row(found: Any, several_runs: bool = False) -> Iterable[Any]:
+    """Return a row of the table, in the order of its columns."""
+    record, result = found.record, found.record.result
+    run = f" of {found.spec.run.folder}" if several_runs and record.name == "disc" else ""
+    return (
+        f"{record.name}{run}",
+        result["feature_width"],
+        f"{result['C']:g}",
+        percent(result["train_error"]),
+        percent(result["validation_error"]),
+        percent(result["error_mean"]),
+        percent(result["error_spread"]) if result["draws"] > 1 else None,
+        result["draws"],
+        f"{record.seconds:.1f}",
+    )
+
+
+def percent(share: float) -> str:
+    """Return a fraction in percent, with one decimal."""
+    return f"{100 * share:.1f}"

@@ -1,0 +1,215 @@
+"""Classification by features: an L2-SVM on what a discriminator learned without labels.
+
+Radford, Metz & Chintala 2015, section 5, Tables 1 and 2. Each feature goes through one protocol
+(see `gan_eval.probes.protocol`) on the same images and becomes one record. Controls go first, so
+that the discriminators' records hold their errors.
+"""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gan_eval.data import Images
+from gan_eval.devices import (
+    Precision,
+    make_fabric,
+    processes,
+    resolve_device,
+    resolve_precision,
+)
+from gan_eval.experiments.account import controls_of, record_of, slug, title_of
+from gan_eval.experiments.features import FeatureSpec, build
+from gan_eval.experiments.parts import Parts, open_parts
+from gan_eval.features.extractor import Extractor
+from gan_eval.features.store import default_store, extract
+from gan_eval.probes.design import Matrix
+from gan_eval.probes.l2_svm import LinearModel, fit_l2_svm
+from gan_eval.probes.liblinear import fit_liblinear
+from gan_eval.probes.protocol import Protocol
+from gan_eval.probes.selection import Labelled, Result, SealedTest, Solver, evaluate, select
+from gan_eval.records import Record, append_record
+from gan_eval.visualize.matrices import draw_confusion
+
+SolverName = Literal["newton", "liblinear"]
+# Called with what is being done, how far that is and how far it has to go.
+Watch = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classified:
+    """What became of a feature: its record, and the files that this went to."""
+
+    spec: FeatureSpec
+    record: Record
+    files: tuple[Path, ...]
+
+
+def classify(
+    specs: Sequence[FeatureSpec],
+    data: str,
+    protocol: Protocol,
+    *,
+    root: Path | None = None,
+    solver: SolverName = "newton",
+    store: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    out: Path | None = None,
+    watch: Watch = lambda what, done, total: None,
+) -> list[Classified]:
+    """Return how well linear classifiers of each feature do, in the order of `specs`.
+
+    Writes a line of records.jsonl and a figure of the confusion matrix for each. Under `torchrun`
+    every process extracts; the first one alone fits and writes, and the others return nothing.
+
+    Args:
+        specs: the features; see `features_of`.
+        data: a labelled set with a test part, as `open_images` takes it.
+        protocol: how C is chosen and the error measured; see `choose_protocol`.
+        root: where named data sets are.
+        solver: "newton", or scikit-learn's "liblinear" for reference.
+        store: where features are kept; None takes `default_store()`.
+        device: "auto", "cuda", "mps" or "cpu".
+        precision: of the networks: "32", "bf16", or "auto" for bf16 where it is fast.
+        out: where records and figures go; None takes a run's folder, or "results" without one.
+        watch: is told of the progress.
+
+    Raises:
+        InputError: what was asked for cannot be had; nothing was written.
+    """
+    device = resolve_device(device)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        make_fabric(device)
+    probe = _Probe(
+        protocol=protocol,
+        solver=solver,
+        store=store or default_store(),
+        device=device,
+        precision=resolve_precision(precision, device),
+        watch=watch,
+    )
+    opened = _open(specs, data, protocol, root)
+    # All of them before the first is used, so that mistakes come to light before hours of work.
+    extractors = [
+        build(spec, parts.train, device=device, precision=probe.precision)
+        for spec, parts in zip(specs, opened, strict=True)
+    ]
+    found: dict[int, Classified] = {}
+    for place in sorted(range(len(specs)), key=lambda place: specs[place].name == "disc"):
+        spec, parts, extractor = specs[place], opened[place], extractors[place]
+        before = [each.record for each in found.values()]
+        controls = controls_of(before) if spec.name == "disc" else {}
+        measured = probe.measure(spec, parts, extractor, controls)
+        if measured is not None:
+            files = _write(out or _home(spec, specs), spec, parts, *measured)
+            found[place] = Classified(spec=spec, record=measured[0], files=files)
+    return [found[place] for place in sorted(found)]
+
+
+def _open(
+    specs: Sequence[FeatureSpec], data: str, protocol: Protocol, root: Path | None
+) -> list[Parts]:
+    """Return the data in the form that each feature takes; each form is opened once."""
+    forms = [spec.form() for spec in specs]
+    opened = {
+        key: open_parts(data, protocol, root=root, **form)
+        for key, form in {str(form): form for form in forms}.items()
+    }
+    return [opened[str(form)] for form in forms]
+
+
+def _home(spec: FeatureSpec, specs: Sequence[FeatureSpec]) -> Path:
+    runs = [each.run for each in (spec, *specs) if each.run is not None]
+    return runs[0].folder if runs else Path("results")
+
+
+def _write(
+    folder: Path, spec: FeatureSpec, parts: Parts, record: Record, result: Result
+) -> tuple[Path, ...]:
+    """Append the record and draw the figure; return both files."""
+    protocol = record.protocol["name"]
+    elsewhere = spec.name == "disc" and spec.run is not None and folder != spec.run.folder
+    run = [spec.run.folder.name] if elsewhere and spec.run else []
+    figure = folder / f"{slug('classify', parts.train.name, record.name, *run, protocol)}.png"
+    title = title_of(parts, protocol, record.name, result)
+    draw_confusion(result.confusion, parts.train.class_names, title, figure)
+    return append_record(folder, record), figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Probe:
+    """How every feature of a call is measured."""
+
+    protocol: Protocol
+    solver: SolverName
+    store: Path
+    device: str
+    precision: Precision
+    watch: Watch
+
+    def measure(
+        self, spec: FeatureSpec, parts: Parts, extractor: Extractor, controls: dict[str, float]
+    ) -> tuple[Record, Result] | None:
+        """Return a feature's record and what it was made from; nothing but on the first process."""
+        started, name = time.perf_counter(), extractor.name
+        rows = partial(self._rows, extractor)
+        known = rows(parts.known, "training")
+        if processes()[0] > 0:
+            # Extraction begins with a meeting, to which the first process comes when C is fixed.
+            rows(parts.test, "test")
+            return None
+        fits = self.protocol.selection_draws + self.protocol.test_draws
+        solve = self._watched(f"{name}: fits", fits)
+        train, validation = known.split(len(parts.known) - parts.held_out)
+        choice = select(train, validation, self.protocol, solve)
+        again = known if self.protocol.refit == "train+validation" else train
+        test = SealedTest(lambda: rows(parts.test, "test"))
+        result = evaluate(again, test, choice, self.protocol, solve)
+        record = record_of(
+            spec,
+            parts,
+            extractor,
+            self.protocol,
+            result,
+            solver=self.solver,
+            controls=controls,
+            device=self.device,
+            precision=self.precision,
+            seconds=time.perf_counter() - started,
+        )
+        return record, result
+
+    def _rows(self, extractor: Extractor, images: Images, part: str) -> Labelled:
+        assert images.labels is not None
+        what = f"{extractor.name}: features of {part} images"
+        tell = lambda done: self.watch(what, done, len(images))  # noqa: E731
+        features = extract(extractor, images, store=self.store, progress=tell)
+        return Labelled(features, images.labels)
+
+    def _watched(self, what: str, total: int) -> Solver:
+        """Return the solver, which then tells how many fits it has done."""
+        self.watch(what, 0, total)
+        done = itertools.count(1)
+
+        def solve(x: Matrix, labels: Tensor, C: Sequence[float]) -> list[LinearModel]:  # noqa: N803
+            models = self._solve(x, labels, C)
+            self.watch(what, next(done), total)
+            return models
+
+        return solve
+
+    def _solve(self, x: Matrix, labels: Tensor, C: Sequence[float]) -> list[LinearModel]:  # noqa: N803
+        if self.solver == "liblinear":
+            return fit_liblinear(x, labels, C)
+        # Apple's devices have no float64, which objectives are summed in.
+        device = "cpu" if self.device == "mps" else self.device
+        x = x.to(device) if isinstance(x, torch.Tensor) else x  # a draw; not a map of the store
+        return fit_l2_svm(x, labels, C, device=device)

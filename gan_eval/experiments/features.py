@@ -1,0 +1,173 @@
+"""Features by name: which extractor each is, and in which form it takes its images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gan_eval.data import Images
+from gan_eval.devices import Precision
+from gan_eval.errors import InputError, closest
+from gan_eval.features.discriminator import (
+    BatchNormBy,
+    DiscriminatorFeatures,
+    random_discriminator,
+)
+from gan_eval.features.extractor import Extractor
+from gan_eval.features.inception import Inception
+from gan_eval.features.kmeans import KMeans
+from gan_eval.features.modules import torchvision_features
+from gan_eval.features.pixels import Pixels
+from gan_eval.images import Fit
+from gan_eval.models.presets import configure, preset
+from gan_eval.models.runs import Run
+
+FEATURES = ("disc", "random-disc", "pixels", "kmeans", "inception", "torchvision:NAME")
+_TORCHVISION = "torchvision:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSpec:
+    """Which features are wanted. What does not belong to a feature does not change it.
+
+    Attributes:
+        name: one of `FEATURES`.
+        run: whose discriminator "disc" is, and whose architecture "random-disc" has.
+        epoch: a kept one of the run, None for its newest weights.
+        preset: the architecture of "random-disc" where there is no run.
+        layers, pool, batch_norm, mirror: of the discriminators, see `DiscriminatorFeatures`.
+        maps: of "kmeans".
+        weights: file of "inception" or "torchvision:NAME".
+        seed: of untrained weights and of k-means.
+    """
+
+    name: str
+    run: Run | None = None
+    epoch: int | None = None
+    preset: str | None = None
+    layers: tuple[int, ...] | None = None
+    pool: int = 4
+    batch_norm: BatchNormBy = "dataset"
+    mirror: bool = False
+    maps: int = 1600
+    weights: Path | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.name not in FEATURES[:-1] and not self.name.startswith(_TORCHVISION):
+            raise InputError(f"feature {self.name!r} is not known. {closest(self.name, FEATURES)}")
+        if self.name == "disc" and self.run is None:
+            raise InputError(
+                "feature 'disc' needs a trained discriminator. Got no run; name one before "
+                "--features."
+            )
+        if self.name == "random-disc" and self.run is None and self.preset is None:
+            raise InputError(
+                "feature 'random-disc' needs an architecture. Got no run; name one, or --preset."
+            )
+
+    def form(self) -> dict[str, Any]:
+        """Return the size, channels and fit of the images it takes; {} for the data's own."""
+        if self.name not in ("disc", "random-disc"):
+            return {}
+        if self.run is None:
+            return {"size": preset(self.preset or "").discriminator.image_size}
+        config = self.run.config()
+        fit: Fit = "pad" if config.data and config.data.fit == "pad" else "crop"
+        network = config.discriminator
+        return {"size": network.image_size, "channels": network.channels, "fit": fit}
+
+    def describe(self) -> dict[str, Any]:
+        """Return where a trained discriminator is from, JSON-able; {} for other features."""
+        if self.name != "disc" or self.run is None:
+            return {}
+        config = self.run.config()
+        return {
+            "run": str(self.run.folder),
+            "epoch": self.epoch,
+            "preset": config.preset,
+            "trained_on": config.data and config.data.name,
+            "trained_split": config.data and config.data.split,
+            "steps": config.steps,
+            "deviations": list(config.deviations),
+        }
+
+
+def features_of(names: Sequence[str], runs: Sequence[Run], **options: Any) -> list[FeatureSpec]:
+    """Return the features called `names`, those of discriminators once for each of `runs`.
+
+    Untrained discriminators of one architecture are one feature.
+
+    Args:
+        options: fields of `FeatureSpec`, of all.
+
+    Raises:
+        InputError: a name is unknown, or needs a run.
+
+    Example:
+        >>> [spec.name for spec in features_of(["pixels", "kmeans"], [])]
+        ['pixels', 'kmeans']
+    """
+    found: dict[Any, FeatureSpec] = {}
+    own: list[Run | None] = [*runs] or [None]
+    for name in names:
+        for run in own if name in ("disc", "random-disc") else [None]:
+            spec = FeatureSpec(name=name, run=run, **options)
+            same = (name, run.config().discriminator if run and name == "random-disc" else run)
+            found.setdefault(same, spec)
+    return list(found.values())
+
+
+def build(spec: FeatureSpec, train: Images, *, device: str, precision: Precision) -> Extractor:
+    """Return the extractor that `spec` names.
+
+    Args:
+        train: the images that it learns from without labels, where it does.
+        device: "auto", "cuda", "mps" or "cpu".
+        precision: of networks' products.
+
+    Raises:
+        InputError: the run has no discriminator, a layer does not fit, a file is missing …
+    """
+    if spec.name in ("disc", "random-disc"):
+        return _discriminator(spec, train, device, precision)
+    if spec.name == "pixels":
+        return Pixels(train.channels, train.size)
+    if spec.name == "kmeans":
+        return KMeans(train, maps=spec.maps, seed=spec.seed, device=device)
+    if spec.name == "inception":
+        return Inception(spec.weights, device=device)
+    return torchvision_features(
+        spec.name.removeprefix(_TORCHVISION),
+        spec.weights,
+        seed=spec.seed,
+        device=device,
+        precision=precision,
+    )
+
+
+def _discriminator(
+    spec: FeatureSpec, train: Images, device: str, precision: Precision
+) -> DiscriminatorFeatures:
+    config = (
+        spec.run.config()
+        if spec.run is not None
+        else configure(spec.preset or "", image_size=train.size, channels=train.channels)
+    )
+    network = (
+        spec.run.load_discriminator(spec.epoch)
+        if spec.name == "disc" and spec.run is not None
+        else random_discriminator(config.discriminator, spec.seed)
+    )
+    return DiscriminatorFeatures(
+        network,
+        config.generator.scale,
+        name=spec.name,
+        layers=spec.layers,
+        pool=spec.pool,
+        batch_norm=spec.batch_norm,
+        train=train,
+        mirror=spec.mirror,
+        device=device,
+        precision=precision,
+    )

@@ -1,0 +1,158 @@
+"""A labelled data set as a probe wants it: training images, then validation images, and a test."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from gan_eval.data import Images, open_images
+from gan_eval.data.images_set import fingerprint_names, fingerprint_pixels
+from gan_eval.errors import InputError
+from gan_eval.images import Fit
+from gan_eval.probes.protocol import Protocol
+from gan_eval.probes.selection import check_labels
+from gan_eval.seeding import stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a protocol needs of a data set.
+
+    Attributes:
+        train: the images of the training split, from which statistics and dictionaries are learned.
+            No labels are used, nor any test image.
+        known: the training part, then the validation part.
+        held_out: number of validation images, the last of `known`.
+        test: the test part.
+        notes: one line for each thing that was done to the images.
+    """
+
+    train: Images
+    known: Images
+    held_out: int
+    test: Images
+    notes: tuple[str, ...]
+
+
+def open_parts(
+    data: str,
+    protocol: Protocol,
+    *,
+    root: Path | None = None,
+    size: int | None = None,
+    channels: int | None = None,
+    fit: Fit = "crop",
+) -> Parts:
+    """Return the parts of `data`: its own validation split, or the last of the training images.
+
+    Images that lie sorted by class are shuffled before the last of them are held out.
+
+    Args:
+        data, root, size, channels, fit: as `open_images` has them.
+        protocol: how many images are held out, and how many labels are needed.
+
+    Raises:
+        InputError: a split is missing, or its labels, or there are too few of them.
+    """
+
+    def opened(split: str) -> Images:
+        form: dict[str, Any] = {"size": size, "channels": channels, "fit": fit}
+        if fit == "pad":  # only what is small enough can be padded
+            images = open_images(data, root=root, split=split, **{**form, "fit": "crop"})
+            if images.native is None or max(images.native[1:]) > images.size:
+                return images
+        return open_images(data, root=root, split=split, **form)
+
+    train, test = opened("train"), opened("test")
+    validation = _if_there(opened, "val")
+    for images in (train, test, validation):
+        _check_classes(images or train, train)
+    known, held_out, notes = (
+        _last_held_out(train, protocol)
+        if validation is None
+        else (join([train, validation]), len(validation), ())
+    )
+    assert known.labels is not None
+    check_labels(known.labels[: len(known) - held_out], protocol.labels_per_class)
+    return Parts(
+        train=train, known=known, held_out=held_out, test=test, notes=(*train.notes, *notes)
+    )
+
+
+def join(parts: Sequence[Images], order: Tensor | None = None) -> Images:
+    """Return the images of all `parts`, one part after another, or then in another `order`."""
+    first = parts[0]
+    labels = torch.cat([part.labels for part in parts if part.labels is not None])
+    order = torch.arange(sum(map(len, parts))) if order is None else order
+    labels = labels[order]
+    held = [part.pixels for part in parts if part.pixels is not None]
+    if len(held) == len(parts):
+        pixels = torch.cat(held)[order]
+        fingerprint = fingerprint_pixels(pixels, labels)
+        joined = replace(first, pixels=pixels, labels=labels, fingerprint=fingerprint)
+    else:
+        identity = [*(part.fingerprint for part in parts), str(order.tolist())]
+        fingerprint = fingerprint_names(identity, labels)
+        source = _Joined(parts, order, labels)
+        joined = replace(first, pixels=None, stream=source, labels=labels, fingerprint=fingerprint)
+    return replace(joined, split="+".join(part.split for part in parts), attributes=None)
+
+
+class _Joined(Dataset[tuple[Tensor, int]]):
+    """Images of several sets, of which one at least is streamed."""
+
+    def __init__(self, parts: Sequence[Images], order: Tensor, labels: Tensor) -> None:
+        self.places = [(part, row) for part in parts for row in range(len(part))]
+        self.order, self.labels = order, labels
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        part, row = self.places[int(self.order[index])]
+        return part.take([row])[0], int(self.labels[index])
+
+
+def _if_there(opened: Any, split: str) -> Images | None:
+    try:
+        images: Images = opened(split)
+    except InputError as error:
+        if not str(error).startswith("split must be one that"):
+            raise
+        return None
+    return images
+
+
+def _check_classes(images: Images, train: Images) -> None:
+    if images.labels is None:
+        raise InputError(
+            f"data must be labelled to be classified. The {images.split} part of {images.name!r} "
+            "is not; take a folder with a folder for each class, or an .npz with its labels."
+        )
+    if images.class_names != train.class_names:
+        unlike = sorted({*images.class_names} ^ {*train.class_names})
+        raise InputError(
+            f"all parts of the data must have the same classes. The {images.split} part of "
+            f"{images.name!r} differs from the training part in {', '.join(unlike[:3])}; give "
+            "each part a folder for every class."
+        )
+
+
+def _last_held_out(train: Images, protocol: Protocol) -> tuple[Images, int, tuple[str, ...]]:
+    """Return the training images, how many of the last are held out, and notes."""
+    labels = train.labels
+    assert labels is not None
+    held_out = protocol.held_out_of(len(train))
+    classes = set(labels.tolist())
+    if any(
+        set(part.tolist()) != classes
+        for part in torch.split(labels, [len(train) - held_out, held_out])
+    ):
+        order = torch.randperm(len(train), generator=stream(0, "probe", "order"))
+        note = f"{train.name}: shuffled before validation images were held out, for classes' sake"
+        return join([train], order), held_out, (note,)
+    return train, held_out, ()

@@ -1,0 +1,158 @@
+"""Features on disk: computed once, found again by what determines them.
+
+A key is the start of a SHA-256 over the extractor's identity, the images' fingerprint and number,
+and the type of the values. What identity and fingerprint leave out (batch size, device, number of
+processes) changes rounding at most; where an identity says "depends_on_batch", the batch size is
+part of the key.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_eval.data import Images
+from gan_eval.devices import gather, processes
+from gan_eval.errors import InputError
+from gan_eval.features.array_file import ArrayFile
+from gan_eval.features.extractor import Extractor
+from gan_eval.records import versions
+
+FORMAT = 1
+STORE_VARIABLE = "GAN_EVAL_STORE"
+# Rows in a chunk, at most: what a kill can cost, and how often the disk is waited for.
+_CHUNK = 1000
+
+DType = Literal["float16", "float32"]
+
+
+def default_store() -> Path:
+    """Return the folder that GAN_EVAL_STORE names, or ~/.cache/gan_eval/features."""
+    named = os.environ.get(STORE_VARIABLE)
+    return Path(named) if named else Path.home() / ".cache" / "gan_eval" / "features"
+
+
+def extract(
+    extractor: Extractor,
+    images: Images,
+    *,
+    store: Path,
+    dtype: DType = "float16",
+    batch_size: int = 100,
+    progress: Callable[[int], None] | None = None,
+) -> NDArray[Any]:
+    """Return the features of `images`, (n, width), as a read-only map of a file in `store`.
+
+    What is there already is not computed again; what was broken off is continued. Of several
+    processes (`gan_eval.devices.make_fabric`, called first by each) everyone computes its
+    share of the rows and returns them all; `store` must be one folder for them, on several machines
+    a shared file system. A second program that wants the same features waits for them.
+
+    Args:
+        extractor: is prepared only if a row is missing.
+        images: held or streamed.
+        store: the folder; made where there is none.
+        dtype: float16 keeps 11 bits of values up to 65,504.
+        batch_size: images that the extractor is given at once.
+        progress: called after each batch with the number of rows that are done, on the first of
+            several processes with an estimate from its own.
+
+    Raises:
+        InputError: a feature is not finite, or too large for `dtype`.
+        OSError: the disk has no room for all rows; nothing is left there.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1. Got {batch_size}; pass 100, say.")
+    about = _about(extractor, images, dtype, batch_size)
+    text = json.dumps(about, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    file = ArrayFile(
+        store=store,
+        key=hashlib.sha256(text.encode()).hexdigest()[:32],
+        shape=(len(images), extractor.width),
+        dtype=dtype,
+        # Whole batches, so that no row depends on where work was broken off or who did it.
+        chunk=max(1, _CHUNK // batch_size) * batch_size,
+    )
+    rank, _ = processes()
+    # The first process looks and decides for all: what others see may lag behind.
+    if not gather(file.finished())[0]:
+        with file.alone() if rank == 0 else nullcontext():
+            if gather(rank == 0 and file.begin())[0]:
+                extractor.prepare()
+                _fill(file, extractor, images, batch_size, progress)
+            gather(None)
+            if rank == 0:
+                file.finish({**about, "versions": versions()})
+            gather(None)
+    rows: NDArray[Any] = np.load(file.path, mmap_mode="r")
+    return rows
+
+
+def _about(extractor: Extractor, images: Images, dtype: DType, batch_size: int) -> dict[str, Any]:
+    """Return what determines the rows."""
+    identity = dict(extractor.identity)
+    return {
+        "identity": identity,
+        "images": images.fingerprint,
+        "n": len(images),
+        "dtype": dtype,
+        "format": FORMAT,
+        **({"batch_size": batch_size} if identity.get("depends_on_batch") else {}),
+    }
+
+
+def _fill(
+    file: ArrayFile,
+    extractor: Extractor,
+    images: Images,
+    batch_size: int,
+    progress: Callable[[int], None] | None,
+) -> None:
+    """Compute this process's missing chunks: every `world`-th is its own, missing or not."""
+    (rank, world), n = processes(), len(images)
+    marks = file.done()
+    done = min(n, sum(marks) * file.chunk)
+
+    def rows(chunk: int) -> Iterator[bytes]:
+        nonlocal done
+        end = min(n, (chunk + 1) * file.chunk)
+        for start in range(chunk * file.chunk, end, batch_size):
+            taken = range(start, min(end, start + batch_size))
+            yield _packed(extractor, images.take(taken), start, file.dtype)
+            done = min(n, done + len(taken) * world)
+            if progress and rank == 0:
+                progress(done)
+
+    for chunk in range(rank, len(marks), world):
+        if not marks[chunk]:
+            file.write(chunk, rows(chunk))
+
+
+def _packed(extractor: Extractor, images: Tensor, first: int, dtype: str) -> bytes:
+    """Return the rows of `images`, of which `first` is the number of the first, as the file's."""
+    rows = extractor(images)
+    assert rows.shape == (len(images), extractor.width)
+    low, high = torch.aminmax(rows, dim=1)  # NaN where there is one
+    largest = torch.maximum(-low, high)
+    wrong = (~largest.isfinite()).nonzero()
+    if len(wrong):
+        raise InputError(
+            f"features of {extractor.name!r} must be finite. Those of row {first + int(wrong[0])} "
+            "are not; look at the network's weights."
+        )
+    limit = torch.finfo(getattr(torch, dtype)).max
+    if (largest > limit).any():
+        raise InputError(
+            f"features of {extractor.name!r} must be at most {limit:,.0f} to be kept as {dtype}. "
+            f"Got {float(largest.max()):,.0f}; pass dtype='float32'."
+        )
+    values = rows.to(getattr(torch, dtype)).cpu().numpy()
+    return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -1,0 +1,291 @@
+"""C chosen on the validation part, classifiers with it tested on the test part, and no other way.
+
+The test part is a `SealedTest`, which opens to nothing but the `Choice` that `select` returns.
+Arrays only: what features are, and how a classifier is found, is handed in.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gan_eval.errors import InputError
+from gan_eval.probes.design import Design, Matrix
+from gan_eval.probes.l2_svm import LinearModel
+from gan_eval.probes.protocol import Protocol
+from gan_eval.seeding import stream
+
+# Columns of scores that are held at once: 100 draws of 10 classes.
+_COLUMNS = 1000
+
+Solver = Callable[[Matrix, Tensor, Sequence[float]], list[LinearModel]]
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Features (n, d), in memory, on a device or a memory map, and their labels, int64 (n,)."""
+
+    features: Matrix
+    labels: Tensor
+
+    def split(self, at: int) -> "tuple[Labelled, Labelled]":
+        """Return the rows before `at` and those from there on, without copying them."""
+        return (
+            Labelled(self.features[:at], self.labels[:at]),
+            Labelled(self.features[at:], self.labels[at:]),
+        )
+
+    def gather(self, rows: Tensor) -> "Labelled":
+        """Return a copy of some rows, in float32 unless they are float64."""
+        features = torch.as_tensor(self.features[rows.numpy()])
+        if features.dtype != torch.float64:
+            features = features.float()
+        return Labelled(features, self.labels[rows])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The C that selection has fixed, and why.
+
+    Attributes:
+        C: the value with the lowest mean error; of equals the smallest.
+        errors: validation error of each draw at each C of the grid, fractions.
+        edge: "lowest" or "highest" where C is that value of a grid of several, else None.
+        converged: whether every fit was, for every C.
+        seconds: spent fitting.
+    """
+
+    C: float
+    c_grid: tuple[float, ...]
+    errors: tuple[tuple[float, ...], ...]
+    edge: Literal["lowest", "highest"] | None
+    converged: bool
+    seconds: float
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """Mean validation error at each C."""
+        return tuple(_mean(errors) for errors in zip(*self.errors, strict=True))
+
+    @property
+    def stds(self) -> tuple[float, ...]:
+        """Standard deviation over draws of the validation error at each C."""
+        return tuple(_std(errors) for errors in zip(*self.errors, strict=True))
+
+    @property
+    def error(self) -> float:
+        """Mean validation error at the chosen C."""
+        return self.means[self.c_grid.index(self.C)]
+
+
+class SealedTest:
+    """The test part, unreadable until C is fixed: it opens to a `Choice` alone."""
+
+    def __init__(self, opener: Callable[[], Labelled]) -> None:
+        """Keep `opener`, which extracts or reads the test part when it is called."""
+        self._opener = opener
+
+    def open(self, choice: Choice) -> Labelled:
+        """Return the test part, now that there is a choice.
+
+        Raises:
+            TypeError: there is none.
+        """
+        if not isinstance(choice, Choice):
+            raise TypeError(f"test data open to the Choice of select() alone. Got {choice!r}.")
+        return self._opener()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a protocol found; errors are fractions.
+
+    Attributes:
+        choice: how C was chosen.
+        errors: test error of each draw.
+        train_error: mean error on the images that were fitted.
+        converged: whether every fit with the chosen C was.
+        confusion: int64 (k, k), test images by true class and answer, summed over draws.
+        seconds: spent fitting, for the choice and after it.
+    """
+
+    choice: Choice
+    errors: tuple[float, ...]
+    train_error: float
+    converged: bool
+    confusion: Tensor
+    seconds: float
+
+    @property
+    def error_mean(self) -> float:
+        """Mean test error over draws."""
+        return _mean(self.errors)
+
+    @property
+    def error_std(self) -> float:
+        """Standard deviation of the test error over draws (divisor n, as the authors'); 0 of one.
+
+        1.96 of these is what the authors print behind ±; `protocol` says what it is not.
+        """
+        return _std(self.errors)
+
+
+def draw(labels: Tensor, per_class: int, generator: torch.Generator) -> Tensor:
+    """Return `per_class` rows of each class, drawn without replacement, in increasing order.
+
+    Raises:
+        InputError: a class has fewer.
+
+    Example:
+        >>> draw(torch.tensor([0, 1, 0, 1]), 2, torch.Generator()).tolist()
+        [0, 1, 2, 3]
+    """
+    check_labels(labels, per_class)
+    drawn = []
+    for value in torch.unique(labels):
+        rows = (labels == value).nonzero().flatten()
+        drawn.append(rows[torch.randperm(len(rows), generator=generator)[:per_class]])
+    return torch.cat(drawn).sort()[0]
+
+
+def check_labels(labels: Tensor, per_class: int | None) -> None:
+    """Check that a classifier can be learned from `labels`, or from `per_class` of each.
+
+    Raises:
+        InputError: there is one class only, or too few images of one.
+    """
+    classes, counts = torch.unique(labels, return_counts=True)
+    if len(classes) < 2:
+        raise InputError(
+            f"labels must be of at least 2 classes. Got {len(classes)}; pass other --data."
+        )
+    fewest = int(counts.min())
+    if per_class is not None and per_class > fewest:
+        raise InputError(
+            f"`labels_per_class` must be at most the smallest class ({fewest} images of class "
+            f"{int(classes[counts.argmin()])}). Got {per_class}; pass `--labels-per-class "
+            f"{fewest}`."
+        )
+
+
+def select(training: Labelled, validation: Labelled, protocol: Protocol, solve: Solver) -> Choice:
+    """Return the C whose classifiers, learned from `training`, err least on `validation`.
+
+    Args:
+        solve: takes features, labels and values of C, and returns a model for each value.
+
+    Raises:
+        InputError: there are too few labels.
+    """
+    grid = protocol.c_grid
+    fits = _Fits(training, protocol, "selection", protocol.selection_draws, grid, solve)
+    wrong = torch.tensor([int((said != validation.labels).sum()) for said in fits.on(validation)])
+    wrong = wrong.view(-1, len(grid))  # (draws, values of C)
+    # Sums of whole numbers, so that equals are equal; argmin does not promise the first of them.
+    total = wrong.sum(0).tolist()
+    best = total.index(min(total))
+    edges: dict[int, Literal["lowest", "highest"]] = {len(grid) - 1: "highest", 0: "lowest"}
+    return Choice(
+        C=grid[best],
+        c_grid=grid,
+        errors=tuple(tuple(row) for row in (wrong.double() / len(validation.labels)).tolist()),
+        edge=edges.get(best) if len(grid) > 1 else None,
+        converged=fits.converged,
+        seconds=fits.seconds,
+    )
+
+
+def evaluate(
+    training: Labelled, test: SealedTest, choice: Choice, protocol: Protocol, solve: Solver
+) -> Result:
+    """Return how classifiers with the chosen C, learned from `training`, do on `test`.
+
+    Raises:
+        InputError: there are too few labels.
+    """
+    fits = _Fits(training, protocol, "test", protocol.test_draws, (choice.C,), solve)
+    sealed = test.open(choice)
+    size = int(max(training.labels.max(), sealed.labels.max())) + 1
+    confusion, errors = torch.zeros(size, size, dtype=torch.int64), []
+    for said in fits.on(sealed):
+        errors.append(float((said != sealed.labels).double().mean()))
+        pairs = sealed.labels * size + said
+        confusion += pairs.bincount(minlength=size * size).view(size, size)
+    return Result(
+        choice=choice,
+        errors=tuple(errors),
+        train_error=_mean(fits.train_errors),
+        converged=fits.converged,
+        confusion=confusion,
+        seconds=choice.seconds + fits.seconds,
+    )
+
+
+@dataclass
+class _Fits:
+    """The models of several draws, and what is seen while they are fitted."""
+
+    training: Labelled
+    protocol: Protocol
+    purpose: str
+    draws: int
+    grid: tuple[float, ...]
+    solve: Solver
+    train_errors: list[float] = field(default_factory=list)
+    converged: bool = True
+    seconds: float = 0.0
+
+    def on(self, data: Labelled) -> Iterator[Tensor]:
+        """Yield what each model, draw by draw and C by C, says of `data`: labels (n,)."""
+        return _predictions(self._models(), data.features)
+
+    def _models(self) -> Iterator[LinearModel]:
+        for number in range(self.draws):
+            part = self._part(number)
+            started = time.perf_counter()
+            models = self.solve(part.features, part.labels, self.grid)
+            self.seconds += time.perf_counter() - started
+            self.converged &= all(model.converged for model in models)
+            for said in _predictions(models, part.features):
+                self.train_errors.append(float((said != part.labels).double().mean()))
+            yield from models
+
+    def _part(self, number: int) -> Labelled:
+        per_class, labels = self.protocol.labels_per_class, self.training.labels
+        if per_class is None:
+            check_labels(labels, None)
+            return self.training
+        generator = stream(self.protocol.seed, "probe", self.purpose, number)
+        return self.training.gather(draw(labels, per_class, generator))
+
+
+def _predictions(models: Iterable[LinearModel], x: Matrix) -> Iterator[Tensor]:
+    """Yield each model's labels on x, on the CPU, reading x once for as many as fit in memory."""
+    group: list[LinearModel] = []
+    for model in models:
+        group.append(model)
+        if len(group) * model.weights.shape[1] >= _COLUMNS:
+            yield from _predict(group, x)
+            group = []
+    if group:
+        yield from _predict(group, x)
+
+
+def _predict(models: list[LinearModel], x: Matrix) -> Iterator[Tensor]:
+    weights = [model.weights for model in models]
+    scores = Design(x, weights[0].device).margins(torch.cat(weights, 1))
+    parts = torch.split(scores, [each.shape[1] for each in weights], 1)
+    for model, part in zip(models, parts, strict=True):
+        chosen = (part[:, 0] > 0).long() if part.shape[1] == 1 else part.argmax(1)
+        yield model.classes[chosen].cpu()
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _std(values: Sequence[float]) -> float:
+    return float(torch.tensor(values, dtype=torch.float64).std(correction=0))

@@ -1,0 +1,183 @@
+"""`gan-eval classify` as a user meets it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_eval.cli import main
+from gan_eval.experiments.features import FEATURES
+from gan_eval.features.discriminator import random_discriminator
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import save_network
+from gan_eval.records import read_lines
+
+FEW = ("--data", "digits", "--labels-per-class", "5", "--draws", "3", "--c-grid", "1e-3,1e-2")
+RESULT = {"feature_width", "C", "error_mean", "error_std", "draws", "converged"}
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory) -> Path:
+    config, _ = tiny("radford2015-svhn")
+    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
+    run.write_config(config)
+    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
+    return run.folder
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GAN_EVAL_STORE", str(tmp_path / "store"))
+    monkeypatch.chdir(tmp_path)
+
+
+def call(monkeypatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["gan-eval", "classify", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def refused(monkeypatch, capsys, *arguments: object) -> str:
+    """Return the one line with which a call ends with exit code 2."""
+    assert call(monkeypatch, *arguments) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    (line,) = streams.err.strip().splitlines()
+    assert line.startswith("Error: ")
+    return line
+
+
+def test_json_is_one_object_for_one_feature(monkeypatch, capsys, run):
+    assert call(monkeypatch, run, *FEW, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["name"] == "disc"
+    assert document["result"].keys() >= RESULT
+    assert 0 < document["result"]["error_mean"] < 0.9
+    assert document["protocol"]["name"].startswith("authors-svhn, 5 labels per class, 3 draws")
+    # The run's folder is where they go, unless another is named.
+    assert [Path(name).parent for name in document["files"]] == [run, run]
+    assert all(Path(name).is_file() for name in document["files"])
+
+
+def test_json_is_a_list_for_several(monkeypatch, capsys, run, tmp_path):
+    names = ("--features", "disc,random-disc", "--features", "kmeans", "--maps", "20")
+    assert call(monkeypatch, run, *names, *FEW, "--out", tmp_path / "out", "--json") == 0
+    documents = json.loads(capsys.readouterr().out)
+    assert [each["name"] for each in documents] == ["disc", "random-disc", "kmeans"]
+    assert [each["result"]["feature_width"] for each in documents] == [288, 288, 80]
+    assert documents[0]["controls"].keys() == {"random-disc", "kmeans"}
+    assert len(list(read_lines(tmp_path / "out" / "records.jsonl"))) == 3
+
+
+def test_table_has_a_row_for_each_and_results_is_the_default(monkeypatch, capsys, tmp_path):
+    names = ("--features", "pixels,random-disc", "--preset", "radford2015-svhn", "--layers", "3")
+    assert call(monkeypatch, *names, *FEW) == 0
+    streams = capsys.readouterr()
+    rows = [line.split("│") for line in streams.out.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row[1:3]] for row in rows] == [
+        ["pixels", "64"], ["random-disc", "4096"],
+    ]  # fmt: skip
+    assert "random-disc: fits 13/13" in streams.err
+    assert "images of 8x8 were fitted to 32x32" in streams.err
+    assert (tmp_path / "results" / "records.jsonl").is_file()
+
+
+def test_pixels_need_no_run_and_the_seed_counts(monkeypatch, capsys):
+    found = []
+    for seed in (0, 0, 1):
+        assert call(monkeypatch, *FEW, "--seed", seed, "--json") == 0
+        found.append(json.loads(capsys.readouterr().out)["result"]["errors"])
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--data must name labelled images"),
+        (("--data", "digits", "--features", "pixel"), "Did you mean 'pixels'"),
+        (("--data", "digits", "--features", "disc"), "Got no run; name one before --features"),
+        (("--data", "digits", "--features", "random-disc"), "name one, or --preset"),
+        (("--data", "digits", "--features", "random-disc", "--preset", "radford2015-mnist"),
+         "conditional"),
+        (("--data", "digits", "--labels-per-class", "100000"),
+         "`labels_per_class` must be at most the smallest class ("),
+        (("--data", "digits", "--draws", "3"), "pass --labels-per-class too"),
+        (("--data", "digits", "--protocol", "paper"), "protocol 'paper' is not known. Did you"),
+        (("--data", "digits", "--c-grid", "a,b"), "must be numbers with commas, as 1e-4,1e-3"),
+        (("--data", "digits", "--c-grid", "0,1"), "c_grid must be positive"),
+        (("--data", "plain.npz",), "data must be labelled to be classified"),
+        (("--data", "one.npz",), "at least 2 classes. Got 1"),
+        (("--data", "untested.npz",), "Got 'test'"),
+        (("nowhere", "--data", "digits"), "run nowhere must be a folder with config.json"),
+    ],
+)  # fmt: skip
+def test_mistakes_end_with_one_line_and_write_nothing(
+    monkeypatch, capsys, tmp_path, arguments, message
+):
+    images, labels = np.zeros((20, 8, 8), np.uint8), np.zeros(20, np.int64)
+    np.savez(tmp_path / "plain.npz", train_images=images, test_images=images)
+    np.savez(tmp_path / "untested.npz", train_images=images, train_labels=np.arange(20) % 2)
+    both = {f"{split}_{kind}": value for split in ("train", "test")
+            for kind, value in (("images", images), ("labels", labels))}  # fmt: skip
+    np.savez(tmp_path / "one.npz", **both)
+    before = sorted(tmp_path.iterdir())
+    assert message in refused(monkeypatch, capsys, *arguments)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--layers", "9"), "layers must be some of the convolutions 1 to 3. Got 9"),
+        (("--pool", "8"), "pool must be from 1 to the side of the maps of layer 3, 4. Got 8"),
+        (("--epoch", "3"), "must exist"),
+    ],
+)
+def test_what_a_run_refuses(monkeypatch, capsys, run, tmp_path, more, message):
+    assert message in refused(monkeypatch, capsys, run, "--data", "digits", *more)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_without_a_discriminator_is_refused(monkeypatch, capsys, run, tmp_path):
+    values = json.loads((run / "config.json").read_text())
+    values["data"] = None
+    values["imported"] = {
+        "format": "newmu", "epoch": 1, "generator": {"g.npy": "0"}, "discriminator": {},
+    }  # fmt: skip
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.json").write_text(json.dumps(values))
+    line = refused(monkeypatch, capsys, tmp_path / "half", "--data", "digits")
+    assert "has no discriminator" in line
+
+
+def test_help_names_every_feature(monkeypatch, capsys):
+    assert call(monkeypatch, "--help") == 0
+    text = "".join(capsys.readouterr().out.split())
+    assert all(name in text for name in FEATURES)
+
+
+def test_two_processes_print_and_write_once(run, tmp_path):
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+    words = ("-m", "gan_eval", "classify", str(run), *FEW, "--precision", "32", "--json")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    found = []
+    for start, name in (
+        ((sys.executable,), "alone"),
+        ((*launcher, "--nproc-per-node", "2"), "together"),
+    ):
+        where = ("--out", str(tmp_path / name), "--store", str(tmp_path / f"{name}-store"))
+        done = subprocess.run(
+            (*start, *words, *where), capture_output=True, text=True, check=True, env=environment
+        )
+        found.append(json.loads(done.stdout))
+    one, two = found
+    assert one["result"]["errors"] == two["result"]["errors"]
+    assert len(list(read_lines(tmp_path / "together" / "records.jsonl"))) == 1
+    files = [sorted((tmp_path / f"{name}-store").glob("*.npy")) for name in ("alone", "together")]
+    assert [path.name for path in files[0]] == [path.name for path in files[1]]
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*files, strict=True))

@@ -1,0 +1,320 @@
+"""From features by name to records: one protocol for all, on parts that do not mix."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan_eval.data import open_images
+from gan_eval.errors import InputError
+from gan_eval.experiments import classify as module
+from gan_eval.experiments.account import advice_on
+from gan_eval.experiments.classify import classify
+from gan_eval.experiments.features import FeatureSpec, build, features_of
+from gan_eval.experiments.parts import join, open_parts
+from gan_eval.features.discriminator import random_discriminator
+from gan_eval.models.config import DiscriminatorConfig
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import save_network
+from gan_eval.probes.protocol import PROTOCOLS, choose_protocol
+from gan_eval.probes.selection import Choice, Result
+from gan_eval.records import read_lines
+
+FEW = choose_protocol(labels_per_class=5, draws=2, c_grid=[1e-3, 1e-2])
+ALL = PROTOCOLS["paper-cifar10"]
+GOLDEN = {"disc": 0.1903, "pixels": 0.1958}
+RESULT = {"feature_width", "C", "error_mean", "error_std", "draws", "converged"}
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory) -> Run:
+    """A run of the smallest of the paper's networks, made narrow, as yet untrained."""
+    config, _ = tiny("radford2015-svhn")
+    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
+    run.write_config(config)
+    network = random_discriminator(config.discriminator, 7)
+    save_network(run.discriminator, network, {"preset": config.preset, "epoch": 1})
+    return run
+
+
+def npz(path: Path, **counts: int) -> str:
+    """Save images of two classes, a dark and a bright one, alternating; return where."""
+    arrays, rng = {}, np.random.default_rng(0)
+    for split, n in counts.items():
+        labels = np.arange(n) % 2
+        noise = rng.integers(0, 100, (n, 8, 8), dtype=np.uint8)
+        arrays[f"{split}_images"] = noise + (labels * 150).astype(np.uint8)[:, None, None]
+        arrays[f"{split}_labels"] = labels
+    np.savez(path, **arrays)
+    return str(path)
+
+
+class TestParts:
+    def test_last_fifth_of_the_training_images_is_held_out(self):
+        parts = open_parts("digits", ALL)
+        assert (len(parts.known), parts.held_out, len(parts.test)) == (1437, 287, 360)
+        assert parts.known is parts.train
+
+    def test_the_datas_own_validation_part_comes_last(self, tmp_path):
+        data = npz(tmp_path / "a.npz", train=30, val=7, test=9)
+        parts = open_parts(data, ALL)
+        assert (len(parts.known), parts.held_out, len(parts.train)) == (37, 7, 30)
+        own = open_images(data, root=None, split="val")
+        assert torch.equal(parts.known.pixels[30:], own.pixels)
+        assert torch.equal(parts.known.labels[30:], own.labels)
+        assert parts.known.fingerprint != parts.train.fingerprint
+
+    def test_images_sorted_by_class_are_shuffled_first(self, tmp_path):
+        for split, n in (("train", 10), ("test", 3)):
+            for label, name in enumerate("ab"):
+                (tmp_path / split / name).mkdir(parents=True)
+                for number in range(n):
+                    path = tmp_path / split / name / f"{number}.png"
+                    Image.new("L", (8, 8), 100 * label + number).save(path)
+        parts = open_parts(str(tmp_path), ALL)
+        assert set(parts.known.labels[-4:].tolist()) == {0, 1}
+        assert "shuffled before validation images were held out" in parts.notes[-1]
+        assert torch.equal(parts.known.pixels[:, 0, 0, 0] >= 100, parts.known.labels == 1)
+
+    def test_joined_streams_are_joined_images(self, tmp_path):
+        data = npz(tmp_path / "a.npz", train=12, val=5, test=4)
+        held = [open_images(data, root=None, split=split) for split in ("train", "val")]
+        streamed = open_images(data, root=None, split="train", memory=0)
+        order = torch.randperm(17, generator=torch.Generator().manual_seed(0))
+        assert streamed.pixels is None
+        one, other = join(held, order), join([streamed, held[1]], order)
+        assert torch.equal(one.take(range(17)), other.take(range(17)))
+        assert torch.equal(one.labels, other.labels)
+        assert (one.channels, one.size, one.split) == (1, 8, "train+val")
+
+    @pytest.mark.parametrize(
+        ("counts", "message"),
+        [
+            ({"train": 30}, "split must be one that .* has: train. Got 'test'"),
+            ({"train": 30, "test": 3, "val": 1}, r"at most the smallest class \(15 images of"),
+        ],
+    )
+    def test_what_is_refused(self, tmp_path, counts, message):
+        with pytest.raises(InputError, match=message):
+            open_parts(npz(tmp_path / "a.npz", **counts), choose_protocol(labels_per_class=16))
+
+    def test_unlabelled_images_are_refused(self, tmp_path):
+        images = np.zeros((9, 8, 8), np.uint8)
+        np.savez(tmp_path / "a.npz", train_images=images, test_images=images)
+        with pytest.raises(InputError, match="data must be labelled to be classified"):
+            open_parts(str(tmp_path / "a.npz"), ALL)
+
+    def test_one_class_is_refused(self, tmp_path):
+        both = {f"{split}_images": np.zeros((9, 8, 8), np.uint8) for split in ("train", "test")}
+        labels = {f"{split}_labels": np.zeros(9, np.int64) for split in ("train", "test")}
+        np.savez(tmp_path / "a.npz", **both, **labels)
+        with pytest.raises(InputError, match=r"at least 2 classes\. Got 1"):
+            open_parts(str(tmp_path / "a.npz"), ALL)
+
+    def test_parts_of_other_classes_are_refused(self, tmp_path):
+        for split, names in (("train", "ab"), ("test", "bc")):
+            for name in names:
+                (tmp_path / split / name).mkdir(parents=True)
+                for number in range(5):
+                    Image.new("L", (8, 8)).save(tmp_path / split / name / f"{number}.png")
+        with pytest.raises(InputError, match=r"test part of .* differs .* in a, c; give"):
+            open_parts(str(tmp_path), ALL)
+
+
+class TestFeatures:
+    @pytest.mark.parametrize(
+        ("names", "message"),
+        [
+            (["pixel"], "feature 'pixel' is not known. Did you mean 'pixels'"),
+            (["disc"], "feature 'disc' needs a trained discriminator. Got no run"),
+            (["random-disc"], "feature 'random-disc' needs an architecture. Got no run"),
+        ],
+    )
+    def test_what_is_refused(self, names, message):
+        with pytest.raises(InputError, match=message):
+            features_of(names, [])
+
+    def test_discriminators_are_one_for_each_run_and_controls_one_for_all(self, run, tmp_path):
+        other = Run(tmp_path / "other")
+        other.write_config(run.config())
+        found = features_of(["disc", "random-disc", "pixels"], [run, other])
+        assert [(spec.name, spec.run) for spec in found] == [
+            ("disc", run), ("disc", other), ("random-disc", run), ("pixels", None),
+        ]  # fmt: skip
+
+    def test_random_is_not_the_trained_one(self, run):
+        images = open_images("digits", root=None, size=32, limit=9)
+        made = [
+            build(spec, images, device="cpu", precision="32")
+            for spec in features_of(["disc", "random-disc"], [run])
+        ]
+        assert made[0].width == made[1].width == 3 * 6 * 16
+        assert made[0].identity["weights_sha256"] != made[1].identity["weights_sha256"]
+
+    def test_a_preset_takes_the_datas_channels(self):
+        images = open_images("digits", root=None, size=32, limit=9)
+        (spec,) = features_of(["random-disc"], [], preset="radford2015-svhn")
+        assert spec.form() == {"size": 32}
+        assert build(spec, images, device="cpu", precision="32").width == 7168
+
+    @pytest.mark.parametrize(
+        ("changed", "message"),
+        [
+            ({"layers": (4,)}, "layers must be some of the convolutions 1 to 3. Got 4"),
+            ({"pool": 5}, "pool must be from 1 to the side of the maps of layer 3, 4. Got 5"),
+            ({"epoch": 9}, "must exist"),
+        ],
+    )
+    def test_what_does_not_fit(self, run, tmp_path, changed, message):
+        specs = features_of(["pixels", "disc"], [run], **changed)
+        with pytest.raises(InputError, match=message):
+            classify(specs, "digits", FEW, store=tmp_path / "store", out=tmp_path / "out")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_conditional_run_is_refused(self, run, tmp_path):
+        config = run.config()
+        classes: DiscriminatorConfig = replace(config.discriminator, classes=10)
+        other = Run(tmp_path / "run")
+        other.write_config(replace(config, discriminator=classes))
+        save_network(other.discriminator, random_discriminator(classes, 0), {})
+        with pytest.raises(InputError, match="conditional networks give no features"):
+            classify(features_of(["disc"], [other]), "digits", FEW, store=tmp_path / "store")
+
+
+class TestClassify:
+    def test_golden(self, run, tmp_path):
+        specs = features_of(["disc", "pixels"], [run])
+        found = classify(
+            specs, "digits", FEW, store=tmp_path / "store", out=tmp_path, precision="32"
+        )
+        assert [each.record.name for each in found] == ["disc", "pixels"]
+        disc, pixels = (each.record for each in found)
+        assert disc.result.keys() >= RESULT
+        assert (disc.result["feature_width"], pixels.result["feature_width"]) == (288, 64)
+        assert (disc.result["draws"], disc.result["converged"]) == (2, True)
+        # Chance is 0.9. One image of 360 may fall otherwise on another processor.
+        assert disc.result["error_mean"] == pytest.approx(GOLDEN["disc"], abs=0.003)
+        assert pixels.result["error_mean"] == pytest.approx(GOLDEN["pixels"], abs=0.003)
+        assert disc.controls == {"pixels": pixels.result["error_mean"]}
+        assert np.sum(disc.result["confusion"]) == 2 * 360
+        assert disc.result["error_spread"] == pytest.approx(1.96 * np.std(disc.result["errors"]))
+        assert disc.protocol["name"] == "authors-svhn, 5 labels per class, 2 draws, C of 0.001 0.01"
+        assert disc.config["trained"]["preset"] == "radford2015-svhn"
+        # Controls first, so that what is compared with them can say so.
+        rows = list(read_lines(tmp_path / "records.jsonl"))
+        assert [row["name"] for row in rows] == ["pixels", "disc"]
+        assert rows[1] == json.loads(json.dumps(disc.to_json()))
+        for each in found:
+            with Image.open(each.files[1]) as figure:
+                assert figure.format == "PNG"
+
+    def test_solvers_agree(self, tmp_path):
+        (spec,) = features_of(["pixels"], [])
+        errors = [
+            classify([spec], "digits", ALL, solver=solver, store=tmp_path / "store", out=tmp_path)[
+                0
+            ].record.result["error_mean"]
+            for solver in ("newton", "liblinear")
+        ]
+        assert abs(errors[0] - errors[1]) <= 1 / 360
+
+    def test_test_features_are_not_even_extracted_before_c_is_fixed(self, monkeypatch, tmp_path):
+        order = []
+        extract, select = module.extract, module.select
+
+        def extracting(extractor, images, **options):
+            order.append(f"extract {images.split}")
+            return extract(extractor, images, **options)
+
+        def selecting(*arguments):
+            choice = select(*arguments)
+            order.append("choice")
+            return choice
+
+        monkeypatch.setattr(module, "extract", extracting)
+        monkeypatch.setattr(module, "select", selecting)
+        (spec,) = features_of(["pixels"], [])
+        classify([spec], "digits", FEW, store=tmp_path / "store", out=tmp_path)
+        assert order == ["extract train", "choice", "extract test"]
+
+    def test_all_labels_are_fitted_again_with_validation(self, monkeypatch, tmp_path):
+        fitted = []
+        fit = module.fit_l2_svm
+
+        def fitting(x, labels, C, **options):  # noqa: N803
+            fitted.append((len(labels), len(C)))
+            return fit(x, labels, C, **options)
+
+        monkeypatch.setattr(module, "fit_l2_svm", fitting)
+        (spec,) = features_of(["pixels"], [])
+        classify([spec], "digits", ALL, store=tmp_path / "store", out=tmp_path)
+        assert fitted == [(1150, 7), (1437, 1)]
+
+    def test_easy_data_are_easy(self, tmp_path):
+        data = npz(tmp_path / "a.npz", train=60, val=20, test=40)
+        (found,) = classify(
+            features_of(["pixels"], []), data, ALL, store=tmp_path / "store", out=tmp_path
+        )
+        assert found.record.result["error_mean"] == 0.0
+        assert found.record.result["confusion"] == [[20, 0], [0, 20]]
+
+    def test_progress_is_told(self, tmp_path):
+        told = []
+        classify(
+            features_of(["pixels"], []),
+            "digits",
+            FEW,
+            store=tmp_path / "store",
+            out=tmp_path,
+            watch=lambda *news: told.append(news),
+        )
+        assert ("pixels: features of training images", 1437, 1437) in told
+        assert ("pixels: features of test images", 360, 360) in told
+        assert told[-1] == ("pixels: fits", 12, 12)
+
+
+class TestAdvice:
+    CHOICE = Choice(
+        C=1e-2, c_grid=(1e-3, 1e-2), errors=((0.2, 0.1),), edge=None, converged=True, seconds=0
+    )
+    PIXELS = FeatureSpec(name="pixels")
+
+    def result(self, **changed) -> Result:
+        return Result(
+            choice=replace(self.CHOICE, **changed),
+            errors=(0.2,),
+            train_error=0.0,
+            converged=True,
+            confusion=torch.eye(2, dtype=torch.int64),
+            seconds=0.0,
+        )
+
+    def test_none_where_nothing_is_wrong(self, run):
+        assert advice_on(self.PIXELS, self.result(), "newton", {}) == ()
+        disc = FeatureSpec(name="disc", run=run)
+        assert advice_on(disc, self.result(), "newton", {"pixels": 0.3}) == ()
+
+    @pytest.mark.parametrize(
+        ("changed", "grid"),
+        [
+            ({"edge": "highest"}, "largest that was tried: try --c-grid 1e-2,2e-2,5e-2,1e-1."),
+            ({"edge": "lowest", "C": 1e-3}, "try --c-grid 1e-4,2e-4,5e-4,1e-3."),
+        ],
+    )
+    def test_at_the_edge_goes_beyond(self, changed, grid):
+        (text,) = advice_on(self.PIXELS, self.result(**changed), "newton", {})
+        assert text.endswith(grid)
+
+    def test_says_what_helps_to_converge(self):
+        result = self.result(converged=False)
+        assert "try --solver newton" in advice_on(self.PIXELS, result, "liblinear", {})[0]
+        assert "smaller values" in advice_on(self.PIXELS, result, "newton", {})[0]
+
+    def test_a_discriminator_must_beat_its_controls(self, run):
+        disc = FeatureSpec(name="disc", run=run)
+        (text,) = advice_on(disc, self.result(), "newton", {"random-disc": 0.1, "pixels": 0.5})
+        assert text.startswith("D is no better than random-disc: train it longer")

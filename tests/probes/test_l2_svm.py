@@ -1,0 +1,238 @@
+"""The L2-SVM against scikit-learn's LinearSVC, closed forms and its own certificate."""
+
+import warnings
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning, SkipTestWarning
+from sklearn.svm import LinearSVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from gan_eval.errors import InputError
+from gan_eval.probes import L2SVM, fit_l2_svm
+from gan_eval.probes import gram as gram_module
+from gan_eval.probes import primal as primal_module
+from gan_eval.probes.design import Design
+from gan_eval.probes.gram import GramSpace
+from gan_eval.probes.l2_svm import check_memory, error_rates
+from gan_eval.probes.newton import Points, minimise
+from gan_eval.probes.primal import PrimalSpace
+
+Array = NDArray[np.float64]
+COSTS = (1e-5, 1e-3, 1e-1, 1.0, 1e2)
+
+# rows, columns, classes
+SHAPES = {
+    "wide": (60, 200, 4),
+    "tall": (400, 20, 4),
+    "square": (100, 100, 3),
+    "separable": (80, 100, 3),
+    "unbalanced": (300, 15, 3),
+    "duplicates": (200, 30, 3),
+    "duplicates, wide": (60, 80, 3),
+    "constants": (150, 25, 3),
+    "badly scaled": (300, 40, 3),
+    "far from zero": (500, 30, 3),
+}
+
+
+def problem(kind: str, seed: int = 0) -> tuple[Array, NDArray[np.int64], Array]:
+    """Return training rows, labels, and rows that were held out."""
+    n, d, k = SHAPES[kind]
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(2 * n, d))
+    noise = 0 if kind == "separable" else 2
+    y = (x @ rng.normal(size=(d, k)) + noise * rng.normal(size=(2 * n, k))).argmax(1)
+    if kind == "unbalanced":
+        y = np.where(rng.random(2 * n) < 0.03, 1, np.where(rng.random(2 * n) < 0.02, 2, 0))
+        y[:3] = [0, 1, 2]
+    if kind.startswith("duplicates"):
+        x[:n] = np.repeat(x[: n // 4], 4, 0)
+    if kind == "constants":
+        x[:, :5], x[:, 5] = 3.0, 0.0
+    if kind == "badly scaled":
+        x *= 10.0 ** rng.uniform(-3, 2, size=d)
+    if kind == "far from zero":
+        x = x * 5 + 20
+    return x[:n], y[:n], x[n:]
+
+
+def objective(x: Array, sign: Array, w: Array, b: float, cost: float) -> float:
+    """Return LIBLINEAR's primal objective, written out."""
+    slack = np.maximum(0, 1 - sign * (x @ w + b))
+    return float(0.5 * (w @ w + b * b) + cost * (slack @ slack))
+
+
+@pytest.mark.parametrize(("kind", "cost"), list(product(SHAPES, COSTS)))
+def test_it_is_what_liblinear_minimises(kind: str, cost: float):
+    x, y, held_out = problem(kind)
+    dual = len(x) < x.shape[1]
+    reference = LinearSVC(C=cost, tol=1e-10, max_iter=10**6, dual=dual).fit(x, y)
+    ours = L2SVM(C=cost, tol=1e-9).fit(x, y)
+    for j, label in enumerate(ours.classes_):
+        sign = np.where(y == label, 1.0, -1.0)
+        reached = objective(x, sign, ours.coef_[j], ours.intercept_[j], cost)
+        known = objective(x, sign, reference.coef_[j], reference.intercept_[j], cost)
+        assert reached == pytest.approx(known, rel=1e-6)
+        assert reached <= known * (1 + 1e-9)
+        assert ours.objective_[j] == pytest.approx(reached, rel=1e-9)
+    assert (ours.predict(held_out) == reference.predict(held_out)).mean() >= 0.999
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["wide", "tall", "far from zero"])
+@pytest.mark.parametrize("cost", [1e-3, 1e2])
+def test_lower_precision_is_solved_as_the_matrix_it_holds(
+    kind: str, cost: float, dtype: torch.dtype
+):
+    x, y, _ = problem(kind)
+    rounded = torch.from_numpy(x).to(dtype)
+    (low,) = fit_l2_svm(rounded, torch.from_numpy(y), [cost])
+    (high,) = fit_l2_svm(rounded.double(), torch.from_numpy(y), [cost], tol=1e-10)
+    assert low.converged
+    torch.testing.assert_close(low.objective, high.objective, rtol=1e-6, atol=0)
+
+
+def test_two_classes_have_one_column_as_in_scikit_learn():
+    x, y, held_out = problem("tall")
+    y = np.where(y == 0, 7, -7)
+    ours, reference = L2SVM(C=0.1).fit(x, y), LinearSVC(C=0.1, tol=1e-8, dual=False).fit(x, y)
+    np.testing.assert_allclose(ours.coef_, reference.coef_, rtol=1e-3, atol=1e-5)
+    assert ours.coef_.shape == (1, 20)
+    assert (ours.predict(held_out) == reference.predict(held_out)).all()
+
+
+def test_one_row_of_each_class_has_a_closed_form():
+    # x = 1, -1 with signs 1, -1: by symmetry b = 0, and w = 4C / (1 + 4C).
+    x = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    for cost in (0.01, 1.0, 100.0):
+        (model,) = fit_l2_svm(x, torch.tensor([1, 0]), [cost], tol=1e-12)
+        expected = torch.tensor([[4 * cost / (1 + 4 * cost)], [0.0]], dtype=torch.float64)
+        torch.testing.assert_close(model.weights, expected, atol=1e-9, rtol=1e-9)
+
+
+def test_both_spaces_find_the_same_minimum():
+    x, y, _ = problem("square")
+    signs = torch.where(torch.from_numpy(y)[:, None] == torch.arange(3), 1.0, -1.0).double()
+    cost = torch.full((3,), 0.01, dtype=torch.float64)
+    design = Design(x)
+    gram, primal = GramSpace(design), PrimalSpace(design)
+    zeros = torch.zeros(100, 3, dtype=torch.float64)
+    a = minimise(gram, gram.points(zeros.clone()), signs, cost, tol=1e-10, max_iter=50)
+    start = Points(torch.zeros(101, 3, dtype=torch.float64), torch.zeros_like(zeros))
+    b = minimise(primal, start, signs, cost, tol=1e-10, max_iter=50)
+    torch.testing.assert_close(a.value, b.value, rtol=1e-9, atol=0)
+    w = design.pull(a.points.coordinates)
+    torch.testing.assert_close(w, b.points.coordinates, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["wide", "tall"])
+def test_a_poor_preconditioner_costs_steps_and_no_accuracy(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    x, y, _ = problem(kind)
+    labels = torch.from_numpy(y)
+    (known,) = fit_l2_svm(x, labels, [1.0], tol=1e-10)
+    monkeypatch.setattr(gram_module, "_RANK", 1)
+    monkeypatch.setattr(primal_module, "_RANK", 1)
+    (found,) = fit_l2_svm(x, labels, [1.0], tol=1e-10)
+    torch.testing.assert_close(found.objective, known.objective, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["wide", "tall"])
+def test_the_gap_bounds_the_distance_to_the_minimum(kind: str):
+    x, y, _ = problem(kind)
+    labels = torch.from_numpy(y)
+    (best,) = fit_l2_svm(x, labels, [1.0], tol=1e-13)
+    for tol in (1e-1, 1e-2, 1e-4):
+        (model,) = fit_l2_svm(x, labels, [1.0], tol=tol)
+        above = model.objective - best.objective
+        assert (above <= model.gap + 1e-12 * best.objective).all()
+        assert (model.gap <= tol * model.objective).all()
+
+
+def test_a_path_gives_what_each_c_gives_alone_in_the_order_asked():
+    x, y, _ = problem("wide")
+    labels = torch.from_numpy(y)
+    costs = [1.0, 1e-3, 1e-1]
+    for cost, model in zip(costs, fit_l2_svm(x, labels, costs), strict=True):
+        (alone,) = fit_l2_svm(x, labels, [cost])
+        assert cost == model.C
+        torch.testing.assert_close(model.objective, alone.objective, rtol=2e-6, atol=0)
+
+
+def test_a_memory_map_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    x, y, held_out = problem("tall")
+    np.save(tmp_path / "x.npy", x.astype(np.float16))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    labels = torch.from_numpy(y)
+    (whole,) = fit_l2_svm(torch.from_numpy(np.array(mapped)), labels, [0.1])
+    monkeypatch.setattr("gan_eval.probes.design._BLOCK_BYTES", 4 * 20 * 7)
+    (blocked,) = fit_l2_svm(mapped, labels, [0.1])
+    torch.testing.assert_close(blocked.weights, whole.weights, rtol=1e-3, atol=1e-5)
+    assert (blocked.predict(held_out) == whole.predict(held_out)).all()
+
+
+def test_gram_in_blocks_is_the_gram_matrix():
+    x = np.random.default_rng(0).normal(size=(50, 9))
+    torch.testing.assert_close(Design(x).gram(), torch.from_numpy(x @ x.T + 1))
+
+
+def test_error_rates_are_shares_of_wrong_labels():
+    x, y, _ = problem("tall")
+    labels = torch.from_numpy(y)
+    models = fit_l2_svm(x, labels, [1e-5, 1e-1])
+    expected = [float((model.predict(x) != labels).double().mean()) for model in models]
+    assert error_rates(models, x, labels) == expected
+    assert 0 < expected[1] <= expected[0]
+
+
+def test_what_it_needs_is_said_before_it_starts(monkeypatch: pytest.MonkeyPatch):
+    assert check_memory(5000, 28672, 10, 4) > 5000**2 * 4
+    assert check_memory(50_000, 28_672, 10, 4) < 4 * 2**30
+    monkeypatch.setattr("gan_eval.probes.l2_svm.available_memory", lambda: 2**30)
+    with pytest.raises(
+        InputError, match=r"20,000 rows, 28,672 features and 10 classes needs .*GiB"
+    ):
+        check_memory(20_000, 28_672, 10, 4)
+
+
+@pytest.mark.parametrize("cost", [0.0, -1.0, float("nan")])
+def test_c_must_be_positive(cost: float):
+    with pytest.raises(InputError, match=r"C must be positive\. Got"):
+        fit_l2_svm(torch.eye(2), torch.tensor([0, 1]), [cost])
+
+
+def test_one_class_is_no_problem_to_solve():
+    with pytest.raises(InputError, match=r"at least 2 classes. Got 1 class"):
+        fit_l2_svm(torch.eye(2), torch.tensor([3, 3]), [1.0])
+
+
+def test_too_few_steps_are_said():
+    x, y, _ = problem("square")
+    with pytest.warns(ConvergenceWarning, match="did not reach tol=1e-06 in 1 Newton steps"):
+        model = L2SVM(C=1.0, max_iter=1).fit(x, y)
+    assert not model.converged_
+
+
+# What scikit-learn cannot check here it says by a warning.
+@pytest.mark.filterwarnings(f"ignore::{SkipTestWarning.__module__}.{SkipTestWarning.__name__}")
+@parametrize_with_checks([L2SVM()])
+def test_it_is_a_scikit_learn_estimator(estimator: L2SVM, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        check(estimator)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["wide", "tall"])
+def test_a_gpu_finds_the_same(kind: str):
+    x, y, _ = problem(kind)
+    labels = torch.from_numpy(y)
+    (cpu,) = fit_l2_svm(x, labels, [1e-2])
+    (gpu,) = fit_l2_svm(torch.from_numpy(x).cuda(), labels, [1e-2], device="cuda")
+    torch.testing.assert_close(gpu.objective.cpu(), cpu.objective, rtol=1e-6, atol=0)
