@@ -11,14 +11,20 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from gan_eval.data import Images, open_images
     from gan_eval.errors import InputError
+    from gan_eval.experiments.classify import classify
+    from gan_eval.experiments.features import features_of
     from gan_eval.models.dcgan import Discriminator, Generator
+    from gan_eval.models.importers import import_newmu, import_pytorch_examples
     from gan_eval.models.presets import PRESETS, configure
     from gan_eval.models.runs import Run
     from gan_eval.models.sampling import generate
+    from gan_eval.probes.l2_svm import L2SVM
+    from gan_eval.probes.protocol import choose_protocol
     from gan_eval.training.config import Request
     from gan_eval.training.job import carry_out, new_job, resumed_job
 
 __all__ = [
+    "L2SVM",
     "PRESETS",
     "Discriminator",
     "Generator",
@@ -27,14 +33,20 @@ __all__ = [
     "Request",
     "Run",
     "carry_out",
+    "choose_protocol",
+    "classify",
     "configure",
+    "features_of",
     "generate",
+    "import_newmu",
+    "import_pytorch_examples",
     "new_job",
     "open_images",
     "resumed_job",
 ]
 
 _HOMES = {
+    "L2SVM": "probes.l2_svm",
     "PRESETS": "models.presets",
     "Discriminator": "models.dcgan",
     "Generator": "models.dcgan",
@@ -43,8 +55,13 @@ _HOMES = {
     "Request": "training.config",
     "Run": "models.runs",
     "carry_out": "training.job",
+    "choose_protocol": "probes.protocol",
+    "classify": "experiments.classify",
     "configure": "models.presets",
+    "features_of": "experiments.features",
     "generate": "models.sampling",
+    "import_newmu": "models.importers",
+    "import_pytorch_examples": "models.importers",
     "new_job": "training.job",
     "open_images": "data",
     "resumed_job": "training.job",

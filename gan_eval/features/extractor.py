@@ -16,7 +16,8 @@ class Extractor(Protocol):
         width: length of a row.
         identity: JSON-able; everything beside the images that determines a row: hashes of the
             weights, layers, pooling, fingerprint of the images that statistics were learned on.
-            Features are kept under its hash, so what changes a number must change it.
+            Features are kept under its hash, so what changes a number must change it. One whose
+            rows depend on their batch says `"depends_on_batch": True`.
     """
 
     name: str

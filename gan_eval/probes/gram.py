@@ -141,7 +141,7 @@ class _Preconditioner:
 def _largest(gram: Tensor) -> tuple[Tensor, float]:
     """Return L (n, r) with K ~ LL' in its largest eigenvalues, and the mean of the others."""
     n = len(gram)
-    rank = min(_RANK, n)
+    rank = min(_RANK, -(-n // 8))  # beyond that the preconditioner costs more than the steps
     start = torch.randn(n, min(n, rank + 16), generator=stream(0, "nystrom"), dtype=gram.dtype)
     basis = start.to(gram.device)
     for _ in range(2):
