@@ -26,7 +26,6 @@ import torch
 from sklearn.svm import LinearSVC
 
 from gan_eval.data import open_images
-from gan_eval.devices import keep_freed_memory
 from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.features.store import default_store, extract
 from gan_eval.models.runs import Run
@@ -133,7 +132,6 @@ def main() -> None:
     parser.add_argument("--patience", type=float, default=600)
     parser.add_argument("--fits", type=int, default=2)
     given = parser.parse_args()
-    keep_freed_memory()
     for name in given.parts:
         row = {"part": name, **parts[name](given), "hardware": hardware(), "versions": versions()}
         append_line(RESULTS, row)

@@ -106,16 +106,13 @@ def fit_l2_svm(
     return [LinearModel(C=float(value), classes=classes, **solved[value]) for value in C]
 
 
-def error_rates(models: Sequence[LinearModel], x: Matrix, labels: Tensor) -> list[float]:
-    """Return each model's share of wrong labels on x (n, d), reading x once for all of them."""
-    design = Design(x, models[0].weights.device)
-    labels = labels.to(design.device)
-    scores = design.margins(torch.cat([model.weights for model in models], 1))
+def predictions(models: Sequence[LinearModel], x: Matrix) -> list[Tensor]:
+    """Return each model's labels of x (n, d), int64 (n,), reading x once for all of them."""
+    scores = Design(x, models[0].weights.device).margins(
+        torch.cat([model.weights for model in models], 1)
+    )
     parts = torch.split(scores, [model.weights.shape[1] for model in models], 1)
-    return [
-        float((_decide(part, model.classes) != labels).double().mean())
-        for part, model in zip(parts, models, strict=True)
-    ]
+    return [_decide(part, model.classes) for part, model in zip(parts, models, strict=True)]
 
 
 def certify(design: Design, weights: Tensor, signs: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,7 +166,7 @@ class _Path:
         weights, steps, objective, gap = solve(cost)
         short = gap > self._tol * objective
         if short.any() and self._design.dtype == torch.float32:
-            # Large C, or values far from zero: float32 cannot tell the minimum from its neighbours.
+            # Large C, or values far from zero: systems in float32 are not good enough either.
             double = Design(self._design.x, self._design.device, torch.float64)
             again = _Path(double, self._signs[:, short], self._tol, self._max_iter).solve(value)
             weights[:, short], objective[short] = again["weights"], again["objective"]
@@ -185,20 +182,25 @@ class _Path:
     def _in_primal(self, cost: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return weights (d + 1, k), Newton steps, objectives and gaps (k,)."""
         assert self._primal is not None
-        found = self._minimise(self._primal, self._at, cost, self._tol)
-        self._at = found.points
-        weights = found.points.coordinates.clone()
-        return weights, found.steps, *certify(self._design, weights, self._signs, cost)
+        steps = torch.zeros_like(cost, dtype=torch.int64)
+        # Half of the tolerance, here and below, for what rounding costs the certificate.
+        for design in self._designs():
+            self._primal.design = design
+            self._at = Points(self._at.coordinates, design.margins(self._at.coordinates))
+            found = self._minimise(self._primal, self._at, cost, 0.5 * self._tol)
+            weights, steps = found.points.coordinates.clone(), steps + found.steps
+            objective, gap = certify(design, weights, self._signs, cost)
+            if (gap <= self._tol * objective).all():
+                break
+        return weights, steps, objective, gap
 
     def _in_gram(self, cost: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return weights (d + 1, k), Newton steps, objectives and gaps (k,)."""
         assert self._gram is not None
         found = self._minimise(self._gram, self._at, cost, max(self._tol, _ROUGH_TOL))
         a, steps = found.points.coordinates, found.steps
-        for dtype in sorted({self._design.dtype, torch.float64}, key=lambda dtype: dtype.itemsize):
-            design = Design(self._design.x, self._design.device, dtype)
+        for design in self._designs():
             refined = RefinedSpace(self._gram, design)
-            # Half of the tolerance, for what rounding the weights may cost.
             found = self._minimise(refined, refined.points(a), cost, 0.5 * self._tol)
             a, steps = found.points.coordinates[: design.n], steps + found.steps
             weights = refined.weights(found.points)
@@ -207,6 +209,11 @@ class _Path:
                 break
         self._at = self._gram.points(a)
         return weights, steps, objective, gap
+
+    def _designs(self) -> list[Design]:
+        """Return X in its own precision, then in float64 for what that cannot certify."""
+        double = Design(self._design.x, self._design.device, torch.float64)
+        return [double] if self._design.dtype == torch.float64 else [self._design, double]
 
     def _minimise(self, space: Space, start: Points, cost: Tensor, tol: float) -> Minimum:
         return minimise(space, start, self._signs, cost, tol=tol, max_iter=self._max_iter)

@@ -19,10 +19,14 @@ _SAMPLE = 8192
 
 
 class PrimalSpace:
-    """Coordinates w (d + 1, k) themselves; margins take a pass over X."""
+    """Coordinates w (d + 1, k) themselves; margins take a pass over X.
+
+    `design` computes margins and gradients and may be exchanged for a more precise one; the
+    systems stay with the one that it began with.
+    """
 
     def __init__(self, design: Design) -> None:
-        self.design = design
+        self.design = self._rough = design
         design.keep_rough()
         self._basis, self._seen, self._tail = _largest(design)
 
@@ -50,7 +54,7 @@ class PrimalSpace:
         p, size = z, (residual * z).sum(0)
         working = size > 0
         for _ in range(self.design.d + 1):
-            product = p + twice * self.design.rough_normal(p, system.active)
+            product = p + twice * self._rough.rough_normal(p, system.active)
             length = torch.where(working, size / (p * product).sum(0), 0.0)
             step = step + length * p
             residual = residual - length * product

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError
-from gan_eval.probes.design import Design, Matrix
-from gan_eval.probes.l2_svm import LinearModel
+from gan_eval.probes.design import Matrix
+from gan_eval.probes.l2_svm import LinearModel, predictions
 from gan_eval.probes.protocol import Protocol
 from gan_eval.seeding import stream
 
@@ -268,19 +268,10 @@ def _predictions(models: Iterable[LinearModel], x: Matrix) -> Iterator[Tensor]:
     for model in models:
         group.append(model)
         if len(group) * model.weights.shape[1] >= _COLUMNS:
-            yield from _predict(group, x)
+            yield from (said.cpu() for said in predictions(group, x))
             group = []
     if group:
-        yield from _predict(group, x)
-
-
-def _predict(models: list[LinearModel], x: Matrix) -> Iterator[Tensor]:
-    weights = [model.weights for model in models]
-    scores = Design(x, weights[0].device).margins(torch.cat(weights, 1))
-    parts = torch.split(scores, [each.shape[1] for each in weights], 1)
-    for model, part in zip(models, parts, strict=True):
-        chosen = (part[:, 0] > 0).long() if part.shape[1] == 1 else part.argmax(1)
-        yield model.classes[chosen].cpu()
+        yield from (said.cpu() for said in predictions(group, x))
 
 
 def _mean(values: Sequence[float]) -> float:

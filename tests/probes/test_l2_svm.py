@@ -18,7 +18,7 @@ from gan_eval.probes import gram as gram_module
 from gan_eval.probes import primal as primal_module
 from gan_eval.probes.design import Design
 from gan_eval.probes.gram import GramSpace
-from gan_eval.probes.l2_svm import check_memory, error_rates
+from gan_eval.probes.l2_svm import check_memory, predictions
 from gan_eval.probes.newton import Points, minimise
 from gan_eval.probes.primal import PrimalSpace
 
@@ -182,13 +182,14 @@ def test_gram_in_blocks_is_the_gram_matrix():
     torch.testing.assert_close(Design(x).gram(), torch.from_numpy(x @ x.T + 1))
 
 
-def test_error_rates_are_shares_of_wrong_labels():
-    x, y, _ = problem("tall")
-    labels = torch.from_numpy(y)
-    models = fit_l2_svm(x, labels, [1e-5, 1e-1])
-    expected = [float((model.predict(x) != labels).double().mean()) for model in models]
-    assert error_rates(models, x, labels) == expected
-    assert 0 < expected[1] <= expected[0]
+def test_several_models_say_together_what_each_says_alone():
+    x, y, held_out = problem("tall")
+    models = fit_l2_svm(x, torch.from_numpy(y), [1e-5, 1e-1])
+    together = predictions(models, held_out)
+    assert [said.tolist() for said in together] == [
+        model.predict(held_out).tolist() for model in models
+    ]
+    assert not together[0].equal(together[1])
 
 
 def test_what_it_needs_is_said_before_it_starts(monkeypatch: pytest.MonkeyPatch):
