@@ -97,11 +97,56 @@ def precision() -> str:
     )
 
 
+def solver() -> str:
+    columns = ["part", "ours, s", "LinearSVC, s", "ratio", "what", "hardware"]
+    cells = []
+    for row in read_lines(RESULTS / "speed_svm" / "speed.jsonl"):
+        if row["part"] == "one":
+            what = f"5,000 x 28,672, C = {row['C']:g}"
+            cells.append(["one C", f"{row['ours'][-1]:.1f}", f"{row['LinearSVC']:.0f}",
+                          f"**{row['ratio']:.0f}**", what, hardware(row)])  # fmt: skip
+        elif row["part"] == "sweep":
+            fits = " + ".join(map(str, row["LinearSVC_measured"]))
+            what = f"170 fits of 1,000 x 7,168; of LinearSVC's {fits} measured, the rest by sum"
+            cells.append(["table 2's sweep", f"{row['ours']:.1f}", f"{row['LinearSVC']:.0f}",
+                          f"**{row['ratio']:.0f}**", what, hardware(row)])  # fmt: skip
+        elif row["part"] == "path":
+            what = f"5,000 x 28,672, 7 C; LinearSVC given up at {row['given_up_at']:.0f} s a fit"
+            cells.append(["seven C", f"{row['ours']:.1f}", f"≥ {sum(row['LinearSVC']):.0f}",
+                          f"**≥ {row['ratio_at_least']:.0f}**", what, hardware(row)])  # fmt: skip
+        else:
+            seven = f", seven C {row['seven']:.0f} s" if row["seven"] else ""
+            what = f"{row['rows']:,} x 28,672{seven}; peak {row['peak_gib']:.1f} GiB"
+            cells.append(["one C, large", f"{row['one']:.0f}", "cannot run", "–", what,
+                          hardware(row)])  # fmt: skip
+    return "\n\n".join(
+        [
+            "## The L2-SVM beside scikit-learn's LinearSVC",
+            "Ten classes, real discriminator features, one run, to a relative duality gap of 1e-6 "
+            "(`benchmarks/speed_svm.py`).",
+            table(columns, cells),
+        ]
+    )
+
+
+def table_2() -> str:
+    folder = RESULTS / "table_2_svhn"
+    pictures = " ".join(
+        f'<img src="table_2_svhn/{p.name}" width="300" alt="{p.stem}">'
+        for p in sorted(folder.glob("*.png"))
+    )
+    return "\n\n".join(
+        ["## Table 2: SVHN with 1,000 labels", (folder / "table.md").read_text().rstrip(), pictures]
+    )
+
+
 def main() -> None:
     title = "# Results\n\nWritten by `benchmarks/results_readme.py` from the JSON lines beside it."
     parts = [title]
     for part, path in (
         (samples, RESULTS / "figure_2_3" / "runs.jsonl"),
+        (table_2, RESULTS / "table_2_svhn" / "table.md"),
+        (solver, RESULTS / "speed_svm" / "speed.jsonl"),
         (speed, RESULTS / "speed_train" / "speed.jsonl"),
         (precision, RESULTS / "speed_train" / "precision.jsonl"),
     ):
