@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gan_eval.models.presets import PRESETS, configure
     from gan_eval.models.runs import Run
     from gan_eval.models.sampling import generate
-    from gan_eval.probes.l2_svm import L2SVM
+    from gan_eval.probes.estimator import L2SVM
     from gan_eval.probes.protocol import choose_protocol
     from gan_eval.training.config import Request
     from gan_eval.training.job import carry_out, new_job, resumed_job
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "L2SVM": "probes.l2_svm",
+    "L2SVM": "probes.estimator",
     "PRESETS": "models.presets",
     "Discriminator": "models.dcgan",
     "Generator": "models.dcgan",
