@@ -83,7 +83,7 @@ class FeatureSpec:
             return {}
         config = self.run.config()
         return {
-            "run": str(self.run.folder),
+            "run": self.run.folder.name,
             "epoch": self.epoch,
             "preset": config.preset,
             "trained_on": config.data and config.data.name,
