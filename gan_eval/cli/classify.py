@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import json_option, print_json, print_table, say
+from gan_eval.cli.output import (
+    device_option,
+    json_option,
+    precision_option,
+    print_json,
+    print_table,
+    say,
+)
 from gan_eval.cli.progress import Watching
 
 _COLUMNS = ("features", "width", "C", "train", "validation", "test", "±", "draws", "seconds")
@@ -110,20 +117,8 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
     show_default=True,
     help="Of draws, untrained weights and k-means.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="Of networks. auto: bf16 where the processor computes in it.",
-)
+@device_option
+@precision_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -3,9 +3,17 @@
 import sys
 import time
 from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from gan_eval.cli.output import say
 
@@ -13,24 +21,19 @@ from gan_eval.cli.output import say
 _LINE_SECONDS = 15.0
 
 
-class Watching:
-    """Shows whatever it is told of: `watch("disc: fits", 3, 17)`."""
+class _Bar:
+    """A bar with time left on a terminal, nothing when piped."""
 
-    def __init__(self) -> None:
+    def __init__(self, *columns: ProgressColumn, shown: bool = True) -> None:
         self._bar = Progress(
-            TextColumn("{task.description} {task.completed}/{task.total}"),
-            BarColumn(),
-            TextColumn("{task.fields[rate]}"),
+            *columns,
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
+            disable=not (shown and sys.stderr.isatty()),
             transient=True,
         )
-        self._what, self._task = "", TaskID(0)
-        self._since = self._said = 0.0
-        self._first = 0
 
-    def __enter__(self) -> "Watching":
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
@@ -41,6 +44,20 @@ class Watching:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+
+
+class Watching(_Bar):
+    """Shows whatever it is told of: `watch("disc: fits", 3, 17)`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            TextColumn("{task.description} {task.completed}/{task.total}"),
+            BarColumn(),
+            TextColumn("{task.fields[rate]}"),
+        )
+        self._what, self._task = "", TaskID(0)
+        self._since = self._said = 0.0
+        self._first = 0
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that `done` of `total` steps of `what` are done."""
@@ -61,3 +78,42 @@ class Watching:
             self._bar.remove_task(self._task)
         self._what, self._since, self._said, self._first = what, now, now, done
         self._task = self._bar.add_task(what, total=total, rate="")
+
+
+class TrainingProgress(_Bar):
+    """A bar with rate and time left on a terminal, a plain line per row of metrics when piped."""
+
+    def __init__(self, total: int, batch_size: int, shown: bool = True) -> None:
+        super().__init__(
+            TextColumn("step {task.completed}/{task.total}"),
+            BarColumn(),
+            TextColumn("{task.description}"),
+            shown=shown,
+        )
+        self._total, self._batch_size = total, batch_size
+        self._task = self._bar.add_task("", total=total)
+
+    def step(self, done: int) -> None:
+        """Move the bar to `done` steps."""
+        self._bar.update(self._task, completed=done)
+
+    def row(self, row: dict[str, Any]) -> None:
+        """Show a row of metrics."""
+        losses = "  ".join(
+            f"{name} {row[name]:.3f}" for name in ("d_loss", "g_loss") if name in row
+        )
+        text = f"epoch {row['epoch']:.2f}  {losses}  {row['images_per_second']:.0f} images/s"
+        if self._bar.disable:
+            images = (self._total - row["step"]) * self._batch_size
+            left = _left(images / max(row["images_per_second"], 1e-9))
+            say(f"step {row['step']}/{self._total}  {text}  {left}")
+        else:
+            self._bar.update(self._task, description=text)
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self._bar.console.print(f"Warning: {text}", markup=False, soft_wrap=True)
+
+
+def _left(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"

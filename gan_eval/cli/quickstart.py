@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from gan_eval.cli.classify import document, percent
-from gan_eval.cli.output import TrainingProgress, json_option, print_json, print_table, say
-from gan_eval.cli.progress import Watching
+from gan_eval.cli.output import json_option, print_json, print_table, say
+from gan_eval.cli.progress import TrainingProgress, Watching
 from gan_eval.cli.train import announce, habits
 
 # The paper's SVHN network, the smallest of its own: digits can be recognised after about a minute.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from gan_eval.cli.output import json_option, print_json, say
+from gan_eval.cli.output import device_option, json_option, print_json, say
 
 
 @click.command(short_help="Draw images from a trained run.")
@@ -19,7 +19,7 @@ from gan_eval.cli.output import json_option, print_json, say
 @click.option("--label", type=int, help="Of conditional runs, this label only.")
 @click.option("--epoch", type=int, help="A kept epoch.  [default: the newest weights]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), default="auto")
+@device_option
 @json_option
 def sample(
     run: Path,

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import TrainingProgress, json_option, print_json, say
+from gan_eval.cli.output import device_option, json_option, precision_option, print_json, say
+from gan_eval.cli.progress import TrainingProgress
 
 # What a run is asked for, and what may change when it is resumed.
 _ASKED = (
@@ -83,20 +84,8 @@ def _epochs(context: click.Context, option: click.Parameter, text: str | None) -
     show_default=True,
     help="The one seed of all randomness.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="auto: bf16 where the processor computes in it.",
-)
+@device_option
+@precision_option
 @click.option(
     "--compile",
     is_flag=True,
