@@ -2,7 +2,7 @@
 
 The Newton step solves (K_mm + 1/(2C)) a_m = y_m over the active rows m, by conjugate gradients. The
 preconditioner inverts exactly what is left of the few largest eigenvalues of K in those rows; real
-features have eigenvalues that fall like a power, and without it 10 times the steps are needed
+features have eigenvalues that fall like a power, and without it five times the steps are needed
 (Nyström preconditioning: Frangella, Tropp & Udell 2023).
 """
 

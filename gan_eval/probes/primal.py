@@ -1,9 +1,9 @@
 """The space of an L2-SVM with more rows than columns, or with too many rows for a Gram matrix.
 
 The Newton step solves (I + 2C X_m'X_m) s = -gradient over the active rows m, by conjugate
-gradients, without ever forming the matrix. The preconditioner is I + 2C t X'X in the few largest
-eigenvalues of X'X, with t the share of active rows: that is exact where the active rows are a
-fair sample, and the same few directions serve all classes and all C.
+gradients, without ever forming the matrix. The preconditioner is that matrix itself within the span
+of the few largest eigenvectors of X'X, which serve all classes and all C, and a multiple of the
+identity outside it.
 """
 
 import torch
