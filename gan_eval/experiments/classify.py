@@ -5,7 +5,6 @@ Radford, Metz & Chintala 2015, section 5, Tables 1 and 2. Each feature goes thro
 that the discriminators' records hold their errors.
 """
 
-import itertools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +29,8 @@ from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.store import default_store, extract
-from gan_eval.probes.design import Matrix
+from gan_eval.probes.design import Matrix, gather
+from gan_eval.probes.draws import fit_draws
 from gan_eval.probes.l2_svm import LinearModel, fit_l2_svm
 from gan_eval.probes.liblinear import fit_liblinear
 from gan_eval.probes.protocol import Protocol
@@ -195,21 +195,43 @@ class _Probe:
         return Labelled(features, images.labels)
 
     def _watched(self, what: str, total: int) -> Solver:
-        """Return the solver, which then tells how many fits it has done."""
+        """Return the solver, which then tells how many draws it has done of all."""
         self.watch(what, 0, total)
-        done = itertools.count(1)
+        before = 0
 
-        def solve(x: Matrix, labels: Tensor, C: Sequence[float]) -> list[LinearModel]:  # noqa: N803
-            models = self._solve(x, labels, C)
-            self.watch(what, next(done), total)
+        def solve(
+            x: Matrix,
+            labels: Tensor,
+            draws: Sequence[Tensor] | None,
+            C: Sequence[float],  # noqa: N803
+        ) -> list[list[LinearModel]]:
+            nonlocal before
+            tell = lambda done: self.watch(what, before + done, total)  # noqa: E731
+            models = self._solve(x, labels, draws, C, tell)
+            before += len(models)
+            self.watch(what, before, total)
             return models
 
         return solve
 
-    def _solve(self, x: Matrix, labels: Tensor, C: Sequence[float]) -> list[LinearModel]:  # noqa: N803
-        if self.solver == "liblinear":
-            return fit_liblinear(x, labels, C)
+    def _solve(
+        self,
+        x: Matrix,
+        labels: Tensor,
+        draws: Sequence[Tensor] | None,
+        C: Sequence[float],  # noqa: N803
+        tell: Callable[[int], None],
+    ) -> list[list[LinearModel]]:
         # Apple's devices have no float64, which objectives are summed in.
         device = "cpu" if self.device == "mps" else self.device
-        x = x.to(device) if isinstance(x, torch.Tensor) else x  # a draw; not a map of the store
-        return fit_l2_svm(x, labels, C, device=device)
+        if draws is None and self.solver == "newton":
+            return [fit_l2_svm(x, labels, C, device=device)]
+        if draws is None:
+            return [fit_liblinear(x, labels, C)]
+        if self.solver == "newton":
+            return fit_draws(x, labels, draws, C, device=device, progress=tell)
+        found = []
+        for number, rows in enumerate(draws):
+            found.append(fit_liblinear(gather(x, rows), labels[rows], C))
+            tell(number + 1)
+        return found

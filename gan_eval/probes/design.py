@@ -21,6 +21,12 @@ Matrix = NDArray[np.generic] | Tensor
 _BLOCK_BYTES = 2**27
 
 
+def gather(x: Matrix, rows: Tensor) -> Tensor:
+    """Return a copy of some rows of X, in float32 unless they are float64."""
+    part = torch.as_tensor(x[rows.numpy()])
+    return part if part.dtype == torch.float64 else part.float()
+
+
 def block_bytes(d: int) -> int:
     """Return the bytes of the largest block of rows."""
     return max(_BLOCK_BYTES, 8 * d)
@@ -45,9 +51,11 @@ class Design:
         self._rows = max(1, _BLOCK_BYTES // (4 * max(1, self.d)))
         self._rough: Tensor | None = None
 
-    def block(self, rows: slice, dtype: torch.dtype | None = None) -> Tensor:
-        """Return rows of X on the device of the computation, in its type or in `dtype`."""
-        part = self.x[rows]
+    def block(
+        self, rows: slice, dtype: torch.dtype | None = None, columns: slice = slice(None)
+    ) -> Tensor:
+        """Return a part of X on the device of the computation, in its type or in `dtype`."""
+        part = self.x[rows, columns]
         if isinstance(part, np.ndarray):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a memory map may be read-only: nobody writes here
@@ -129,6 +137,8 @@ class Design:
         Products of float32 are taken in bfloat16 where the processor has it, and summed in float32:
         then this is the Gram matrix of rows that are rounded to 8 bits.
         """
+        if self.device.type == "cpu" and self._rough_dtype == self.dtype:
+            return self._gram_by_columns().add_(1)
         out = torch.empty(self.n, self.n, dtype=self.dtype, device=self.device)
         # Square blocks of this side: a tenth of the work of the upper half is done in vain.
         step = max(1, min(self._rows, -(-self.n // 8)))
@@ -143,6 +153,15 @@ class Design:
                 if j < i:
                     out[columns, rows] = out[rows, columns].T
         return out.add_(1)
+
+    def _gram_by_columns(self) -> Tensor:
+        """Return XX' (n, n): NumPy knows that a product with one's own transpose is symmetric."""
+        out = np.zeros((self.n, self.n), dtype=str(self.dtype).removeprefix("torch."))
+        step = max(1, _BLOCK_BYTES // (self.dtype.itemsize * self.n))
+        for start in range(0, self.d, step):
+            block = self.block(slice(None), self.dtype, slice(start, start + step)).numpy()
+            out += block @ block.T
+        return torch.from_numpy(out)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ features have eigenvalues that fall like a power, and without it five times the 
 (Nyström preconditioning: Frangella, Tropp & Udell 2023).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,27 +21,33 @@ _RANK = 256
 class GramSpace:
     """Coordinates a (n, k) of w = X'a; margins are Ka.
 
-    Vectors are float64: they are few. The Gram matrix may be rough, and sums over it cancel so
-    badly that float32 leaves three digits of the margins: `RefinedSpace` goes on from there.
+    Vectors are float64: they are few. Where the Gram matrix is rough, sums over it cancel so badly
+    that float32 leaves three digits of the margins: `RefinedSpace` goes on from there.
+
+    Args:
+        gram: K (n, n), that the systems are solved with.
+        largest: of K.
+        exact: K in float64, that margins and gradients are taken of; None takes `gram`.
     """
 
-    def __init__(self, design: Design) -> None:
-        self.design = design
-        self.gram = design.gram()
-        self._factor, self._tail = _largest(self.gram)
+    def __init__(self, gram: Tensor, largest: "Largest", exact: Tensor | None = None) -> None:
+        self.gram, self._largest = gram, largest
+        self._exact = gram if exact is None else exact
+
+    @classmethod
+    def of(cls, design: Design) -> "GramSpace":
+        """Return the space of all rows of `design`."""
+        gram = design.gram()
+        return cls(gram, largest(gram))
 
     @property
     def rounding(self) -> float:
         """Relative precision of an objective here."""
-        return torch.finfo(self.design.dtype).eps
+        return torch.finfo(self._exact.dtype).eps
 
     def points(self, a: Tensor) -> Points:
         """Return the points with coordinates `a`."""
-        return Points(a, self.times(a))
-
-    def times(self, a: Tensor) -> Tensor:
-        """Return K a."""
-        return (self.gram @ a.to(self.gram.dtype)).double()
+        return Points(a, _times(self._exact, a))
 
     def dot(self, a: Points, b: Points) -> Tensor:
         """Return the inner products of w (k,)."""
@@ -50,7 +56,7 @@ class GramSpace:
     def gradient(self, at: Points, dual: Tensor) -> tuple[Tensor, Tensor]:
         """Return coordinates of w - X'dual and its squared norm."""
         a = at.coordinates - dual
-        return a, (a * self.times(a)).sum(0).clamp_min_(0)
+        return a, (a * _times(self._exact, a)).sum(0).clamp_min_(0)
 
     def direction(self, system: System) -> Points:
         """Return the step to the solution over the active rows."""
@@ -60,15 +66,15 @@ class GramSpace:
         """Return the coordinates of the step to the solution over the active rows."""
         m, ridge, start = system.active, 0.5 / system.cost, system.at.coordinates
         a = m * start
-        margins = system.at.margins - self.times(start - a)
+        margins = system.at.margins - _times(self.gram, start - a)
         residual = m * (system.signs - margins) - ridge * a
-        solve = self._preconditioner(m, ridge)
+        solve = _Preconditioner(self._largest, m, ridge)
         z, norm = solve(residual)
         goal = system.goal * ridge.square()  # the gradient is -2C X'residual
         working = norm > goal
         p, size = z, (residual * z).sum(0)
         for _ in range(len(self.gram)):
-            product = m * self.times(p) + ridge * p
+            product = m * _times(self.gram, p) + ridge * p
             length = torch.where(working, size / (p * product).sum(0), 0.0)
             a = a + length * p
             residual = residual - length * product
@@ -80,9 +86,6 @@ class GramSpace:
             p = z + torch.where(working, newer / size, 0.0) * p
             size = newer
         return a - start
-
-    def _preconditioner(self, m: Tensor, ridge: Tensor) -> "_Preconditioner":
-        return _Preconditioner(self._factor, self._tail, m, ridge)
 
 
 class RefinedSpace:
@@ -120,11 +123,29 @@ class RefinedSpace:
         return self.points(self._gram.solve(replace(system, at=at)))
 
 
+@dataclass(frozen=True)
+class Largest:
+    """K ~ LL' + tail: L (n, r) of its largest eigenvalues, and the mean of the others."""
+
+    factor: Tensor
+    tail: float
+
+    def of(self, rows: Tensor, rank: int) -> "Largest":
+        """Return nearly the same of the Gram matrix of some `rows`."""
+        return Largest(self.factor[rows, -rank:], self.tail)
+
+
 class _Preconditioner:
     """(L_m L_m' + ridge)^-1 for each column's active rows m, by the Woodbury identity."""
 
-    def __init__(self, factor: Tensor, tail: float, m: Tensor, ridge: Tensor) -> None:
-        self._factor, self._tail, self._m, self._ridge = factor, tail, m, ridge + tail
+    def __init__(self, largest: Largest, m: Tensor, ridge: Tensor) -> None:
+        factor = largest.factor
+        self._factor, self._tail, self._m, self._ridge = (
+            factor,
+            largest.tail,
+            m,
+            ridge + largest.tail,
+        )
         ridge = self._ridge
         inner = torch.stack([factor.T @ (factor * column[:, None]) for column in m.T.to(factor)])
         inner = inner.double() + torch.diag_embed(ridge[:, None].expand(-1, factor.shape[1]))
@@ -138,10 +159,22 @@ class _Preconditioner:
         return (residual - self._m * (self._factor @ known).double()) / self._ridge, norm
 
 
-def _largest(gram: Tensor) -> tuple[Tensor, float]:
-    """Return L (n, r) with K ~ LL' in its largest eigenvalues, and the mean of the others."""
-    n = len(gram)
-    rank = min(_RANK, -(-n // 8))  # beyond that the preconditioner costs more than the steps
+def _times(gram: Tensor, a: Tensor) -> Tensor:
+    """Return K a. With so few columns NumPy's OpenBLAS is twice as fast as PyTorch's MKL on AMD."""
+    a = a.to(gram.dtype)
+    if gram.device.type == "cpu":
+        return torch.from_numpy(gram.numpy() @ a.numpy()).double()
+    return (gram @ a).double()
+
+
+def rank_for(n: int) -> int:
+    """Return how many eigenvalues are worth having: with more they cost more than they save."""
+    return min(_RANK, -(-n // 8))
+
+
+def largest(gram: Tensor) -> Largest:
+    """Return the `rank_for` largest eigenvalues of K (n, n), by subspace iteration."""
+    n, rank = len(gram), rank_for(len(gram))
     start = torch.randn(n, min(n, rank + 16), generator=stream(0, "nystrom"), dtype=gram.dtype)
     basis = start.to(gram.device)
     for _ in range(2):
@@ -150,7 +183,7 @@ def _largest(gram: Tensor) -> tuple[Tensor, float]:
     values, vectors = values[-rank:].clamp_min(0), vectors[:, -rank:]
     factor = (basis.double() @ vectors) * values.sqrt()
     tail = (gram.diagonal().double().sum() - values.sum()) / max(1, n - rank)
-    return factor.to(gram.dtype), max(0.0, float(tail))
+    return Largest(factor.to(gram.dtype), max(0.0, float(tail)))
 
 
 def gram_bytes(n: int, d: int, columns: int, itemsize: int) -> int:

@@ -87,11 +87,9 @@ def fit_l2_svm(
         >>> model.predict(x).tolist(), model.converged
         ([0, 0, 1, 1], True)
     """
-    for value in C:
-        if not value > 0:
-            raise InputError(f"C must be positive. Got {value}.")
+    check_costs(C)
     design = Design(x, device)
-    classes, signs = _signs(labels.to(design.device))
+    classes, signs = signs_of(labels.to(design.device))
     check_memory(design.n, design.d, signs.shape[1], design.dtype.itemsize, design.device)
     path = _Path(design, signs, tol, max_iter)
     # From the smallest up, where each solution is a good start for the next.
@@ -146,7 +144,7 @@ class _Path:
 
     def __init__(self, design: Design, signs: Tensor, tol: float, max_iter: int) -> None:
         self._design, self._signs, self._tol, self._max_iter = design, signs, tol, max_iter
-        self._gram = GramSpace(design) if _in_gram(design.n, design.d) else None
+        self._gram = GramSpace.of(design) if _in_gram(design.n, design.d) else None
         self._primal = None if self._gram else PrimalSpace(design)
         rows = design.n if self._gram else design.d + 1
         zeros = torch.zeros(rows, signs.shape[1], dtype=torch.float64, device=design.device)
@@ -212,8 +210,23 @@ class _Path:
         return minimise(space, start, self._signs, cost, tol=tol, max_iter=self._max_iter)
 
 
-def _signs(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the classes, sorted, and y (n, k): one column of two classes, for the second."""
+def check_costs(C: Sequence[float]) -> None:  # noqa: N803
+    """Check that every weight of the loss is positive.
+
+    Raises:
+        InputError: one is not.
+    """
+    for value in C:
+        if not value > 0:
+            raise InputError(f"C must be positive. Got {value}.")
+
+
+def signs_of(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the classes, sorted, and y (n, k): one column of two classes, for the second.
+
+    Raises:
+        InputError: there is one class only.
+    """
     classes = torch.unique(labels)
     if len(classes) < 2:
         raise InputError(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError
-from gan_eval.probes.design import Matrix
+from gan_eval.probes.design import Matrix, gather
 from gan_eval.probes.l2_svm import LinearModel, predictions
 from gan_eval.probes.protocol import Protocol
 from gan_eval.seeding import stream
@@ -21,7 +21,11 @@ from gan_eval.seeding import stream
 # Columns of scores that are held at once: 100 draws of 10 classes.
 _COLUMNS = 1000
 
-Solver = Callable[[Matrix, Tensor, Sequence[float]], list[LinearModel]]
+# Takes features, labels, the rows of each draw (None: one draw of all) and values of C; returns for
+# each draw a model for each C.
+Solver = Callable[
+    [Matrix, Tensor, Sequence[Tensor] | None, Sequence[float]], list[list[LinearModel]]
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +41,6 @@ class Labelled:
             Labelled(self.features[:at], self.labels[:at]),
             Labelled(self.features[at:], self.labels[at:]),
         )
-
-    def gather(self, rows: Tensor) -> "Labelled":
-        """Return a copy of some rows, in float32 unless they are float64."""
-        features = torch.as_tensor(self.features[rows.numpy()])
-        if features.dtype != torch.float64:
-            features = features.float()
-        return Labelled(features, self.labels[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +172,7 @@ def select(training: Labelled, validation: Labelled, protocol: Protocol, solve: 
     """Return the C whose classifiers, learned from `training`, err least on `validation`.
 
     Args:
-        solve: takes features, labels and values of C, and returns a model for each value.
+        solve: finds the models of all draws.
 
     Raises:
         InputError: there are too few labels.
@@ -243,23 +240,27 @@ class _Fits:
         return _predictions(self._models(), data.features)
 
     def _models(self) -> Iterator[LinearModel]:
-        for number in range(self.draws):
-            part = self._part(number)
-            started = time.perf_counter()
-            models = self.solve(part.features, part.labels, self.grid)
-            self.seconds += time.perf_counter() - started
+        features, labels, draws = self.training.features, self.training.labels, self._draws()
+        started = time.perf_counter()
+        found = self.solve(features, labels, draws, self.grid)
+        self.seconds += time.perf_counter() - started
+        for number, models in enumerate(found):
+            rows = None if draws is None else draws[number]
+            seen = features if rows is None else gather(features, rows)
+            known = labels if rows is None else labels[rows]
             self.converged &= all(model.converged for model in models)
-            for said in _predictions(models, part.features):
-                self.train_errors.append(float((said != part.labels).double().mean()))
+            for said in _predictions(models, seen):
+                self.train_errors.append(float((said != known).double().mean()))
             yield from models
 
-    def _part(self, number: int) -> Labelled:
+    def _draws(self) -> list[Tensor] | None:
         per_class, labels = self.protocol.labels_per_class, self.training.labels
         if per_class is None:
             check_labels(labels, None)
-            return self.training
-        generator = stream(self.protocol.seed, "probe", self.purpose, number)
-        return self.training.gather(draw(labels, per_class, generator))
+            return None
+        seed = self.protocol.seed
+        streams = (stream(seed, "probe", self.purpose, number) for number in range(self.draws))
+        return [draw(labels, per_class, generator) for generator in streams]
 
 
 def _predictions(models: Iterable[LinearModel], x: Matrix) -> Iterator[Tensor]:

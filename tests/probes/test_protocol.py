@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gan_eval.errors import InputError
 from gan_eval.probes import liblinear
+from gan_eval.probes.draws import fit_draws
 from gan_eval.probes.l2_svm import LinearModel, fit_l2_svm
 from gan_eval.probes.liblinear import fit_liblinear
 from gan_eval.probes.protocol import C_GRID, PROTOCOLS, Protocol, choose_protocol
@@ -42,8 +43,13 @@ def threshold(C: float) -> LinearModel:  # noqa: N803
     )
 
 
-def solve(x: object, labels: Tensor, C: list[float]) -> list[LinearModel]:  # noqa: N803
-    return [threshold(value) for value in C]
+def solve(
+    x: object,
+    labels: Tensor,
+    draws: list[Tensor] | None,
+    C: list[float],  # noqa: N803
+) -> list[list[LinearModel]]:
+    return [[threshold(value) for value in C] for _ in draws or [None]]
 
 
 def column(*values: float) -> Tensor:
@@ -171,10 +177,9 @@ class TestSelection:
     def test_draws_are_fresh_after_the_choice(self):
         seen = []
 
-        def watching(x: Tensor, labels: Tensor, C: list[float]) -> list[LinearModel]:  # noqa: N803
-            seen.append((tuple(x.flatten().tolist()), tuple(C)))
-            assert x.dtype == torch.float32
-            return [threshold(value) for value in C]
+        def watching(x, labels, draws, C):  # noqa: N803
+            seen.extend((tuple(rows.tolist()), tuple(C)) for rows in draws)
+            return solve(x, labels, draws, C)
 
         n = 400
         data = Labelled(np.arange(n, dtype=np.float16)[:, None], torch.arange(n) % 2)
@@ -211,8 +216,8 @@ class TestEvaluation:
         x, labels = digits()
         protocol = Protocol(name="x", labels_per_class=5, test_draws=6, c_grid=(1e-2,))
         train, test = Labelled(x, labels).split(1400)
-        choice = select(train, test, protocol, fit_l2_svm)
-        result = evaluate(train, SealedTest(lambda: test), choice, protocol, fit_l2_svm)
+        choice = select(train, test, protocol, fit_draws)
+        result = evaluate(train, SealedTest(lambda: test), choice, protocol, fit_draws)
         assert math.isclose(result.error_std, np.std(result.errors), rel_tol=1e-12)
         assert math.isclose(result.error_mean, np.mean(result.errors), rel_tol=1e-12)
         off = result.confusion.sum() - result.confusion.trace()
@@ -222,10 +227,10 @@ class TestEvaluation:
         x, labels = digits()
         train, test = Labelled(x, labels).split(1400)
         protocol = Protocol(name="x", labels_per_class=3, test_draws=7, c_grid=(1e-2,))
-        choice = select(train, test, protocol, fit_l2_svm)
-        together = evaluate(train, SealedTest(lambda: test), choice, protocol, fit_l2_svm)
+        choice = select(train, test, protocol, fit_draws)
+        together = evaluate(train, SealedTest(lambda: test), choice, protocol, fit_draws)
         monkeypatch.setattr("gan_eval.probes.selection._COLUMNS", 20)
-        apart = evaluate(train, SealedTest(lambda: test), choice, protocol, fit_l2_svm)
+        apart = evaluate(train, SealedTest(lambda: test), choice, protocol, fit_draws)
         assert together.errors == apart.errors
 
 
@@ -243,9 +248,9 @@ class TestSeal:
     def test_is_shut_while_c_is_chosen(self):
         order = []
 
-        def watching(x: Tensor, labels: Tensor, C: list[float]) -> list[LinearModel]:  # noqa: N803
-            order.append(f"fit {len(C)}")
-            return solve(x, labels, C)
+        def watching(x, labels, draws, C):  # noqa: N803
+            order.append(f"fit {len(draws)} x {len(C)}")
+            return solve(x, labels, draws, C)
 
         def opener() -> Labelled:
             order.append("test")
@@ -258,7 +263,7 @@ class TestSeal:
         sealed = SealedTest(opener)
         choice = select(data, data, protocol, watching)
         evaluate(data, sealed, choice, protocol, watching)
-        assert order == ["fit 2", "fit 2", "test", "fit 1", "fit 1"]
+        assert order == ["fit 2 x 2", "test", "fit 2 x 1"]
 
 
 class TestLiblinear:
