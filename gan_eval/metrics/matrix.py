@@ -1,0 +1,85 @@
+"""Features as the metrics take them: a matrix (n, d), in memory, on a device or memory-mapped.
+
+Metrics compute in float64, in blocks of rows, so that the matrix itself is never copied whole.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_eval.errors import InputError
+
+Matrix = NDArray[np.generic] | Tensor
+
+# Of rows in a block: enough for the products, and its square of distances is 128 MiB at most.
+_ROWS, _BYTES = 4096, 2**26
+
+
+def device_of(x: Matrix) -> torch.device:
+    """Return where to compute with `x`: its own device, but the CPU for Apple's: no float64."""
+    there = x.device if isinstance(x, Tensor) else torch.device("cpu")
+    return torch.device("cpu") if there.type == "mps" else there
+
+
+def to_double(part: Matrix, device: torch.device) -> Tensor:
+    """Return `part` of a matrix in float64 on `device`."""
+    if isinstance(part, Tensor):
+        return part.detach().to(device).double()
+    return torch.from_numpy(np.array(part, dtype=np.float64)).to(device)
+
+
+def blocks(x: Matrix, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """Yield `x` (n, d) in blocks of rows, float64 on `device`, and which rows they are."""
+    step = max(1, min(_ROWS, _BYTES // (8 * max(1, x.shape[1]))))
+    for start in range(0, len(x), step):
+        rows = slice(start, min(start + step, len(x)))
+        yield rows, to_double(x[rows], device)
+
+
+def check_finite(block: Tensor, name: str, first: int = 0) -> None:
+    """Refuse a block, which begins with row `first` of `name`, that holds NaN or infinity."""
+    wrong = (~block.isfinite()).any(1).nonzero()
+    if len(wrong):
+        raise InputError(
+            f"{name} must be finite. Got NaN or infinity in row {first + int(wrong[0])}; look at "
+            "the images and the network that it came from."
+        )
+
+
+def check_shape(x: Matrix, name: str) -> None:
+    """Refuse what is not a matrix with columns."""
+    if x.ndim != 2 or not x.shape[1]:
+        raise InputError(
+            f"{name} must be a matrix (images, features). Got shape {tuple(x.shape)}; "
+            "flatten each image's features."
+        )
+
+
+def check_side(x: Matrix, name: str, *, at_least: int) -> None:
+    """Refuse a side that is no matrix, too short or not finite."""
+    check_shape(x, name)
+    if len(x) < at_least:
+        raise InputError(
+            f"{name} must have at least {at_least} rows. Got {len(x)}; take more images."
+        )
+    for rows, block in blocks(x, device_of(x)):
+        check_finite(block, name, rows.start)
+
+
+def check_sides(*, real: Matrix, fake: Matrix, at_least: int) -> None:
+    """Refuse sides that are no matrices, too short, not finite or not equally wide."""
+    check_side(real, "real", at_least=at_least)
+    check_side(fake, "fake", at_least=at_least)
+    check_widths(real=real.shape[1], fake=fake.shape[1])
+
+
+def check_widths(*, real: int, fake: int) -> None:
+    """Refuse sides from different extractors."""
+    if real != fake:
+        raise InputError(
+            f"real and fake must have the same features. Got {real:,} and {fake:,}; take both from "
+            "one extractor."
+        )
