@@ -98,6 +98,14 @@ def _epochs(context: click.Context, option: click.Parameter, text: str | None) -
     show_default=True,
     help="Loader processes, for data that do not fit in memory.",
 )
+@click.option(
+    "--probe-every",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Each N epochs, classify held-out training images by D's features: probe_error in"
+    " metrics.jsonl.",
+)
+@click.option("--probe-data", help="Labelled images for that, as --data.  [default: --data]")
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events to the run.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved config as JSON and stop.")
@@ -109,12 +117,13 @@ def train(**options: Any) -> None:
     gan-eval train --preset sthalles --data digits --out runs/digits --epochs 20
     gan-eval train --preset carpedm20 --data my-photos/ --image-size 64 --out runs/photos
     gan-eval train --preset radford2015-svhn --data svhn --data-root ~/data --out runs/svhn
-    gan-eval train --out runs/svhn --resume
+    gan-eval train --out runs/svhn --resume --probe-every 5
     torchrun --nproc-per-node 2 -m gan_eval train --preset carpedm20 --data celeba --out runs/faces
     """
     from gan_eval.training.job import carry_out, is_chief
 
     job = _job(options)
+    measures = _measures(job, options)
     if options["dry_run"]:
         if is_chief():
             print_json(job.config.to_json())
@@ -130,7 +139,7 @@ def train(**options: Any) -> None:
         if chief:
             announce(job)
         with TrainingProgress(job.config.steps, job.config.recipe.batch_size, chief) as progress:
-            stopped = carry_out(job, habits(progress, options))
+            stopped = carry_out(job, habits(progress, options, measures))
         if stopped:
             if chief:
                 say(
@@ -142,8 +151,10 @@ def train(**options: Any) -> None:
         _report(job, options["as_json"])
 
 
-def habits(progress: TrainingProgress, options: dict[str, Any]) -> Any:
-    """Return how the loop reports to `progress`."""
+def habits(
+    progress: TrainingProgress, options: dict[str, Any], measures: tuple[Any, ...] = ()
+) -> Any:
+    """Return how the loop measures and reports to `progress`."""
     from gan_eval.training.loop import Habits
 
     names = ("log_every", "save_seconds", "workers", "tensorboard")
@@ -151,6 +162,7 @@ def habits(progress: TrainingProgress, options: dict[str, Any]) -> Any:
         on_row=progress.row,
         on_step=progress.step,
         warn=progress.warn,
+        measures=measures,
         **{name: options[name] for name in names if name in options},
     )
 
@@ -193,6 +205,23 @@ def _job(options: dict[str, Any]) -> Any:
             )
     request = Request(root=options["data_root"], **{name: options[name] for name in _ASKED})
     return new_job(out, request)
+
+
+def _measures(job: Any, options: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what is measured while `job` is trained; the same run may be resumed with others."""
+    every, data = options["probe_every"], options["probe_data"]
+    if every is not None:
+        from gan_eval.experiments.validation import watch_features
+
+        root = options["data_root"]
+        return (watch_features(job.config, job.images, every=every, data=data, root=root),)
+    if data is not None:
+        from gan_eval.errors import InputError
+
+        raise InputError(
+            f"--probe-data is for --probe-every. Got {data} alone; pass --probe-every 1 too."
+        )
+    return ()
 
 
 def _default_folder(options: dict[str, Any]) -> Path:

@@ -6,12 +6,10 @@ killed, continues from its last state and ends with exactly the weights of an un
 
 import contextlib
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from types import FrameType
 from typing import Any
 
 import torch
@@ -21,11 +19,13 @@ from torch import Tensor
 from gan_eval.data import Feed, Images
 from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
+from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.runs import Run, RunConfig
 from gan_eval.models.weights import save_network
 from gan_eval.records import append_line, read_lines, write_lines
 from gan_eval.seeding import stream
 from gan_eval.training.step import Trainer, Watched
+from gan_eval.training.stopping import agree, stop_signals
 from gan_eval.visualize.curves import draw_losses
 from gan_eval.visualize.grids import write_grid
 
@@ -37,17 +37,31 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What is found out about the networks every `every` epochs and after the last step.
+
+    `take` gets generator and discriminator in evaluation mode and leaves them as they are. Every
+    process calls it; the figures of the first one go into the step's row of metrics.
+    """
+
+    every: int
+    take: Callable[[Generator, Discriminator], dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Habits:
     """How a run is watched and kept; none of it changes the weights.
 
-    A row of metrics every `log_every` steps, the state every `save_seconds`. `on_row` is called
-    with each row, `on_step` with the number of steps done, `warn` with each warning.
+    A row of metrics every `log_every` steps and where one of `measures` is due, the state every
+    `save_seconds`. `on_row` is called with each row, `on_step` with the number of steps done,
+    `warn` with each warning.
     """
 
     log_every: int = 50
     save_seconds: float = 60.0
     workers: int = 2
     tensorboard: bool = False
+    measures: tuple[Measure, ...] = ()
     on_row: Callable[[Row], None] = lambda row: None
     on_step: Callable[[int], None] = lambda step: None
     warn: Callable[[str], None] = lambda text: None
@@ -104,7 +118,7 @@ def train(
         write_lines(run.metrics, (row for row in read_lines(run.metrics) if row["step"] <= start))
     progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
 
-    with _stop_signals() as stopped, _board(run, habits, chief, start) as board:
+    with stop_signals() as stopped, _board(run, habits, chief, start) as board:
         for step, (pixels, labels) in zip(
             range(start, config.steps), feed.batches(start), strict=False
         ):
@@ -116,26 +130,28 @@ def train(
                 if name in watched:
                     progress.healthy &= torch.isfinite(watched[name])
             progress.step = step + 1
+            last = progress.step == config.steps
             habits.on_step(progress.step)
 
             # Write down how it goes, and keep what must not be lost.
             if _steps_to_log(step, config, habits) == 1:
                 _check(progress, trainer, run)
                 row = _row(progress, config)
+                measured = _measure(trainer, progress, habits)
                 if chief:
+                    row |= measured
                     append_line(run.metrics, row)
                     habits.on_row(row)
                     _warn_of_collapse(row, progress, config, habits)
                     for name, value in row.items() if board else ():
                         board.add_scalar(name, value, row["step"])
+                    if measured or last:
+                        draw_losses(list(read_lines(run.metrics)), run.folder / "losses.png")
             epoch = _epoch_ended(progress.step, config)
-            stop = _agree(stopped, fabric)
-            last = progress.step == config.steps
+            stop = agree(stopped, fabric)
             if chief and (epoch in config.save_epochs or last):
                 _check(progress, trainer, run)
                 _keep(run, trainer, epoch if epoch is not None else _epochs_begun(config))
-            if chief and last:
-                draw_losses(list(read_lines(run.metrics)), run.folder / "losses.png")
             overdue = time.perf_counter() - progress.saved > habits.save_seconds
             if chief and (epoch is not None or overdue or stop or last):
                 _save(run, trainer, progress)
@@ -148,7 +164,32 @@ def train(
 def _steps_to_log(step: int, config: RunConfig, habits: Habits) -> int:
     """Return how many steps, this one included, are left until the next row of metrics."""
     until_row = habits.log_every - step % habits.log_every
-    return min(until_row, config.steps - step)
+    until_measures = [_steps_to_measure(measure, step, config) for measure in habits.measures]
+    return min(until_row, config.steps - step, *until_measures)
+
+
+def _steps_to_measure(measure: Measure, step: int, config: RunConfig) -> int:
+    """Return how many steps, this one included, are left until `measure` is due."""
+    period = measure.every * config.steps_per_epoch
+    done = step - config.recipe.pretrain_steps
+    return min(period - (done % period if done > 0 else done), config.steps - step)
+
+
+def _measure(trainer: Trainer, progress: _Progress, habits: Habits) -> dict[str, float]:
+    """Return the figures of the measures that are due now; their time is no training time."""
+    step, networks = progress.step - 1, (trainer.generator, trainer.discriminator)
+    due = [each for each in habits.measures if _steps_to_measure(each, step, trainer.config) == 1]
+    found: dict[str, float] = {}
+    if not due:
+        return found
+    for network in networks:
+        network.eval()
+    for measure in due:
+        found |= measure.take(*networks)
+    for network in networks:
+        network.train()
+    progress.since = time.perf_counter()
+    return found
 
 
 def _epoch_ended(step: int, config: RunConfig) -> int | None:
@@ -231,34 +272,6 @@ def sample_fixed(trainer: Trainer) -> Tensor:
     images = network(z, labels if config.generator.classes else None)
     network.train()
     return to_uint8(images, config.generator.scale).cpu()
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Note SIGINT and SIGTERM in the list it gives; a second one ends the process at once."""
-    noted: list[int] = []
-    before = {}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        noted.append(number)
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _agree(stopped: list[int], fabric: Fabric) -> int | None:
-    """Return the signal at which all processes stop after this step, or None."""
-    number = stopped[0] if stopped else 0
-    if fabric.world_size > 1:
-        highest = fabric.all_reduce(torch.tensor(float(number)), reduce_op="max")
-        number = int(highest)  # type: ignore[arg-type]
-    return number or None
 
 
 @contextlib.contextmanager

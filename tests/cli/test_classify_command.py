@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_eval.cli import main
 from gan_eval.experiments.features import FEATURES
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.runs import Run
@@ -35,25 +34,8 @@ def store(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def call(monkeypatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["gan-eval", "classify", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
-
-
-def refused(monkeypatch, capsys, *arguments: object) -> str:
-    """Return the one line with which a call ends with exit code 2."""
-    assert call(monkeypatch, *arguments) == 2
-    streams = capsys.readouterr()
-    assert streams.out == ""
-    (line,) = streams.err.strip().splitlines()
-    assert line.startswith("Error: ")
-    return line
-
-
-def test_json_is_one_object_for_one_feature(monkeypatch, capsys, run):
-    assert call(monkeypatch, run, *FEW, "--json") == 0
+def test_json_is_one_object_for_one_feature(call, capsys, run):
+    assert call("classify", run, *FEW, "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["name"] == "disc"
     assert document["result"].keys() >= RESULT
@@ -64,9 +46,9 @@ def test_json_is_one_object_for_one_feature(monkeypatch, capsys, run):
     assert all(Path(name).is_file() for name in document["files"])
 
 
-def test_json_is_a_list_for_several(monkeypatch, capsys, run, tmp_path):
+def test_json_is_a_list_for_several(call, capsys, run, tmp_path):
     names = ("--features", "disc,random-disc", "--features", "kmeans", "--maps", "20")
-    assert call(monkeypatch, run, *names, *FEW, "--out", tmp_path / "out", "--json") == 0
+    assert call("classify", run, *names, *FEW, "--out", tmp_path / "out", "--json") == 0
     documents = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in documents] == ["disc", "random-disc", "kmeans"]
     assert [each["result"]["feature_width"] for each in documents] == [288, 288, 80]
@@ -74,9 +56,9 @@ def test_json_is_a_list_for_several(monkeypatch, capsys, run, tmp_path):
     assert len(list(read_lines(tmp_path / "out" / "records.jsonl"))) == 3
 
 
-def test_table_has_a_row_for_each_and_results_is_the_default(monkeypatch, capsys, tmp_path):
+def test_table_has_a_row_for_each_and_results_is_the_default(call, capsys, tmp_path):
     names = ("--features", "pixels,random-disc", "--preset", "radford2015-svhn", "--layers", "3")
-    assert call(monkeypatch, *names, *FEW) == 0
+    assert call("classify", *names, *FEW) == 0
     streams = capsys.readouterr()
     rows = [line.split("│") for line in streams.out.splitlines() if line.startswith("│")]
     assert [[cell.strip() for cell in row[1:3]] for row in rows] == [
@@ -87,10 +69,10 @@ def test_table_has_a_row_for_each_and_results_is_the_default(monkeypatch, capsys
     assert (tmp_path / "results" / "records.jsonl").is_file()
 
 
-def test_pixels_need_no_run_and_the_seed_counts(monkeypatch, capsys):
+def test_pixels_need_no_run_and_the_seed_counts(call, capsys):
     found = []
     for seed in (0, 0, 1):
-        assert call(monkeypatch, *FEW, "--seed", seed, "--json") == 0
+        assert call("classify", *FEW, "--seed", seed, "--json") == 0
         found.append(json.loads(capsys.readouterr().out)["result"]["errors"])
     assert found[0] == found[1] != found[2]
 
@@ -116,9 +98,7 @@ def test_pixels_need_no_run_and_the_seed_counts(monkeypatch, capsys):
         (("nowhere", "--data", "digits"), "run nowhere must be a folder with config.json"),
     ],
 )  # fmt: skip
-def test_mistakes_end_with_one_line_and_write_nothing(
-    monkeypatch, capsys, tmp_path, arguments, message
-):
+def test_mistakes_end_with_one_line_and_write_nothing(refused, tmp_path, arguments, message):
     images, labels = np.zeros((20, 8, 8), np.uint8), np.zeros(20, np.int64)
     np.savez(tmp_path / "plain.npz", train_images=images, test_images=images)
     np.savez(tmp_path / "untested.npz", train_images=images, train_labels=np.arange(20) % 2)
@@ -126,7 +106,7 @@ def test_mistakes_end_with_one_line_and_write_nothing(
             for kind, value in (("images", images), ("labels", labels))}  # fmt: skip
     np.savez(tmp_path / "one.npz", **both)
     before = sorted(tmp_path.iterdir())
-    assert message in refused(monkeypatch, capsys, *arguments)
+    assert message in refused("classify", *arguments)
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -138,12 +118,12 @@ def test_mistakes_end_with_one_line_and_write_nothing(
         (("--epoch", "3"), "must exist"),
     ],
 )
-def test_what_a_run_refuses(monkeypatch, capsys, run, tmp_path, more, message):
-    assert message in refused(monkeypatch, capsys, run, "--data", "digits", *more)
+def test_what_a_run_refuses(refused, run, tmp_path, more, message):
+    assert message in refused("classify", run, "--data", "digits", *more)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_without_a_discriminator_is_refused(monkeypatch, capsys, run, tmp_path):
+def test_a_run_without_a_discriminator_is_refused(refused, run, tmp_path):
     values = json.loads((run / "config.json").read_text())
     values["data"] = None
     values["imported"] = {
@@ -151,12 +131,12 @@ def test_a_run_without_a_discriminator_is_refused(monkeypatch, capsys, run, tmp_
     }  # fmt: skip
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "config.json").write_text(json.dumps(values))
-    line = refused(monkeypatch, capsys, tmp_path / "half", "--data", "digits")
+    line = refused("classify", tmp_path / "half", "--data", "digits")
     assert "has no discriminator" in line
 
 
-def test_help_names_every_feature(monkeypatch, capsys):
-    assert call(monkeypatch, "--help") == 0
+def test_help_names_every_feature(call, capsys):
+    assert call("classify", "--help") == 0
     text = "".join(capsys.readouterr().out.split())
     assert all(name in text for name in FEATURES)
 

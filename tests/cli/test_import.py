@@ -2,14 +2,12 @@
 
 import functools
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gan_eval.cli import main
 from gan_eval.models import importers
 from gan_eval.models.runs import Run
 
@@ -17,21 +15,6 @@ GENERATOR = [(100, 4096), (4096,), (4096,), (256, 128, 5, 5), (128,), (128,), (1
 GENERATOR += [(64,), (64,), (64, 3, 5, 5)]
 DISCRIMINATOR = [(64, 3, 5, 5), (128, 64, 5, 5), (128,), (128,), (256, 128, 5, 5), (256,), (256,)]
 DISCRIMINATOR += [(4096, 1)]
-
-
-def call(monkeypatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["gan-eval", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
-
-
-def refused(monkeypatch, capsys, *arguments: object) -> str:
-    assert call(monkeypatch, *arguments) == 2
-    streams = capsys.readouterr()
-    assert streams.out == ""
-    (line,) = streams.err.strip().splitlines()
-    return line
 
 
 @pytest.fixture
@@ -52,21 +35,21 @@ def few_batches(monkeypatch) -> None:
     monkeypatch.setattr(importers, "import_newmu", quick)
 
 
-def test_newmu_says_what_it_is_and_what_to_type_next(monkeypatch, capsys, tmp_path, files):
+def test_newmu_says_what_it_is_and_what_to_type_next(call, monkeypatch, capsys, tmp_path, files):
     out = tmp_path / "run"
-    assert call(monkeypatch, "import", "newmu", files, "--out", out) == 0
+    assert call("import", "newmu", files, "--out", out) == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"radford2015-svhn, epoch 200: generator and discriminator, into {out}"
     assert all(line.startswith("  deviation: ") for line in lines[1:4])
     monkeypatch.chdir(tmp_path)
-    assert call(monkeypatch, *lines[-1].split()[1:]) == 0
+    assert call(*lines[-1].split()[1:]) == 0
     with Image.open(tmp_path / "grid.png") as grid:
         assert grid.mode == "RGB"
 
 
-def test_json_is_one_document_with_absolute_paths(monkeypatch, capsys, tmp_path, files):
+def test_json_is_one_document_with_absolute_paths(call, monkeypatch, capsys, tmp_path, files):
     monkeypatch.chdir(tmp_path)
-    assert call(monkeypatch, "import", "newmu", files, "--out", "run", "--json") == 0
+    assert call("import", "newmu", files, "--out", "run", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["config"] == json.loads((tmp_path / "run" / "config.json").read_text())
     assert document["config"]["imported"]["epoch"] == 200
@@ -76,33 +59,33 @@ def test_json_is_one_document_with_absolute_paths(monkeypatch, capsys, tmp_path,
     assert all(Path(name).is_absolute() and Path(name).exists() for name in document["files"])
 
 
-def test_a_run_of_one_network(monkeypatch, capsys, tmp_path, files):
+def test_a_run_of_one_network(call, refused, capsys, tmp_path, files):
     for path in files.glob("*_gen_*"):
         path.unlink()
     out = tmp_path / "run"
-    assert call(monkeypatch, "import", "newmu", files, "--out", out) == 0
+    assert call("import", "newmu", files, "--out", out) == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == f"radford2015-svhn, epoch 200: discriminator, into {out}"
     assert lines[-1].split()[:3] == ["gan-eval", "classify", "--features"]
-    line = refused(monkeypatch, capsys, "sample", out, "--out", tmp_path / "x.png")
+    line = refused("sample", out, "--out", tmp_path / "x.png")
     assert "has no generator" in line
 
 
-def test_an_imported_run_is_not_trained_on(monkeypatch, capsys, tmp_path, files):
+def test_an_imported_run_is_not_trained_on(call, refused, capsys, tmp_path, files):
     out = tmp_path / "run"
-    assert call(monkeypatch, "import", "newmu", files, "--out", out) == 0
+    assert call("import", "newmu", files, "--out", out) == 0
     capsys.readouterr()
     before = (out / "config.json").read_bytes()
     for more in ((), ("--epochs", 300), ("--data", "digits")):
-        line = refused(monkeypatch, capsys, "train", "--out", out, "--resume", *more)
+        line = refused("train", "--out", out, "--resume", *more)
         assert "This one was imported" in line
         assert "--preset radford2015-svhn" in line
     new = ("train", "--preset", "sthalles", "--data", "digits", "--out", out)
-    assert "must not hold a run already" in refused(monkeypatch, capsys, *new)
+    assert "must not hold a run already" in refused(*new)
     assert (out / "config.json").read_bytes() == before
 
 
-def test_pytorch_examples(monkeypatch, capsys, tmp_path):
+def test_pytorch_examples(call, refused, capsys, tmp_path):
     import torch
 
     from gan_eval.models.importers.imported import build
@@ -117,11 +100,11 @@ def test_pytorch_examples(monkeypatch, capsys, tmp_path):
         torch.save({name: t.clone() for name, t in _named(network).items()}, path)
     options = [text for part, path in paths.items() for text in (f"--{part}", path)]
     command = ("import", "pytorch-examples", *options, "--out", tmp_path / "run")
-    assert call(monkeypatch, *command) == 0
+    assert call(*command) == 0
     line = capsys.readouterr().err.splitlines()[0]
     assert line == f"pytorch-examples: generator and discriminator, into {tmp_path / 'run'}"
     assert Run(tmp_path / "run").load_generator().config.image_size == 64
-    assert "must not hold a run already" in refused(monkeypatch, capsys, *command)
+    assert "must not hold a run already" in refused(*command)
 
 
 @pytest.mark.parametrize(
@@ -136,8 +119,8 @@ def test_pytorch_examples(monkeypatch, capsys, tmp_path):
     ],
 )  # fmt: skip
 def test_mistakes_end_with_one_line_and_write_nothing(
-    monkeypatch, capsys, tmp_path, arguments, message
+    refused, monkeypatch, tmp_path, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
-    assert message in refused(monkeypatch, capsys, "import", *arguments)
+    assert message in refused("import", *arguments)
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,166 @@
+"""The error of D's features while D is trained: when they stop improving, and which to keep.
+
+Features as in `gan_eval.experiments.classify`, into an L2-SVM learned from one half of a few
+thousand labelled training images. The error is that on the other half, of which D may have seen the
+pixels but nobody the labels, with the C that errs least there: it is for watching and choosing, not
+for reporting. Test images are never opened.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gan_eval.data import Images, open_images
+from gan_eval.data.images_set import fingerprint_pixels
+from gan_eval.devices import Precision, processes
+from gan_eval.errors import InputError
+from gan_eval.features.discriminator import DiscriminatorFeatures
+from gan_eval.images import Scale
+from gan_eval.models.dcgan import Discriminator, Generator
+from gan_eval.models.runs import RunConfig
+from gan_eval.probes.l2_svm import fit_l2_svm
+from gan_eval.probes.protocol import Protocol
+from gan_eval.probes.selection import Labelled, Solver, select
+from gan_eval.seeding import stream
+from gan_eval.training.loop import Measure
+
+_PROTOCOL = Protocol(name="watching", held_out=2000, held_out_share=0.5)
+_IMAGES, _BATCH = 2 * _PROTOCOL.held_out, 100
+# Relative duality gap of an SVM: half the time of the usual 1e-6, and an image more or less.
+_TOL = 1e-3
+
+
+def watch_features(
+    config: RunConfig,
+    images: Images,
+    *,
+    every: int,
+    data: str | None = None,
+    root: Path | None = None,
+) -> Measure:
+    """Return the measure of D's features: `probe_error` (a fraction), `probe_C`, `probe_seconds`.
+
+    The labelled images are the same few thousand of a data set for every run and seed: drawn from
+    its training part, or from `images` where they are that.
+
+    Args:
+        config: of the run that will be trained.
+        images: those that it is trained on.
+        every: epochs from one time to the next.
+        data: a labelled set, as `open_images` takes it; None takes the one of the run.
+        root: where named data sets are.
+
+    Raises:
+        InputError: there are no labelled images of two classes, or the discriminator is conditional
+            or has no maps of 4 x 4.
+    """
+    own = data is None and images.split == "train"
+    known = _drawn(images if own else _open(config, data, root))
+    probe = _Probe(known, config.generator.scale, config.device, config.precision)
+    probe.features(Discriminator(config.discriminator))  # mistakes come to light before training
+    return Measure(every=every, take=probe.take)
+
+
+def _open(config: RunConfig, data: str | None, root: Path | None) -> Images:
+    """Return the training part of `data`, or of the run's own data, as D takes its images."""
+    assert config.data is not None
+    if data is None and root is None and config.data.root:
+        root = Path(config.data.root)
+    network = config.discriminator
+    form = partial(
+        open_images,
+        data or config.data.name,
+        root=root,
+        split="train",
+        size=network.image_size,
+        channels=network.channels,
+        memory=0,  # a few thousand are read, whatever there is
+    )
+    images = form()
+    # Padded as the run's images are, where these are small enough.
+    native = images.native and max(images.native[1:])
+    pad = config.data.fit == "pad" and native is not None and native <= images.size
+    return form(fit="pad") if pad else images
+
+
+def _drawn(images: Images) -> Images:
+    """Return the few thousand images that are looked at, in memory: those to learn from first."""
+    classes = 0
+    if images.labels is not None:
+        order = torch.randperm(len(images), generator=stream(0, "probe", "watched"))[:_IMAGES]
+        labels = images.labels[order]
+        learned = len(labels) - _PROTOCOL.held_out_of(len(labels))
+        classes = len(torch.unique(labels[:learned]))
+    if classes < 2:
+        raise InputError(
+            f"images to probe D's features with must be of at least 2 classes. Those of "
+            f"{images.name!r} are of {classes}; pass --probe-data of a labelled set."
+        )
+    pixels = images.take(order.tolist())
+    fingerprint = fingerprint_pixels(pixels, labels)
+    return replace(
+        images, pixels=pixels, stream=None, labels=labels, attributes=None, fingerprint=fingerprint
+    )
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """An L2-SVM on the features that a discriminator has of some images."""
+
+    images: Images
+    scale: Scale
+    device: str
+    precision: Precision
+
+    def features(self, discriminator: Discriminator) -> DiscriminatorFeatures:
+        """Return the extractor of its features, by batch-norm statistics of these images.
+
+        Raises:
+            InputError: the discriminator has none.
+        """
+        return DiscriminatorFeatures(
+            discriminator,
+            self.scale,
+            train=self.images,
+            device=self.device,
+            precision=self.precision,
+        )
+
+    def take(self, generator: Generator, discriminator: Discriminator) -> dict[str, float]:
+        """Return the error on the held-out images, at which C, and what it took.
+
+        Of several processes each takes its share of the batch-norm statistics, the first one alone
+        does the rest, and the others return nothing.
+        """
+        started = time.perf_counter()
+        extractor = self.features(discriminator)
+        extractor.prepare()
+        if processes()[0] > 0:
+            return {}
+        # Apple's devices have no float64, which objectives are summed in.
+        device = "cpu" if self.device == "mps" else self.device
+        assert self.images.labels is not None
+        known = Labelled(self._rows(extractor, device), self.images.labels)
+        n = len(self.images)
+        train, validation = known.split(n - _PROTOCOL.held_out_of(n))
+        solve: Solver = lambda x, labels, _, grid: [  # noqa: E731
+            fit_l2_svm(x, labels, grid, tol=_TOL, device=device)
+        ]
+        choice = select(train, validation, _PROTOCOL, solve)
+        return {
+            "probe_error": round(choice.error, 6),
+            "probe_C": choice.C,
+            "probe_seconds": round(time.perf_counter() - started, 3),
+        }
+
+    def _rows(self, extractor: DiscriminatorFeatures, device: str) -> Tensor:
+        n = len(self.images)
+        rows = torch.empty(n, extractor.width, device=device)
+        for start in range(0, n, _BATCH):
+            taken = range(start, min(start + _BATCH, n))
+            rows[taken.start : taken.stop] = extractor(self.images.take(taken))
+        return rows

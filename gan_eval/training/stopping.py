@@ -1,0 +1,37 @@
+"""Stopping after a whole step, on every process at once, when a signal asks for it."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+import torch
+from lightning_fabric import Fabric
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Note SIGINT and SIGTERM in the list it gives; a second one ends the process at once."""
+    noted: list[int] = []
+    before = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, note)
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def agree(stopped: list[int], fabric: Fabric) -> int | None:
+    """Return the signal at which all processes stop after this step, or None."""
+    number = stopped[0] if stopped else 0
+    if fabric.world_size > 1:
+        highest = fabric.all_reduce(torch.tensor(float(number)), reduce_op="max")
+        number = int(highest)  # type: ignore[arg-type]
+    return number or None

@@ -1,0 +1,118 @@
+"""`gan-eval train --probe-every` as a user meets it."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_eval.data import open_images
+from gan_eval.models.runs import Run
+from gan_eval.records import read_lines
+
+SHORT = (
+    "train", "--preset", "bubbliiiing", "--width", 2, "--data", "digits",
+    "--limit", 64, "--batch-size", 16, "--precision", "32", "--device", "cpu",
+)  # fmt: skip
+FIGURES = {"probe_error", "probe_C", "probe_seconds"}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GAN_EVAL_DATA", raising=False)
+
+
+def probed(run: Path) -> list[int]:
+    """Return the steps that were probed."""
+    return [row["step"] for row in read_lines(Run(run).metrics) if row.keys() >= FIGURES]
+
+
+def panels(run: Path) -> int:
+    """Return the columns of the curves: a panel is 500 pixels wide."""
+    with Image.open(run / "losses.png") as picture:
+        return picture.width // 500
+
+
+def test_a_run_may_be_resumed_with_a_probe_and_without(call, tmp_path):
+    run = tmp_path / "run"
+    assert call(*SHORT, "--epochs", 1, "--out", run) == 0
+    assert (probed(run), panels(run)) == ([], 2)  # two rows of them
+    more = ("train", "--out", run, "--resume", "--epochs")
+    assert call(*more, 4, "--probe-every", 2) == 0
+    assert (probed(run), panels(run)) == ([8, 16], 3)
+    assert call(*more, 5) == 0
+    assert probed(run) == [8, 16]
+    assert not any("probe" in name for name in Run(run).config().asked)
+
+
+def test_other_images_are_fitted_to_the_network(call, tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (30, 40, 48, 3), dtype=np.uint8)
+    np.savez(tmp_path / "other.npz", train_images=colours, train_labels=np.arange(30) % 3)
+    unlabelled = open_images("digits", root=None, limit=40).pixels.numpy()[:, 0]
+    np.savez(tmp_path / "plain.npz", train_images=unlabelled)
+    command = (*SHORT, "--data", "plain.npz", "--limit", 40, "--epochs", 1, "--out", "run")
+    assert call(*command, "--probe-every", 1, "--probe-data", "other.npz") == 0
+    assert probed(tmp_path / "run") == [2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--probe-data", "digits"), "--probe-data is for --probe-every. Got digits alone"),
+        (("--probe-every", 0), "Invalid value for '--probe-every'"),
+        (("--probe-every", 1, "--data", "plain.npz"), "Those of 'plain' are of 0; pass --probe-"),
+        (("--probe-every", 1, "--probe-data", "plain.npz"), "at least 2 classes. Those of 'plain'"),
+        (("--probe-every", 1, "--probe-data", "one.npz"), "Those of 'one' are of 1"),
+        (("--probe-every", 1, "--probe-data", "digit"), "Did you mean 'digits'"),
+        (("--probe-every", 1, "--probe-data", "untrained.npz"), "split must be one that"),
+        (("--probe-every", 1, "--dry-run", "--probe-data", "one.npz"), "Those of 'one' are of 1"),
+    ],
+)
+def test_mistakes_end_with_one_line_and_write_nothing(refused, tmp_path, arguments, message):
+    images, labels = np.zeros((64, 8, 8), np.uint8), np.zeros(64, np.int64)
+    np.savez(tmp_path / "plain.npz", train_images=images)
+    np.savez(tmp_path / "one.npz", train_images=images, train_labels=labels)
+    np.savez(tmp_path / "untrained.npz", test_images=images, test_labels=labels)
+    before = sorted(tmp_path.iterdir())
+    assert message in refused(*SHORT, "--out", "run", *arguments)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# Two ranks from one process, which has loaded the packages but computed nothing.
+_RANKS = """
+import os, signal, sys
+import gan_eval.experiments.validation, gan_eval.training.job
+from gan_eval.cli import main
+ranks = []
+for rank in "01":
+    ranks.append(os.fork())
+    if ranks[-1] == 0:
+        signal.alarm(100)  # waiting for each other, they end
+        os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
+        main()
+sys.exit(any(os.waitpid(rank, 0)[1] for rank in ranks))
+"""
+
+
+def test_two_processes_probe_once_and_do_not_wait_for_ever(tmp_path):
+    words = (*SHORT, "--epochs", 2, "--out", "run", "--probe-every", 1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        (sys.executable, "-c", _RANKS, *map(str, words)),
+        capture_output=True,
+        text=True,
+        env={**os.environ, **where},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [row["step"] for row in read_lines(tmp_path / "run" / "metrics.jsonl")] == [4, 8]
+    assert probed(tmp_path / "run") == [4, 8]
+    assert Run(tmp_path / "run").config().world_size == 2
