@@ -10,7 +10,19 @@ import click
 from gan_eval import __version__
 from gan_eval.errors import InputError, closest
 
-_COMMANDS = ("classify", "data", "import", "presets", "quickstart", "sample", "train")
+_COMMANDS = (
+    "arithmetic",
+    "classify",
+    "data",
+    "dropout",
+    "filters",
+    "import",
+    "interpolate",
+    "presets",
+    "quickstart",
+    "sample",
+    "train",
+)
 # Commands whose module and function cannot have their name, a Python keyword.
 _MODULES = {"import": "imports"}
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -16,6 +16,7 @@ from gan_eval.cli.output import device_option, json_option, print_json, say
     required=True,
     help="A .png (one grid) or an .npz (train_images, uint8; readable as --data).",
 )
+@click.option("--contact-sheet", is_flag=True, help="Number the images of a .png, from 0.")
 @click.option("--label", type=int, help="Of conditional runs, this label only.")
 @click.option("--epoch", type=int, help="A kept epoch.  [default: the newest weights]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -25,6 +26,7 @@ def sample(
     run: Path,
     n: int,
     out: Path,
+    contact_sheet: bool,
     label: int | None,
     epoch: int | None,
     seed: int,
@@ -35,6 +37,7 @@ def sample(
 
     \b
     gan-eval sample runs/svhn --n 64 --out grid.png
+    gan-eval sample runs/faces --n 100 --contact-sheet --out faces.png
     gan-eval sample runs/svhn --n 10000 --out samples.npz --epoch 5
     """
     import torch
@@ -44,16 +47,19 @@ def sample(
     from gan_eval.errors import InputError
     from gan_eval.models.runs import Run
     from gan_eval.models.sampling import generate
-    from gan_eval.visualize.grids import write_grid
+    from gan_eval.visualize import grids
 
     if out.suffix not in (".png", ".npz"):
         raise InputError(f"--out must end in .png or .npz. Got {out}.")
+    if contact_sheet and out.suffix != ".png":
+        raise InputError(f"--contact-sheet is a picture: --out must end in .png. Got {out}.")
     network = Run(run).load_generator(epoch).to(resolve_device(device))
     drawn = list(generate(network, n, seed, label))
     images = torch.cat([pixels for pixels, _ in drawn])
     labels = [row for _, row in drawn if row is not None]
     if out.suffix == ".png":
-        write_grid(out, images)
+        picture = grids.contact_sheet(images) if contact_sheet else grids.grid(images)
+        grids.write_picture(out, picture)
     else:
         write_arrays(out, images, torch.cat(labels) if labels else None)
     if as_json:

@@ -1,16 +1,20 @@
-"""Grids of images as PNG, at an integer zoom so that every pixel stays one colour."""
+"""Grids and strips of images, at an integer zoom so that every pixel stays one colour."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn import functional
 
 from gan_eval.records import write_whole
 
 _LEAST_TILE = 64
 _GAP = 2
+_LINE = 16  # pixels that a line of text is high
+_WHITE = 255
 
 
 def grid(images: Tensor, columns: int | None = None) -> Image.Image:
@@ -18,15 +22,82 @@ def grid(images: Tensor, columns: int | None = None) -> Image.Image:
 
     `columns` defaults to the square root of n. Small images are enlarged to about 64 pixels.
     """
-    n, channels, height, width = images.shape
-    columns = columns or math.ceil(math.sqrt(n))
+    return _lay_out(_enlarged(images), columns or _square(len(images)))
+
+
+def contact_sheet(images: Tensor) -> Image.Image:
+    """Return `grid(images)` with the number of each image, from 0, below it."""
+    tiles = functional.pad(_enlarged(images), (0, 0, 0, _LINE), value=_WHITE)
+    height, width = tiles.shape[2:]
+    columns = _square(len(images))
+    sheet = _lay_out(tiles, columns)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    for number in range(len(images)):
+        y, x = number // columns * (height + _GAP), number % columns * (width + _GAP)
+        middle = (x + width // 2, y + height - _LINE // 2)
+        draw.text(middle, str(number), _black(sheet), font, anchor="mm")
+    return sheet
+
+
+def strips(rows: Sequence[tuple[str, Tensor]]) -> Image.Image:
+    """Return rows of uint8 images (n, 1 or 3, h, w) under one another, each below its caption."""
+    font = ImageFont.load_default()
+    pictures = [grid(images, len(images)) for _, images in rows]
+    captions = [math.ceil(font.getlength(caption)) for caption, _ in rows]
+    width = max(*captions, *(picture.width for picture in pictures))
+    step = [picture.height + _LINE + _GAP for picture in pictures]
+    mode = pictures[0].mode
+    page = Image.new(mode, (width, sum(step)), _WHITE if mode == "L" else (_WHITE,) * 3)
+    draw, y = ImageDraw.Draw(page), 0
+    for (caption, _), picture, height in zip(rows, pictures, step, strict=True):
+        draw.text((0, y + _LINE // 2), caption, _black(page), font, anchor="lm")
+        page.paste(picture, (0, y + _LINE))
+        y += height
+    return page
+
+
+def write_picture(path: Path, picture: Image.Image) -> None:
+    """Write `picture` as a PNG, whole or not at all."""
+    write_whole(path, lambda temporary: picture.save(temporary, format="PNG", optimize=True))
+
+
+def write_grid(path: Path, images: Tensor, columns: int | None = None) -> None:
+    """Write `grid(images)` as a PNG, whole or not at all."""
+    write_picture(path, grid(images, columns))
+
+
+def write_gif(path: Path, frames: Tensor, milliseconds: int) -> None:
+    """Write uint8 `frames` (n, 1 or 3, h, w), each shown that long, as a GIF that never ends."""
+    first, *others = (grid(frame[None]) for frame in frames)
+    write_whole(
+        path,
+        lambda temporary: first.save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=others,
+            duration=milliseconds,
+            loop=0,
+        ),
+    )
+
+
+def _square(n: int) -> int:
+    return math.ceil(math.sqrt(n))
+
+
+def _enlarged(images: Tensor) -> Tensor:
+    factor = max(1, _LEAST_TILE // images.shape[3])
+    return images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+
+
+def _lay_out(tiles: Tensor, columns: int) -> Image.Image:
+    """Return uint8 `tiles` (n, 1 or 3, h, w) as they are, in rows, with white between them."""
+    n, channels, height, width = tiles.shape
     rows = math.ceil(n / columns)
-    factor = max(1, _LEAST_TILE // width)
-    tiles = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    height, width = height * factor, width * factor
     step_y, step_x = height + _GAP, width + _GAP
-    sheet = torch.full((channels, rows * step_y - _GAP, columns * step_x - _GAP), 255)
-    sheet = sheet.to(torch.uint8)
+    shape = (channels, rows * step_y - _GAP, columns * step_x - _GAP)
+    sheet = torch.full(shape, _WHITE, dtype=torch.uint8)
     for index, tile in enumerate(tiles):
         y, x = index // columns * step_y, index % columns * step_x
         sheet[:, y : y + height, x : x + width] = tile
@@ -34,7 +105,5 @@ def grid(images: Tensor, columns: int | None = None) -> Image.Image:
     return Image.fromarray(array[:, :, 0] if channels == 1 else array)
 
 
-def write_grid(path: Path, images: Tensor, columns: int | None = None) -> None:
-    """Write `grid(images)` as a PNG, whole or not at all."""
-    picture = grid(images, columns)
-    write_whole(path, lambda temporary: picture.save(temporary, format="PNG", optimize=True))
+def _black(picture: Image.Image) -> int | tuple[int, int, int]:
+    return 0 if picture.mode == "L" else (0, 0, 0)

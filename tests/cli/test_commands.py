@@ -9,48 +9,46 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_eval.cli import cli, main
+from gan_eval.cli import cli
 from gan_eval.data import open_images
 from gan_eval.models.runs import Run
 
 COMMANDS = {
+    "arithmetic": {
+        "run", "a", "b", "c", "target", "turn", "choices", "n", "trials", "label", "epoch", "data",
+        "data_root", "seed", "device", "precision", "out", "as_json",
+    },
     "classify": {
         "runs", "features", "data", "data_root", "protocol", "labels_per_class", "draws", "c_grid",
         "layers", "pool", "batch_norm", "mirror", "maps", "preset", "weights", "epoch", "solver",
         "store", "seed", "device", "precision", "out", "as_json",
     },
     "data": {"data_root", "as_json"},
+    "dropout": {
+        "run", "boxes", "attribute", "layer", "label", "data", "data_root", "seed", "device",
+        "precision", "out", "as_json",
+    },
+    "filters": {
+        "run", "layer", "n", "data", "data_root", "seed", "device", "precision", "out", "as_json",
+    },
     "import": set(),
     "import newmu": {"folder", "out", "as_json"},
     "import pytorch-examples": {"generator", "discriminator", "out", "as_json"},
+    "interpolate": {
+        "run", "frames", "label", "epoch", "data", "data_root", "seed", "device", "out", "as_json",
+    },
     "presets": {"as_json"},
     "quickstart": {"out", "as_json"},
-    "sample": {"run", "n", "out", "label", "epoch", "seed", "device", "as_json"},
+    "sample": {
+        "run", "n", "out", "contact_sheet", "label", "epoch", "seed", "device", "as_json",
+    },
     "train": {
         "preset", "data", "data_root", "out", "epochs", "steps", "batch_size", "image_size",
         "channels", "fit", "split", "limit", "latent_dim", "width", "save_epochs", "save_seconds",
-        "log_every", "seed", "device", "precision", "compile", "workers", "tensorboard",
-        "resume", "dry_run", "as_json",
+        "log_every", "seed", "device", "precision", "compile", "workers", "probe_every",
+        "probe_data", "tensorboard", "resume", "dry_run", "as_json",
     },
 }  # fmt: skip
-
-
-def call(monkeypatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["gan-eval", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        main()
-    return int(end.value.code or 0)
-
-
-def refused(monkeypatch, capsys, *arguments: object) -> str:
-    """Return the one line with which a call ends with exit code 2."""
-    assert call(monkeypatch, *arguments) == 2
-    streams = capsys.readouterr()
-    assert streams.out == ""
-    lines = streams.err.strip().splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("Error: ")
-    return lines[0]
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +76,14 @@ def test_help_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 
 
-def test_every_help_has_an_example_that_starts_with_the_command(monkeypatch, capsys):
+def test_every_help_has_an_example_that_starts_with_the_command(call, capsys):
     for name in COMMANDS:
-        assert call(monkeypatch, *name.split(), "--help") == 0
+        assert call(*name.split(), "--help") == 0
         assert f"  gan-eval {name}" in capsys.readouterr().out
 
 
-def test_presets_json_lists_what_scripts_need(monkeypatch, capsys):
-    assert call(monkeypatch, "presets", "--json") == 0
+def test_presets_json_lists_what_scripts_need(call, capsys):
+    assert call("presets", "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert len(rows) == 10
     assert rows["radford2015-imagenet32"] == {
@@ -97,9 +95,9 @@ def test_presets_json_lists_what_scripts_need(monkeypatch, capsys):
     assert rows["radford2015-mnist"]["feature_width"] is None
 
 
-def test_data_json_says_where_each_set_is(monkeypatch, capsys, tmp_path):
+def test_data_json_says_where_each_set_is(call, capsys, tmp_path):
     np.savez(tmp_path / "mine.npz", train_images=np.zeros((3, 8, 8), np.uint8))
-    assert call(monkeypatch, "data", "--data-root", tmp_path, "--json") == 0
+    assert call("data", "--data-root", tmp_path, "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["mine"]["found"]
     assert rows["mine"]["splits"] == {"train": 3}
@@ -107,8 +105,8 @@ def test_data_json_says_where_each_set_is(monkeypatch, capsys, tmp_path):
     assert "data_batch" in rows["cifar10"]["needs"]
 
 
-def test_data_says_what_is_found_and_where_the_rest_goes(monkeypatch, capsys, tmp_path):
-    assert call(monkeypatch, "data", "--data-root", tmp_path) == 0
+def test_data_says_what_is_found_and_where_the_rest_goes(call, capsys, tmp_path):
+    assert call("data", "--data-root", tmp_path) == 0
     streams = capsys.readouterr()
     assert "digits" in streams.out
     assert "cifar-10-batches-py" in streams.out
@@ -135,8 +133,8 @@ def test_a_run_holds_what_its_readers_need(trained):
         assert (run.checkpoint(epoch) / "generator.safetensors").exists()
 
 
-def test_train_json_is_one_document_with_absolute_paths(monkeypatch, capsys, trained):
-    assert call(monkeypatch, "train", "--out", trained, "--resume", "--json") == 0
+def test_train_json_is_one_document_with_absolute_paths(call, capsys, trained):
+    assert call("train", "--out", trained, "--resume", "--json") == 0
     streams = capsys.readouterr()
     document = json.loads(streams.out)
     assert "is finished" in streams.err
@@ -144,34 +142,34 @@ def test_train_json_is_one_document_with_absolute_paths(monkeypatch, capsys, tra
     assert all(Path(name).is_absolute() and Path(name).exists() for name in document["files"])
 
 
-def test_dry_run_prints_the_config_and_writes_nothing(monkeypatch, capsys, tmp_path):
+def test_dry_run_prints_the_config_and_writes_nothing(call, capsys, tmp_path):
     out = tmp_path / "run"
     arguments = ("train", "--preset", "sthalles", "--data", "digits", "--out", out, "--dry-run")
-    assert call(monkeypatch, *arguments) == 0
+    assert call(*arguments) == 0
     config = json.loads(capsys.readouterr().out)
     assert config["generator"]["channels"] == 1
     assert config["data"]["native"] == [1, 8, 8]
     assert not out.exists()
 
 
-def test_a_run_is_named_after_preset_and_data_unless_told(monkeypatch, tmp_path):
+def test_a_run_is_named_after_preset_and_data_unless_told(call, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     short = ("--limit", 8, "--batch-size", 4, "--steps", 1)
-    assert call(monkeypatch, "train", "--preset", "sthalles", "--data", "digits", *short) == 0
+    assert call("train", "--preset", "sthalles", "--data", "digits", *short) == 0
     config = Run(tmp_path / "runs" / "sthalles-on-digits").config()
     assert "trained for 1 steps instead of 10 epochs" in config.deviations
     assert "batch_size 4 instead of 128" in config.deviations
 
 
-def test_the_same_command_with_resume_goes_on(monkeypatch, capsys, tmp_path):
+def test_the_same_command_with_resume_goes_on(call, monkeypatch, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
     np.savez(tmp_path / "mine.npz", train_images=pixels)
     monkeypatch.chdir(tmp_path)
     command = ("train", "--preset", "bubbliiiing", "--width", 2, "--data", "mine.npz",
                "--limit", 100, "--batch-size", 4, "--save-epochs", "1,2", "--out", "run",
                "--resume")  # fmt: skip
-    assert call(monkeypatch, *command, "--epochs", 1) == 0
-    assert call(monkeypatch, *command, "--epochs", 3) == 0
+    assert call(*command, "--epochs", 1) == 0
+    assert call(*command, "--epochs", 3) == 0
     config = Run(Path("run")).config()
     assert config.save_epochs == (1, 2, 3)
     assert [text for text in config.deviations if "epochs" in text] == [
@@ -179,45 +177,45 @@ def test_the_same_command_with_resume_goes_on(monkeypatch, capsys, tmp_path):
     ]
     assert "width 2 instead of 128" in config.deviations
     monkeypatch.chdir("/")  # the images' path does not depend on where one stands
-    assert call(monkeypatch, "train", "--out", tmp_path / "run", "--resume", "--epochs", 4) == 0
+    assert call("train", "--out", tmp_path / "run", "--resume", "--epochs", 4) == 0
 
 
-def test_a_run_is_trained_by_one_process_at_a_time(monkeypatch, capsys, trained):
+def test_a_run_is_trained_by_one_process_at_a_time(call, capsys, trained):
     import fcntl
 
     with (trained / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         line = "train", "--out", trained, "--resume", "--epochs", 9
-        assert call(monkeypatch, *line) == 2
+        assert call(*line) == 2
     assert "Another process is training" in capsys.readouterr().err
 
 
-def test_what_cannot_be_used_is_named(monkeypatch, capsys, trained, tmp_path):
+def test_what_cannot_be_used_is_named(refused, trained, tmp_path):
     (tmp_path / "taken").write_text("a file")
-    line = refused(monkeypatch, capsys, "sample", trained, "--out", tmp_path / "taken" / "x.png")
+    line = refused("sample", trained, "--out", tmp_path / "taken" / "x.png")
     assert "must be usable" in line
 
 
-def test_sample_draws_the_same_first_images_whatever_their_number(monkeypatch, trained, tmp_path):
+def test_sample_draws_the_same_first_images_whatever_their_number(call, trained, tmp_path):
     for n in (3, 300):
-        call(monkeypatch, "sample", trained, "--n", n, "--out", tmp_path / f"{n}.npz")
+        call("sample", trained, "--n", n, "--out", tmp_path / f"{n}.npz")
     few, many = (np.load(tmp_path / f"{n}.npz")["train_images"] for n in (3, 300))
     assert few.shape == (3, 28, 28)
     assert many.shape == (300, 28, 28)
     assert np.abs(few.astype(int) - many[:3]).max() <= 1  # rounding may differ with the batch
 
 
-def test_samples_are_data_again(monkeypatch, trained, tmp_path):
+def test_samples_are_data_again(call, trained, tmp_path):
     out = tmp_path / "samples.npz"
-    call(monkeypatch, "sample", trained, "--n", 20, "--label", 7, "--out", out)
+    call("sample", trained, "--n", 20, "--label", 7, "--out", out)
     images = open_images(str(out), root=None)
     assert (len(images), images.channels, images.size) == (20, 1, 28)
     assert set(images.labels.tolist()) == {7}
 
 
-def test_sample_grid_is_a_png_at_integer_zoom(monkeypatch, capsys, trained, tmp_path):
+def test_sample_grid_is_a_png_at_integer_zoom(call, capsys, trained, tmp_path):
     out = tmp_path / "grid.png"
-    assert call(monkeypatch, "sample", trained, "--n", 4, "--out", out, "--json") == 0
+    assert call("sample", trained, "--n", 4, "--out", out, "--json") == 0
     assert json.loads(capsys.readouterr().out)["files"] == [str(out)]
     with Image.open(out) as grid:
         assert grid.size == (2 * 56 + 2, 2 * 56 + 2)
@@ -256,22 +254,22 @@ def test_sample_grid_is_a_png_at_integer_zoom(monkeypatch, capsys, trained, tmp_
     ],
 )  # fmt: skip
 def test_mistakes_end_with_one_line_and_write_nothing(
-    monkeypatch, capsys, tmp_path, arguments, message
+    refused, monkeypatch, tmp_path, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GAN_EVAL_DATA", raising=False)
-    assert message in refused(monkeypatch, capsys, *arguments)
+    assert message in refused(*arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_run_refuses(monkeypatch, capsys, trained, tmp_path):
+def test_what_a_run_refuses(refused, trained, tmp_path):
     def resume(*more: object) -> str:
-        return refused(monkeypatch, capsys, "train", "--out", trained, "--resume", *more)
+        return refused("train", "--out", trained, "--resume", *more)
 
     new = ("train", "--preset", "sthalles", "--data", "digits", "--out")
-    assert "must not hold a run already" in refused(monkeypatch, capsys, *new, trained)
+    assert "must not hold a run already" in refused(*new, trained)
     (tmp_path / "note.txt").write_text("mine")
-    assert "is neither" in refused(monkeypatch, capsys, *new, tmp_path)
+    assert "is neither" in refused(*new, tmp_path)
     fixed = "must be what the run was started with to resume it"
     assert f"--preset {fixed}: carpedm20-mnist. Got sthalles" in resume("--preset", "sthalles")
     assert f"--batch-size {fixed}: 16. Got 32" in resume("--batch-size", 32)
@@ -287,7 +285,7 @@ def test_what_a_run_refuses(monkeypatch, capsys, trained, tmp_path):
     assert "not shortened" in resume("--epochs", 1)
 
     def sample(*more: object) -> str:
-        return refused(monkeypatch, capsys, "sample", trained, *more)
+        return refused("sample", trained, *more)
 
     assert "n must be at least 1" in sample("--n", 0, "--out", "x.png")
     assert "must end in .png or .npz" in sample("--out", "x.jpg")
@@ -295,24 +293,24 @@ def test_what_a_run_refuses(monkeypatch, capsys, trained, tmp_path):
     assert "must exist" in sample("--epoch", 77, "--out", "x.png")
 
 
-def test_labels_are_needed_by_a_conditional_preset(monkeypatch, capsys, tmp_path):
+def test_labels_are_needed_by_a_conditional_preset(refused, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 28, 28), dtype=np.uint8)
     np.savez(tmp_path / "plain.npz", train_images=pixels)
     arguments = ("train", "--preset", "radford2015-mnist", "--data", tmp_path / "plain.npz")
-    line = refused(monkeypatch, capsys, *arguments, "--out", tmp_path / "run")
+    line = refused(*arguments, "--out", tmp_path / "run")
     assert "labels are needed: radford2015-mnist is conditional" in line
 
 
-def test_a_full_disk_is_said_before_anything_is_written(monkeypatch, capsys, tmp_path):
+def test_a_full_disk_is_said_before_anything_is_written(refused, monkeypatch, tmp_path):
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 1000))
     arguments = ("train", "--preset", "sthalles", "--data", "digits", "--out", tmp_path / "run")
-    assert "MiB for weights and state" in refused(monkeypatch, capsys, *arguments)
+    assert "MiB for weights and state" in refused(*arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_keeps_what_was_saved(monkeypatch, capsys, trained):
+def test_a_disk_that_fills_up_keeps_what_was_saved(refused, monkeypatch, trained):
     import errno
 
     from gan_eval.models import sampling
@@ -321,5 +319,5 @@ def test_a_disk_that_fills_up_keeps_what_was_saved(monkeypatch, capsys, trained)
         raise OSError(errno.ENOSPC, "No space left on device", "grid.png")
 
     monkeypatch.setattr(sampling, "to_uint8", full)
-    line = refused(monkeypatch, capsys, "sample", trained, "--out", "grid.png")
+    line = refused("sample", trained, "--out", "grid.png")
     assert "disk space must be left to write grid.png" in line

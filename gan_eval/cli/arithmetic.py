@@ -1,0 +1,125 @@
+"""`gan-eval arithmetic`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gan_eval.cli.classify import percent
+from gan_eval.cli.output import (
+    device_option,
+    json_option,
+    precision_option,
+    print_json,
+    print_table,
+    say,
+)
+from gan_eval.cli.progress import Watching
+
+_CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
+
+
+@click.command(short_help="Add and subtract concepts in Z, and turn faces (Figures 7 and 8).")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--a", metavar="WHICH", help=_CONCEPT)
+@click.option("--b", metavar="WHICH", help="What is subtracted.")
+@click.option("--c", metavar="WHICH", help="What is added.")
+@click.option(
+    "--target", help="Attributes a - b + c is to have.  [default: what --a, --b and --c say]"
+)
+@click.option("--turn", metavar="FROM:TO", help="Ends of a turn vector, each as --a.")
+@click.option(
+    "--choices",
+    type=click.Path(path_type=Path),
+    help="Samples of an earlier call, its arithmetic-choices.json.",
+)
+@click.option(
+    "--n", type=click.IntRange(min=1), default=2000, show_default=True, help="Samples to choose of."
+)
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Random sums."
+)
+@click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: 0]")
+@click.option("--epoch", type=int, help="A kept epoch.  [default: the newest weights]")
+@click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="GAN_EVAL_DATA",
+    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of samples and of all that is drawn.",
+)
+@device_option
+@precision_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where record, choices and pictures go.  [default: the RUN's folder]",
+)
+@json_option
+def arithmetic(
+    run: Path, data_root: Path | None, turn: str | None, as_json: bool, **options: Any
+) -> None:
+    """Draw a - b + c of averaged samples, and count in how many random sums it succeeds.
+
+    Attributes are those of labelled data: classifiers of real images pick the samples, and others
+    judge the sums. A class named by a number is "class 3". Samples' numbers are on
+    `gan-eval sample RUN --contact-sheet`.
+
+    \b
+    gan-eval arithmetic runs/faces --a Smiling,-Male --b -Smiling,-Male --c -Smiling,Male
+    gan-eval arithmetic runs/faces --a 3,17,40 --b 5,9,12 --c 1,2,8 --target Smiling,Male
+    gan-eval arithmetic runs/faces --turn 4,18,33,51:2,7,30,44
+    """
+    from gan_eval.errors import InputError
+    from gan_eval.experiments.arithmetic import arithmetic as run_arithmetic
+    from gan_eval.models.runs import Run
+
+    asked = {name: options.pop(name) for name in ("a", "b", "c")}
+    if turn is not None:
+        asked["from"], colon, asked["to"] = turn.partition(":")
+        if not colon:
+            raise InputError(f"--turn must be FROM:TO, as 4,18,33,51:2,7,30,44. Got {turn!r}.")
+    given = {name: words for name, words in asked.items() if words is not None}
+    with Watching() as watch:
+        found = run_arithmetic(Run(run), given, root=data_root, watch=watch, **options)
+    record, files = found.record, [str(path.resolve()) for path in found.files]
+    if as_json:
+        print_json({**record.to_json(), "files": files})
+        return
+    _report(record)
+    say(f"Written: {', '.join(files)}")
+
+
+def _report(record: Any) -> None:
+    if record.result["success_rate"] is None:
+        say("No success rate: attributes, or --target, must say what a - b + c is to have.")
+    else:
+        print_table(
+            f"Sums in which {record.config['target']} is seen, in %, with 95 % Wilson intervals",
+            ("sum", "success", "low", "high", "trials"),
+            (
+                (
+                    name,
+                    *(percent(row[key]) for key in ("success_rate", "low", "high")),
+                    row["trials"],
+                )
+                for name, row in (("of three exemplars", record.result), *record.controls.items())
+            ),
+        )
+    if record.result["turn"]:
+        turn = record.result["turn"]
+        print_table(
+            f"The turn leads to {record.config['turn_target']}: seen, in % of {turn['trials']}",
+            ("step", "seen"),
+            zip((f"{step:+g}" for step in turn["steps"]), map(percent, turn["rates"]), strict=True),
+        )
+    for classifier in record.config["judged_by"]:
+        right = percent(classifier["accuracy"])
+        say(f"{classifier['attribute']}: judged right in {right} % of real images (balanced)")

@@ -1,0 +1,66 @@
+"""`gan-eval interpolate`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gan_eval.cli.output import device_option, json_option, print_json, print_table, say
+from gan_eval.cli.progress import Watching
+
+_SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
+
+
+@click.command(short_help="Walk through Z from sample to sample (Figure 4).")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--frames", default=10, show_default=True, help="From one point to the next.")
+@click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: 0]")
+@click.option("--epoch", type=int, help="A kept epoch.  [default: the newest weights]")
+@click.option("--data", help="Training images: a name, folder or .npz.  [default: the RUN's own]")
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="GAN_EVAL_DATA",
+    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Its first nine samples are walked to.",
+)
+@device_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where record and pictures go.  [default: the RUN's folder]",
+)
+@json_option
+def interpolate(run: Path, data_root: Path | None, as_json: bool, **options: Any) -> None:
+    """Walk past nine samples and back to the first, straight through Z and along great circles.
+
+    Scores: how fast images change (path length, in squared distances of training images), the
+    largest step by the median step, and how near the frames are to training images. Controls are
+    the same images faded into each other and the walk of an untrained generator.
+
+    \b
+    gan-eval interpolate runs/quickstart
+    gan-eval interpolate runs/faces --frames 20 --seed 3 --out walk
+    """
+    from gan_eval.experiments.interpolate import interpolate as run_interpolate
+    from gan_eval.models.runs import Run
+
+    with Watching() as watch:
+        found = run_interpolate(Run(run), root=data_root, watch=watch, **options)
+    record, files = found.record, [str(path.resolve()) for path in found.files]
+    if as_json:
+        print_json({**record.to_json(), "files": files})
+        return
+    rows = {"straight": record.result, "spherical": record.result["spherical"], **record.controls}
+    print_table(
+        f"{record.protocol['name']}; distances to images of {record.config['data']['name']}",
+        ("walk", *(name.replace("_", " ") for name in _SCORES)),
+        ((name, *(f"{row[score]:.3f}" for score in _SCORES)) for name, row in rows.items()),
+    )
+    say(f"Written: {', '.join(files)}")

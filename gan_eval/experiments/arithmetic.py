@@ -1,0 +1,257 @@
+"""Vector arithmetic: is smiling woman - neutral woman + neutral man a smiling man?
+
+Radford, Metz & Chintala 2015, section 6.3.2, Figures 7 and 8; `gan_eval.latent.arithmetic` has the
+sums. The paper shows a few sums of exemplars chosen by eye. Here many random triples are drawn from
+the samples that stand for a, b and c, and a classifier that had no part in choosing them says in
+how many results it sees what should be there.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_eval.devices import resolve_device, resolve_precision
+from gan_eval.errors import InputError
+from gan_eval.experiments.classify import Watch
+from gan_eval.experiments.drawing import Drawing, open_drawing
+from gan_eval.experiments.exemplars import (
+    AVERAGED,
+    Choices,
+    Wanted,
+    check_numbers,
+    goals_of,
+    parse_concept,
+    pick,
+    read_choices,
+    spell,
+)
+from gan_eval.experiments.panel import Classifiers, open_panel
+from gan_eval.experiments.sums import (
+    CONTROLS,
+    STEPS,
+    TERMS,
+    Pools,
+    success,
+    sum_images,
+    turn_rates,
+    turn_vector,
+)
+from gan_eval.images import to_uint8
+from gan_eval.latent.arithmetic import along, combine, neighbours
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import weights_sha256
+from gan_eval.records import Record, append_record, write_json
+from gan_eval.seeding import stream
+from gan_eval.visualize.grids import strips, write_picture
+
+_NEIGHBOURS = 8
+_TURNED = 6  # samples whose turn is drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computed:
+    """What became of arithmetic: its record, and the files that were written."""
+
+    record: Record
+    files: tuple[Path, ...]
+
+
+def arithmetic(
+    run: Run,
+    asked: Mapping[str, str],
+    data: str | None = None,
+    *,
+    target: str | None = None,
+    choices: Path | None = None,
+    n: int = 2000,
+    trials: int = 200,
+    root: Path | None = None,
+    label: int | None = None,
+    epoch: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    out: Path | None = None,
+    watch: Watch = lambda what, done, total: None,
+) -> Computed:
+    """Draw a - b + c and a turn in a run's Z, and count in how many random sums it succeeds.
+
+    `result` and each of `controls` hold `success_rate`, the ends `low` and `high` of its 95 %
+    Wilson interval, and `trials`, different sums of three random samples each; None and 0 where
+    nobody knows what to see. `result` also holds `turn`: the shares of samples that show what the
+    turn leads to, after each step; None unless its ends are attributes.
+
+    Args:
+        run: with a generator.
+        asked: what "a", "b" and "c" are, and "from" and "to" of a turn: numbers of samples or
+            attributes, see `gan_eval.experiments.exemplars`. The sum or the turn may be missing.
+        data: labelled images, as `open_images` takes them; None for the run's own.
+        target: attributes that a - b + c is to have; None for what a, b and c say.
+        choices: a file of an earlier call, in place of `asked` and `target`.
+        n: samples that attributes are looked for in, and that numbers are below.
+        trials: at most; fewer where there are not as many different sums.
+        root: where named data sets are.
+        label: of a conditional generator; None for 0.
+        epoch: a kept one of the generator, None for its newest weights.
+        seed: of samples, trials, noise and the classifiers' images.
+        device: "auto", "cuda", "mps" or "cpu".
+        precision: of the classifiers' networks; the generator computes in float32.
+        out: where record, choices and pictures go; None takes the run's folder.
+        watch: is told of the progress.
+
+    Raises:
+        InputError: what was asked for cannot be had; nothing was written.
+    """
+    started, device = time.perf_counter(), resolve_device(device)
+    chosen_precision = resolve_precision(precision, device)
+    _check_exclusive(asked, target, choices)
+    drawing = open_drawing(run, epoch=epoch, label=label, device=device)
+    weights = weights_sha256(drawing.network)
+    about: dict[str, Any] = {"seed": seed, "label": drawing.label, "weights": weights}
+    chosen = (
+        read_choices(choices, **about)
+        if choices
+        else Choices(samples={}, asked=asked, target=target, **about)
+    )
+    _check_complete(chosen.asked)
+    for name, numbers in chosen.samples.items():
+        check_numbers(name, numbers, n)
+    concepts: Mapping[str, tuple[int, ...] | Wanted] = chosen.samples or {
+        name: parse_concept(name, words, n) for name, words in chosen.asked.items()
+    }
+    goal, turn_goal = goals_of(chosen.asked, chosen.target)
+    panel = open_panel(
+        run,
+        data,
+        [name for each in concepts.values() if isinstance(each, Mapping) for name in each],
+        [*goal, *turn_goal],
+        root=root,
+        seed=seed,
+        device=device,
+        precision=chosen_precision,
+        watch=watch,
+    )
+    samples = _numbers(drawing, concepts, chosen, panel.pickers, n)
+    chosen = replace(chosen, samples=samples)
+    z = drawing.points(1 + max(map(max, samples.values())), seed)
+    pools = {name: z[list(rows)] for name, rows in samples.items()}
+    counted = sum_images(drawing, pools, trials, seed) if goal and "a" in pools else {}
+    rates = {name: success(panel.judges, goal, counted.get(name)) for name in ("result", *CONTROLS)}
+    record = Record(
+        exhibit="arithmetic",
+        name="generator",
+        protocol={"name": f"sums of 3, at most {trials} trials", "version": 1, "samples": n},
+        config={
+            **drawing.describe(run, epoch),
+            **panel.describe(),
+            "target": spell(goal),
+            "turn_target": spell(turn_goal),
+            "choices": chosen.to_json(),
+        },
+        result={
+            **rates.pop("result"),
+            "turn": turn_rates(drawing, pools, panel.judges, turn_goal, seed),
+        },
+        controls=rates,
+        deviations=tuple(run.config().deviations),
+        fingerprints={"data": panel.images and panel.images.fingerprint, "weights": weights},
+        seed=seed,
+        device=device,
+        precision=chosen_precision,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+    folder = out or run.folder
+    files = [folder / "arithmetic-choices.json", *_draw(folder, drawing, pools, chosen.asked, seed)]
+    write_json(files[0], chosen.to_json())
+    return Computed(record=record, files=(append_record(folder, record), *files))
+
+
+def _check_exclusive(asked: Mapping[str, str], target: str | None, choices: Path | None) -> None:
+    if choices is not None and (asked or target):
+        raise InputError(
+            f"--choices holds exemplars and target. Got {', '.join(asked) or '--target'} too; "
+            "leave one of them out."
+        )
+
+
+def _check_complete(asked: Mapping[str, str]) -> None:
+    if set(asked) not in ({*TERMS}, AVERAGED.keys() - TERMS, {*AVERAGED}):
+        raise InputError(
+            "--a, --b and --c must be given together, or --turn FROM:TO, or --choices FILE. Got "
+            f"{', '.join(asked) or 'none'}; pass numbers of samples or attributes for each."
+        )
+
+
+def _numbers(
+    drawing: Drawing,
+    concepts: Mapping[str, tuple[int, ...] | Wanted],
+    chosen: Choices,
+    pickers: Classifiers,
+    n: int,
+) -> dict[str, tuple[int, ...]]:
+    """Return the numbers of the samples that stand for each concept."""
+    if pickers:
+        images = drawing.images(drawing.points(n, chosen.seed))
+    scores = {name: picker.scores(images) for name, picker in pickers.items()}
+    return {
+        name: pick(name, chosen.asked[name], each, scores) if isinstance(each, Mapping) else each
+        for name, each in concepts.items()
+    }
+
+
+def _draw(
+    folder: Path, drawing: Drawing, pools: Pools, asked: Mapping[str, str], seed: int
+) -> list[Path]:
+    """Draw the sum of the best exemplars, and the turn of random samples."""
+    rows = {
+        "arithmetic.png": _sum_rows(drawing, pools, asked, seed) if "a" in pools else [],
+        "arithmetic-turn.png": _turn_rows(drawing, pools, asked, seed) if "to" in pools else [],
+    }
+    files = [folder / name for name, captioned in rows.items() if captioned]
+    for path in files:
+        write_picture(path, strips(rows[path.name]))
+    return files
+
+
+def _sum_rows(
+    drawing: Drawing, pools: Pools, asked: Mapping[str, str], seed: int
+) -> list[tuple[str, Tensor]]:
+    best = [pools[term][: AVERAGED[term]] for term in TERMS]
+    z = combine(*best)
+    around = neighbours(z, _NEIGHBOURS, stream(seed, "arithmetic", "neighbours"))
+    pixels = combine(*(drawing.floats(each).flatten(1) for each in best))
+    shape = (1, *drawing.floats(z[None]).shape[1:])
+    return [
+        *(_exemplars(drawing, term, each, asked) for term, each in zip(TERMS, best, strict=True)),
+        ("a - b + c, then neighbours at ±0.25", drawing.images(torch.cat([z[None], around]))),
+        (
+            "a - b + c of single exemplars",
+            drawing.images(combine(*(each[:, None] for each in best))),
+        ),
+        ("a - b + c of pixels", to_uint8(pixels.reshape(shape), drawing.network.config.scale)),
+    ]
+
+
+def _turn_rows(
+    drawing: Drawing, pools: Pools, asked: Mapping[str, str], seed: int
+) -> list[tuple[str, Tensor]]:
+    ends = [
+        _exemplars(drawing, name, pools[name][: AVERAGED[name]], asked) for name in ("from", "to")
+    ]
+    z = drawing.network.draw(_TURNED, stream(seed, "arithmetic", "turned"))
+    turned = along(z, turn_vector(pools), STEPS)
+    caption = f"{float(STEPS[0]):+g} to {float(STEPS[-1]):+g} of the turn from random sample"
+    return [*ends, *((f"{caption} {i}", drawing.images(x)) for i, x in enumerate(turned, 1))]
+
+
+def _exemplars(
+    drawing: Drawing, name: str, z: Tensor, asked: Mapping[str, str]
+) -> tuple[str, Tensor]:
+    """Return exemplars, then the image of their mean."""
+    images = drawing.images(torch.cat([z, z.mean(0, keepdim=True)]))
+    return f"{name}: {asked[name]}, then the mean", images

@@ -1,0 +1,85 @@
+"""A run's generator as a function of z alone: weights, label and device are settled."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_eval.experiments.features import FeatureSpec
+from gan_eval.images import to_uint8
+from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.runs import Run
+from gan_eval.models.sampling import generate, latents
+from gan_eval.models.statistics import batch_statistics, set_statistics
+from gan_eval.seeding import stream
+
+# Images drawn at once; of as many z an untrained network takes its statistics.
+_BATCH = 100
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawing:
+    """z (n, latent_dim) -> images, in float32 and evaluation mode.
+
+    Attributes:
+        network: on its device.
+        label: of a conditional network, the one that all images have; else None.
+    """
+
+    network: Generator
+    label: int | None
+
+    def points(self, n: int, seed: int) -> Tensor:
+        """Return the first `n` z of the seed's samples, (n, latent_dim), as `gan-eval sample`'s."""
+        return torch.cat(list(latents(self.network, n, seed)))
+
+    @torch.inference_mode()
+    def floats(self, z: Tensor) -> Tensor:
+        """Return images (n, channels, s, s) on the CPU, in the network's range, of z (n, d)."""
+        return torch.cat(list(self._blocks(z)))
+
+    def images(self, z: Tensor) -> Tensor:
+        """Return uint8 images (n, channels, s, s) on the CPU, of z (n, d)."""
+        return to_uint8(self.floats(z), self.network.config.scale)
+
+    def describe(self, run: Run, epoch: int | None) -> dict[str, Any]:
+        """Return what was drawn from, JSON-able: the run, the prior and the label."""
+        trained = FeatureSpec(name="disc", run=run, epoch=epoch).describe()
+        return {"trained": trained, "prior": self.network.config.prior, "label": self.label}
+
+    def _blocks(self, z: Tensor) -> Iterator[Tensor]:
+        device = next(self.network.parameters()).device
+        for block in torch.split(z, _BATCH):
+            labels = None if self.label is None else torch.full((len(block),), self.label)
+            # TF32's three digits would drown the differences that path lengths are made of.
+            with torch.backends.cudnn.flags(allow_tf32=False):
+                yield self.network(block.to(device), labels).float().cpu()
+
+
+def open_drawing(run: Run, *, epoch: int | None, label: int | None, device: str) -> Drawing:
+    """Return the drawing of a run's generator; of a conditional one, by default of label 0.
+
+    Raises:
+        InputError: the run has no generator, or not this epoch or label.
+    """
+    network = run.load_generator(epoch).to(device)
+    if network.config.classes and label is None:
+        label = 0
+    next(generate(network, 1, 0, label))  # which says what is wrong with a label
+    return Drawing(network=network, label=label)
+
+
+def untrained(drawing: Drawing, seed: int) -> Drawing:
+    """Return `drawing` with the weights that a run of `seed` starts from: a control.
+
+    Batch norm has the statistics of a batch, for training, which averages them, was not there.
+    """
+    device = next(drawing.network.parameters()).device
+    network = Generator(drawing.network.config)
+    initialise(network, stream(seed, "init", "generator"))
+    z = network.draw(_BATCH, stream(seed, "untrained"))
+    labels = None if drawing.label is None else torch.full((len(z),), drawing.label)
+    set_statistics(network, batch_statistics(network, z, labels))
+    return Drawing(network=network.to(device).eval(), label=drawing.label)

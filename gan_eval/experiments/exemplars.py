@@ -1,0 +1,180 @@
+"""Which samples stand for a concept: named by number from a contact sheet, or by attribute.
+
+"3,17,40" are samples by number, as `gan-eval sample --contact-sheet` shows them. "Smiling,-Male"
+are samples that a classifier sees smile and does not take for a man, the surest first. Either way
+the choice ends as numbers, which are kept as JSON and can be used again for the same weights.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_eval.errors import InputError
+
+# What arithmetic needs samples of, and of how many the z are averaged: three in Figure 7, four in
+# the turn vector of Figure 8.
+AVERAGED = {"a": 3, "b": 3, "c": 3, "from": 4, "to": 4}
+# Samples that an attribute stands for at most, which random triples are drawn from.
+_POOL = 50
+
+# Attribute -> whether an image is to have it.
+Wanted = Mapping[str, bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What was chosen, and what that depends on.
+
+    Attributes:
+        samples: of each concept, numbers of samples of the seed, the best first.
+        asked: of each concept, the words it was asked for in.
+        target: attributes that results of a - b + c are to have, as words; None if nobody said.
+        seed, label, weights: of the samples; the last is the SHA-256 of the generator's.
+    """
+
+    samples: Mapping[str, tuple[int, ...]]
+    asked: Mapping[str, str]
+    target: str | None
+    seed: int
+    label: int | None
+    weights: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choices as JSON-able values."""
+        return {**asdict(self), "samples": {name: list(of) for name, of in self.samples.items()}}
+
+
+def read_choices(path: Path, *, seed: int, label: int | None, weights: str) -> Choices:
+    """Return the choices of a JSON file.
+
+    Raises:
+        InputError: the file is none of choices, or of samples of another seed, label or generator.
+    """
+    try:
+        values = json.loads(path.read_text())
+        samples = {name: tuple(map(int, values["samples"][name])) for name in values["samples"]}
+        asked = {name: str(values["asked"][name]) for name in samples}
+        choices = Choices(**{**values, "samples": samples, "asked": asked})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"--choices must be a file that `gan-eval arithmetic` wrote. {path} is not "
+            f"({type(error).__name__}: {error}); choose anew with --a, --b and --c."
+        ) from error
+    here = {"seed": seed, "label": label, "weights": weights}
+    for name, value in here.items():
+        if getattr(choices, name) != value:
+            raise InputError(
+                f"--choices must be of the same samples: {path} has {name} "
+                f"{getattr(choices, name)}. Got {value}; pass the same run, epoch, seed and label."
+            )
+    return choices
+
+
+def parse_concept(concept: str, words: str, n: int) -> tuple[int, ...] | Wanted:
+    """Return the numbers, below `n`, or the attributes that `words` name.
+
+    Raises:
+        InputError: a number is out of range or there twice, or there are too few.
+
+    Example:
+        >>> parse_concept("a", "3,17,40", 64), parse_concept("b", "Smiling,-Male", 64)
+        ((3, 17, 40), {'Smiling': True, 'Male': False})
+    """
+    if not _is_numbers(words):
+        return parse_wanted(words)
+    numbers = tuple(map(int, words.split(",")))
+    check_numbers(concept, numbers, n)
+    return numbers
+
+
+def _is_numbers(words: str) -> bool:
+    return all(word.strip().removeprefix("-").isdigit() for word in words.split(","))
+
+
+def parse_wanted(words: str) -> Wanted:
+    """Return the attributes of "Smiling,-Male", a minus before those that are not to be there."""
+    return {word.strip().removeprefix("-"): word.strip()[:1] != "-" for word in words.split(",")}
+
+
+def goals_of(asked: Mapping[str, str], target: str | None) -> tuple[Wanted, Wanted]:
+    """Return what a - b + c should show, and what the turn leads to; empty where nobody knows.
+
+    Args:
+        asked: the words for each concept; numbers say nothing of what there is to see.
+        target: words that say what a - b + c should show, in place of those for a, b and c.
+    """
+    known = {
+        name: {} if _is_numbers(words) else parse_wanted(words) for name, words in asked.items()
+    }
+    a, b, c, start, end = (known.get(name, {}) for name in AVERAGED)
+    turn = {name: there for name, there in end.items() if start.get(name) != there}
+    return parse_wanted(target) if target else target_of(a, b, c), turn
+
+
+def spell(wanted: Wanted) -> str | None:
+    """Return the words of `wanted`, None if there are none: the inverse of `parse_wanted`."""
+    return ",".join(f"{'' if there else '-'}{name}" for name, there in wanted.items()) or None
+
+
+def target_of(a: Wanted, b: Wanted, c: Wanted) -> Wanted:
+    """Return the attributes that a - b + c should have: c's, but where a and b differ, a's.
+
+    Example:
+        >>> man, glasses, none = {"Male": True}, {"Glasses": True}, {"Glasses": False}
+        >>> target_of({**man, **glasses}, {**man, **none}, {"Male": False, **none})
+        {'Male': False, 'Glasses': True}
+    """
+    found = {
+        name: (c if a.get(name) == b.get(name) else {**c, **a}).get(name)
+        for name in dict.fromkeys([*a, *b, *c])
+    }
+    return {name: there for name, there in found.items() if there is not None}
+
+
+def pick(concept: str, words: str, wanted: Wanted, scores: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """Return the numbers of samples that have and lack what is `wanted`, the surest first.
+
+    Args:
+        concept, words: for messages.
+        scores: by attribute, (n,), positive where it is seen. How sure an attribute is counts in
+            standard deviations of its scores; how sure a sample is, by its least sure attribute.
+
+    Raises:
+        InputError: there are too few.
+    """
+    signed = [
+        (scores[name] if there else -scores[name]) / scores[name].std().clamp_min(1e-12)
+        for name, there in wanted.items()
+    ]
+    least, order = torch.stack(signed).amin(0).sort(descending=True, stable=True)
+    found = tuple(order[least > 0][:_POOL].tolist())
+    _check_enough(concept, words, found)
+    return found
+
+
+def check_numbers(concept: str, numbers: Sequence[int], n: int) -> None:
+    """Raise an `InputError` unless `numbers` are of different samples below `n`, and enough."""
+    wrong = [number for number in numbers if not 0 <= number < n]
+    if wrong:
+        raise InputError(
+            f"{concept} must be numbers of samples, from 0 to {n - 1}. Got {wrong[0]}; "
+            "`gan-eval sample RUN --contact-sheet` shows them, and a larger --n allows more."
+        )
+    words = ",".join(map(str, numbers))
+    if len(set(numbers)) < len(numbers):
+        raise InputError(f"{concept} must be different samples. Got {words}; name each once.")
+    _check_enough(concept, words, numbers)
+
+
+def _check_enough(concept: str, words: str, samples: Sequence[int]) -> None:
+    """Raise an `InputError` unless a concept has as many samples as are averaged."""
+    if len(samples) < AVERAGED[concept]:
+        raise InputError(
+            f"{concept} must have at least {AVERAGED[concept]} samples, which are averaged. Got "
+            f"{len(samples)} of {words!r}; name more, ask for less, or search more with --n."
+        )

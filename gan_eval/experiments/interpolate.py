@@ -1,0 +1,281 @@
+"""Walking in Z: does the generator turn one image into another, without jumps or memorised images?
+
+Radford, Metz & Chintala 2015, section 6.1, Figure 4; `gan_eval.latent.interpolate` has the ways and
+the path length. The walk leads past the first nine samples of a seed and back to the first.
+
+Distances are taken in one space for the run and its controls: features of the run's own D, or
+pixels where it gives none, of images that are never rounded to 8 bits. Squared distances are in
+units of the mean squared distance between two training images, so that runs can be compared.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gan_eval.data import Images
+from gan_eval.devices import resolve_device
+from gan_eval.errors import InputError
+from gan_eval.experiments.attributes import own_features
+from gan_eval.experiments.classify import Watch
+from gan_eval.experiments.drawing import Drawing, open_drawing, untrained
+from gan_eval.experiments.features import build
+from gan_eval.experiments.run_images import open_run_images
+from gan_eval.experiments.subsets import sample
+from gan_eval.features.extractor import Extractor
+from gan_eval.images import Scale, to_uint8
+from gan_eval.latent.interpolate import (
+    Way,
+    closed_tour,
+    jump_ratio,
+    path_lengths,
+    spherical,
+    steps_of,
+    straight,
+)
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import weights_sha256
+from gan_eval.records import Record, append_record
+from gan_eval.seeding import stream
+from gan_eval.visualize.grids import write_gif, write_grid
+
+_POINTS = 9
+_PAIRS, _EPSILON = 500, 1e-4
+_UNIT_OF = 1000  # training images that say how far apart two of them are
+_BATCH = 50
+_BLOCK = 1000  # training images compared at once
+_MILLISECONDS = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpolated:
+    """What became of a walk: its record, and the files that were written."""
+
+    record: Record
+    files: tuple[Path, ...]
+
+
+def interpolate(
+    run: Run,
+    data: str | None = None,
+    *,
+    root: Path | None = None,
+    frames: int = 10,
+    label: int | None = None,
+    epoch: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: Path | None = None,
+    watch: Watch = lambda what, done, total: None,
+) -> Interpolated:
+    """Draw a walk through a run's Z, straight and spherical, and measure it and its controls.
+
+    `result` and `controls` hold `path_length` (in the module's units), `jump_ratio` (largest step
+    by median step) and `nearest_train_distance` (root mean square over pixels in [0, 1], mean over
+    frames); `result` those of the straight walk, and under "spherical" those of the other.
+
+    Args:
+        run: with a generator.
+        data: training images, as `open_images` takes them; None for the run's own.
+        root: where named data sets are.
+        frames: from one point to the next.
+        label: of a conditional generator; None for 0.
+        epoch: a kept one of the generator, None for its newest weights.
+        seed: of the points, of the pairs of points of path lengths, and of the untrained generator.
+        device: "auto", "cuda", "mps" or "cpu".
+        out: where record and pictures go; None takes the run's folder.
+        watch: is told of the progress.
+
+    Raises:
+        InputError: what was asked for cannot be had; nothing was written.
+    """
+    started, device = time.perf_counter(), resolve_device(device)
+    if frames < 2:
+        raise InputError(f"frames must be at least 2 from point to point. Got {frames}.")
+    drawing = open_drawing(run, epoch=epoch, label=label, device=device)
+    images = open_run_images(run, data, root=root, device=device)
+    space = _Space.of(run, sample(images, _UNIT_OF, seed), device)
+    walks = _walks(drawing, frames, seed)
+    scale = drawing.network.config.scale
+    shown = torch.cat([to_unit(walk.frames, scale) for walk in walks.values()])
+    distances, rows = nearest_images(shown, images, partial(watch, "nearest training images"))
+    found = {
+        name: {
+            **walk.measure(space, drawing, seed, partial(watch, f"path length: {name}")),
+            "nearest_train_distance": float(near.mean()),
+        }
+        for (name, walk), near in zip(walks.items(), distances.chunk(len(walks)), strict=True)
+    }
+    record = Record(
+        exhibit="interpolate",
+        name="generator",
+        protocol={
+            "name": f"tour of {_POINTS} points, {frames} frames each; {_PAIRS} paths",
+            "version": 1,
+            "epsilon": _EPSILON,
+        },
+        config={
+            **drawing.describe(run, epoch),
+            "data": {"name": images.name, "split": images.split, "n": len(images)},
+            "features": dict(space.extractor.identity),
+            "unit": space.unit,
+        },
+        result={**found["straight"], "spherical": found["spherical"]},
+        controls={name: found[name] for name in ("crossfade", "untrained")},
+        deviations=tuple(run.config().deviations),
+        fingerprints={"data": images.fingerprint, "weights": weights_sha256(drawing.network)},
+        seed=seed,
+        device=device,
+        precision="32",
+        seconds=round(time.perf_counter() - started, 3),
+    )
+    folder = out or run.folder
+    written = _draw(folder, walks, images.take(rows[: _POINTS * frames].tolist()), frames, scale)
+    return Interpolated(record=record, files=(append_record(folder, record), *written))
+
+
+def _walks(drawing: Drawing, frames: int, seed: int) -> dict[str, "_Walk"]:
+    points = drawing.points(_POINTS, seed)
+    return {
+        "straight": _walk(drawing, points, frames, straight),
+        "spherical": _walk(drawing, points, frames, spherical),
+        "crossfade": _crossfade(drawing, points, frames),
+        "untrained": _walk(untrained(drawing, seed), points, frames, straight),
+    }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Walk:
+    """Frames, and the images at and between any two points of the same kind of walk.
+
+    Attributes:
+        frames: images (rows * frames, channels, s, s) in the network's range.
+        between: (z_1, z_2, t) -> the images at shares t (n,) of the ways.
+    """
+
+    frames: Tensor
+    between: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+    def measure(
+        self, space: "_Space", drawing: Drawing, seed: int, tell: Callable[[int, int], None]
+    ) -> dict[str, float]:
+        """Return the path length, its standard error and the jump ratio."""
+        source, found = stream(seed, "path length"), []
+        for done in range(0, _PAIRS, _BATCH):
+            a, b = (drawing.network.draw(_BATCH, source) for _ in range(2))
+            t = torch.rand(_BATCH, generator=source)
+            before, after = (space.features(self.between(a, b, x)) for x in (t, t + _EPSILON))
+            found.append(path_lengths(before, after, _EPSILON) / space.unit)
+            tell(done + _BATCH, _PAIRS)
+        lengths = torch.cat(found)
+        return {
+            "path_length": float(lengths.mean()),
+            "path_length_error": float(lengths.std() / len(lengths) ** 0.5),
+            "jump_ratio": jump_ratio(steps_of(space.features(self.frames))),
+        }
+
+
+def _walk(drawing: Drawing, points: Tensor, frames: int, way: Way) -> _Walk:
+    tour = closed_tour(points, frames, way).flatten(0, 1)
+    return _Walk(frames=drawing.floats(tour), between=lambda a, b, t: drawing.floats(way(a, b, t)))
+
+
+def _crossfade(drawing: Drawing, points: Tensor, frames: int) -> _Walk:
+    """Return what needs no generator between the points: their images, faded into each other."""
+    ends = drawing.floats(points)
+    shape = (-1, *ends.shape[1:])
+
+    def between(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+        faded = straight(drawing.floats(a).flatten(1), drawing.floats(b).flatten(1), t)
+        return faded.reshape(shape)
+
+    tour = closed_tour(ends.flatten(1), frames, straight)
+    return _Walk(frames=tour.reshape(shape), between=between)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Space:
+    """Where distances are taken: an extractor's features of images in the network's range.
+
+    Attributes:
+        unit: mean squared distance between two training images.
+    """
+
+    extractor: Extractor
+    scale: Scale
+    unit: float
+
+    @classmethod
+    def of(cls, run: Run, train: Images, device: str) -> "_Space":
+        """Return the space of the run's D, with the statistics of `train`; or that of pixels."""
+        spec = own_features(run)
+        extractor = build(spec, train, device=device, precision="32")
+        extractor.prepare()
+        rows = torch.cat([extractor(block).cpu() for block in _blocks(train, _BATCH)])
+        unit = 2 * float(rows.var(0).sum())  # of two independent draws
+        return cls(extractor=extractor, scale=run.config().generator.scale, unit=unit)
+
+    @torch.inference_mode()
+    def features(self, images: Tensor) -> Tensor:
+        """Return features (n, width) on the CPU. Extractors take values up to 255, whole or not."""
+        values = to_unit(images, self.scale) * 255
+        return torch.cat([self.extractor(block).cpu() for block in torch.split(values, _BATCH)])
+
+
+def to_unit(images: Tensor, scale: Scale) -> Tensor:
+    """Return float `images` in a network's range as values in [0, 1], not rounded."""
+    return (images + 1) / 2 if scale == "tanh" else images
+
+
+def nearest_images(
+    queries: Tensor, images: Images, tell: Callable[[int, int], None]
+) -> tuple[Tensor, Tensor]:
+    """Return the distance to the nearest of `images`, and its row, for each of `queries`.
+
+    Args:
+        queries: (n, channels, s, s) in [0, 1].
+        images: of the same size.
+        tell: called with how many of `images` were compared, and their number.
+
+    Returns:
+        The root mean square over pixels (n,), and int64 (n,).
+    """
+    x = queries.flatten(1)
+    best, rows = torch.full((len(x),), torch.inf), torch.zeros(len(x), dtype=torch.int64)
+    for number, block in enumerate(_blocks(images, _BLOCK)):
+        distances, places = torch.cdist(x, block.flatten(1) / 255).min(1)
+        nearer = distances < best
+        best = torch.where(nearer, distances, best)
+        rows = torch.where(nearer, places + number * _BLOCK, rows)
+        tell(number * _BLOCK + len(block), len(images))
+    found = images.take(rows.tolist()).flatten(1) / 255
+    return (x - found).square().mean(1).sqrt(), rows  # without the rounding of products
+
+
+def _blocks(images: Images, size: int) -> Iterator[Tensor]:
+    for start in range(0, len(images), size):
+        yield images.take(range(start, min(start + size, len(images))))
+
+
+def _draw(
+    folder: Path, walks: dict[str, _Walk], nearest: Tensor, frames: int, scale: Scale
+) -> list[Path]:
+    """Draw both walks of the run as grids and GIFs, and the straight one above what is nearest."""
+    written = []
+    for name in ("straight", "spherical"):
+        pictures = to_uint8(walks[name].frames, scale)
+        written += [folder / f"interpolate-{name}.png", folder / f"interpolate-{name}.gif"]
+        write_grid(written[-2], pictures, frames)
+        write_gif(written[-1], pictures, _MILLISECONDS)
+    written.append(folder / "interpolate-nearest.png")
+    pairs = zip(
+        torch.split(to_uint8(walks["straight"].frames, scale), frames),
+        torch.split(nearest, frames),
+        strict=True,
+    )
+    write_grid(written[-1], torch.cat([row for pair in pairs for row in pair]), frames)
+    return written

@@ -1,0 +1,88 @@
+"""Who picks samples by their attributes, and who judges what is made of them: never the same."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gan_eval.data import Images
+from gan_eval.devices import Precision
+from gan_eval.experiments.attributes import (
+    AttributeClassifier,
+    attribute_of,
+    judge_features,
+    own_features,
+    train_attribute_classifier,
+)
+from gan_eval.experiments.classify import Watch
+from gan_eval.experiments.features import FeatureSpec, build
+from gan_eval.experiments.run_images import open_run_images
+from gan_eval.experiments.subsets import halves
+from gan_eval.models.runs import Run
+
+Classifiers = Mapping[str, AttributeClassifier]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """Classifiers by the name of their attribute, taught by disjoint halves of real images.
+
+    Attributes:
+        images: the real ones; None where there is nothing to see.
+        pickers: by the features of the run's D.
+        judges: by features that the run has no part in.
+    """
+
+    images: Images | None
+    pickers: Classifiers
+    judges: Classifiers
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the classifiers are and how well they do, JSON-able."""
+        images = self.images
+        return {
+            "data": images and {"name": images.name, "split": images.split, "n": len(images)},
+            "picked_by": [each.to_json() for each in self.pickers.values()],
+            "judged_by": [each.to_json() for each in self.judges.values()],
+        }
+
+
+def open_panel(
+    run: Run,
+    data: str | None,
+    picked: Iterable[str],
+    judged: Iterable[str],
+    *,
+    root: Path | None,
+    seed: int,
+    device: str,
+    precision: Precision,
+    watch: Watch,
+) -> Panel:
+    """Return classifiers of `picked` and of `judged` attributes; of none, no data is opened.
+
+    Raises:
+        InputError: the data is not there, is not labelled or lacks an attribute.
+    """
+    wanted = [list(dict.fromkeys(names)) for names in (picked, judged)]
+    if not any(wanted):
+        return Panel(images=None, pickers={}, judges={})
+    images = open_run_images(run, data, root=root, device=device)
+    for name in (*wanted[0], *wanted[1]):
+        attribute_of(images, name)
+    parts = halves(images, seed)
+    specs = own_features(run), judge_features(images.size, seed)
+
+    def train(
+        who: str, half: Images, spec: FeatureSpec, names: list[str]
+    ) -> dict[str, AttributeClassifier]:
+        extractor = build(spec, half, device=device, precision=precision)
+        found = {}
+        for done, name in enumerate(names):
+            watch(f"{who} of attributes", done, len(names))
+            found[name] = train_attribute_classifier(half, name, extractor=extractor)
+            watch(f"{who} of attributes", done + 1, len(names))
+        return found
+
+    pickers, judges = map(train, ("pickers", "judges"), parts, specs, wanted)
+    return Panel(images=images, pickers=pickers, judges=judges)

@@ -1,0 +1,35 @@
+"""The images that an experiment on a run looks at: the run's own, or others in its form."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from gan_eval.data import Images, open_images
+from gan_eval.errors import InputError
+from gan_eval.experiments.features import FeatureSpec
+from gan_eval.models.runs import Run
+from gan_eval.training.config import reopen
+
+
+def open_run_images(run: Run, data: str | None, *, root: Path | None, device: str) -> Images:
+    """Return training images in the size, channels and fit of a run's networks.
+
+    Args:
+        run: trained here, or imported.
+        data: as `open_images` takes it; None stands for the images that the run was trained on.
+        root: where named sets are; None takes the run's own root, then GAN_EVAL_DATA.
+        device: that the networks are on, a resolved one.
+
+    Raises:
+        InputError: the images are not there, are others than the run's, or do not fit.
+    """
+    config = run.config()
+    if data is not None:
+        form = FeatureSpec(name="disc", run=run).form()
+        return open_images(data, root=root, **form)
+    if config.data is None:
+        raise InputError(
+            f"--data must name images for run {run.folder}, which was imported and has none of "
+            "its own. Got nothing; see `gan-eval data` for what there is."
+        )
+    # The device that it was trained on need not be here.
+    return reopen(replace(config, device=device), root)

@@ -1,0 +1,97 @@
+"""Sums of samples' z by the hundred, their controls, and in how many a goal is seen."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_eval.experiments.attributes import AttributeClassifier
+from gan_eval.experiments.drawing import Drawing
+from gan_eval.experiments.exemplars import AVERAGED, Wanted
+from gan_eval.images import to_uint8
+from gan_eval.latent.arithmetic import along, combine, random_directions
+from gan_eval.metrics.intervals import wilson_interval
+from gan_eval.seeding import stream
+
+TERMS = ("a", "b", "c")
+CONTROLS = ("single_exemplar", "pixel_arithmetic", "random_direction")
+# Of the turn vector, "difference added in steps": to the far side of where it leads, and back.
+STEPS = torch.linspace(-1, 1, 9)
+_JUDGED = 100  # samples that are turned
+
+# Concept -> the z of its samples, (k, latent_dim).
+Pools = Mapping[str, Tensor]
+
+
+def draw_triples(sizes: tuple[int, int, int], trials: int, seed: int) -> Tensor:
+    """Return what each of at most `trials` different sums is of, int64 (n, 3 terms, 3 samples).
+
+    Places in pools of `sizes`, drawn without replacement; of small pools there are fewer sums.
+    """
+    source = stream(seed, "arithmetic", "trials")
+    found: dict[str, list[list[int]]] = {}
+    for _ in range(trials):
+        drawn = [torch.randperm(size, generator=source)[: AVERAGED["a"]].tolist() for size in sizes]
+        found.setdefault(str([sorted(triple) for triple in drawn]), drawn)
+    return torch.tensor(list(found.values()))
+
+
+def sum_images(drawing: Drawing, pools: Pools, trials: int, seed: int) -> dict[str, Tensor]:
+    """Return the images of random sums, uint8 (n, channels, s, s): "result" and each control."""
+    a, b, c = (pools[term] for term in TERMS)
+    places = draw_triples((len(a), len(b), len(c)), trials, seed).unbind(1)
+    terms = [pool[rows] for pool, rows in zip((a, b, c), places, strict=True)]
+    first, second, start = (term.mean(1) for term in terms)
+    lengths = (first - second).square().sum(1).sqrt()
+    source = stream(seed, "arithmetic", "directions")
+    z = {
+        "result": combine(*terms),
+        "single_exemplar": combine(*(term[:, :1] for term in terms)),
+        "random_direction": start + random_directions(lengths, start.shape[1], source),
+    }
+    pictures = [drawing.floats(pool).flatten(1) for pool in (a, b, c)]
+    pixels = combine(*(drawn[rows] for drawn, rows in zip(pictures, places, strict=True)))
+    found = {name: drawing.images(points) for name, points in z.items()}
+    shown = pixels.reshape(found["result"].shape)
+    return {**found, "pixel_arithmetic": to_uint8(shown, drawing.network.config.scale)}
+
+
+def shows(judges: Mapping[str, AttributeClassifier], goal: Wanted, images: Tensor) -> Tensor:
+    """Return whether each of `images` has and lacks what the goal says, bool (n,)."""
+    return torch.stack([judges[name].decide(images) == there for name, there in goal.items()]).all(
+        0
+    )
+
+
+def success(
+    judges: Mapping[str, AttributeClassifier], goal: Wanted, images: Tensor | None
+) -> dict[str, Any]:
+    """Return the share of `images` that show the goal, and its 95 % Wilson interval."""
+    if images is None or not goal:
+        return {"success_rate": None, "low": None, "high": None, "trials": 0}
+    successes, trials = int(shows(judges, goal, images).sum()), len(images)
+    low, high = wilson_interval(successes, trials)
+    return {"success_rate": successes / trials, "low": low, "high": high, "trials": trials}
+
+
+def turn_vector(pools: Pools) -> Tensor:
+    """Return the mean of the best exemplars of "to" less that of "from", (latent_dim,)."""
+    start, end = (pools[name][: AVERAGED[name]].mean(0) for name in ("from", "to"))
+    return end - start
+
+
+def turn_rates(
+    drawing: Drawing,
+    pools: Pools,
+    judges: Mapping[str, AttributeClassifier],
+    goal: Wanted,
+    seed: int,
+) -> dict[str, Any] | None:
+    """Return the share of random samples that show the goal after each step of the turn."""
+    if "to" not in pools or not goal:
+        return None
+    z = drawing.network.draw(_JUDGED, stream(seed, "arithmetic", "turn"))
+    turned = along(z, turn_vector(pools), STEPS).flatten(0, 1)
+    seen = shows(judges, goal, drawing.images(turned)).view(_JUDGED, len(STEPS))
+    return {"steps": STEPS.tolist(), "rates": seen.double().mean(0).tolist(), "trials": _JUDGED}

@@ -1,0 +1,195 @@
+"""`gan-eval interpolate`, `arithmetic` and `sample --contact-sheet` as a user meets them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_eval.experiments import interpolate
+from gan_eval.features.discriminator import random_discriminator
+from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import save_network
+from gan_eval.records import read_lines
+from gan_eval.seeding import stream
+
+SUM = ("--a", "3,17,40", "--b", "5,9,12,30", "--c", "1,2,8,11,20")
+RATE = {"success_rate", "low", "high", "trials"}
+
+
+def saved(config: Any, folder: Path) -> Path:
+    run = Run(folder)
+    run.write_config(config)
+    network = Generator(config.generator)
+    initialise(network, stream(5, "init", "generator"))
+    save_network(run.generator, network, {})
+    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Untrained runs: one as the paper's, and one with labels, whose D gives no features."""
+    folder = tmp_path_factory.mktemp("runs")
+    presets = {"plain": "radford2015-svhn", "labelled": "radford2015-mnist"}
+    return {name: saved(tiny(preset)[0], folder / name) for name, preset in presets.items()}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GAN_EVAL_STORE", str(tmp_path.parent / "store"))
+    monkeypatch.delenv("GAN_EVAL_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(interpolate, "_PAIRS", 50)
+
+
+@pytest.mark.parametrize("name", ["plain", "labelled"])
+def test_interpolate_json_is_the_record_and_its_files(call, capsys, runs, tmp_path, name):
+    assert call("interpolate", runs[name], "--frames", 3, "--out", tmp_path / "x", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["exhibit"] == "interpolate"
+    assert document["controls"].keys() == {"crossfade", "untrained"}
+    for scores in (document["result"], *document["controls"].values()):
+        assert {"path_length", "jump_ratio", "nearest_train_distance"} <= scores.keys()
+    features = {"plain": "disc", "labelled": "pixels"}
+    assert document["config"]["features"]["extractor"] == features[name]
+    assert document["config"]["label"] == (0 if name == "labelled" else None)
+    assert {Path(file).name for file in document["files"]} == {
+        "records.jsonl", "interpolate-straight.png", "interpolate-straight.gif",
+        "interpolate-spherical.png", "interpolate-spherical.gif", "interpolate-nearest.png",
+    }  # fmt: skip
+    assert all(Path(file).is_absolute() and Path(file).is_file() for file in document["files"])
+
+
+def test_interpolate_prints_a_table_and_takes_other_data(call, capsys, runs, tmp_path):
+    arguments = ("--frames", 2, "--data", "digits", "--out", tmp_path / "x")
+    assert call("interpolate", runs["plain"], *arguments) == 0
+    streams = capsys.readouterr()
+    rows = [line.split("│")[1].strip() for line in streams.out.splitlines() if "│" in line]
+    assert rows == ["straight", "spherical", "crossfade", "untrained"]
+    (record,) = read_lines(tmp_path / "x" / "records.jsonl")
+    assert record["config"]["data"] == {"name": "digits", "split": "train", "n": 1437}
+
+
+def test_without_labels_sums_are_drawn_and_nothing_is_counted(call, capsys, runs, tmp_path):
+    np.savez(tmp_path / "plain.npz", train_images=np.zeros((30, 8, 8), np.uint8))
+    arguments = (*SUM, "--turn", "1,2,3,4:5,6,7,8", "--data", "plain.npz", "--out", "x")
+    assert call("arithmetic", runs["plain"], *arguments, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["result"] == {**dict.fromkeys(RATE - {"trials"}), "trials": 0, "turn": None}
+    assert {Path(file).name for file in document["files"]} == {
+        "records.jsonl", "arithmetic-choices.json", "arithmetic.png", "arithmetic-turn.png",
+    }  # fmt: skip
+
+
+def test_choices_by_attribute_are_judged_and_used_again(call, capsys, runs):
+    # An untrained generator draws no digit: what all of its samples lack has to do.
+    asked = ("--a", "-class 3", "--b", "-class 3", "--c", "-class 3", "--turn", "3,4,5,6:-class 3")
+    common = ("--data", "digits", "--trials", 120, "--json")
+    assert call("arithmetic", runs["plain"], *asked, "--n", 200, *common, "--out", "x") == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["result"].keys() == RATE | {"turn"}
+    assert {name: each.keys() for name, each in first["controls"].items()} == dict.fromkeys(
+        ("single_exemplar", "pixel_arithmetic", "random_direction"), RATE
+    )
+    assert first["config"]["target"] == first["config"]["turn_target"] == "-class 3"
+    assert first["result"]["trials"] == 120
+    assert 0 <= first["result"]["low"] <= first["result"]["success_rate"]
+    assert first["config"]["judged_by"][0]["accuracy"] > 0.85
+    choices = "x/arithmetic-choices.json"
+    assert call("arithmetic", runs["plain"], "--choices", choices, *common, "--out", "y") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["result"], again["controls"]) == (first["result"], first["controls"])
+    assert again["config"]["picked_by"] == []
+    assert Path("y/arithmetic-choices.json").read_text() == Path(choices).read_text()
+    assert Path("y/arithmetic.png").read_bytes() == Path("x/arithmetic.png").read_bytes()
+
+
+def test_arithmetic_holds_a_label_and_prints_rates(call, capsys, runs):
+    target = ("--target", "class 3", "--data", "digits", "--trials", 5)
+    assert call("arithmetic", runs["labelled"], *SUM, *target, "--label", 3, "--out", "x") == 0
+    streams = capsys.readouterr()
+    rows = [line.split("│")[1].strip() for line in streams.out.splitlines() if "│" in line]
+    assert rows == ["of three exemplars", "single_exemplar", "pixel_arithmetic", "random_direction"]
+    assert "of real images (balanced)" in streams.err
+    (record,) = read_lines(Path("x/records.jsonl"))
+    assert record["config"]["label"] == record["config"]["choices"]["label"] == 3
+
+
+def test_a_contact_sheet_is_the_grid_with_a_line_below_each_image(call, runs):
+    for name, flag in (("sheet.png", ["--contact-sheet"]), ("grid.png", [])):
+        assert call("sample", runs["plain"], "--n", 5, *flag, "--out", name) == 0
+    with Image.open("sheet.png") as sheet, Image.open("grid.png") as grid:
+        assert sheet.size == (grid.width, grid.height + 2 * 16)
+        for number in range(5):
+            x, y = number % 3 * 66, number // 3
+            tile = (x, y * 66, x + 64, y * 66 + 64)
+            numbered = (x, y * 82, x + 64, y * 82 + 64)
+            assert grid.crop(tile).tobytes() == sheet.crop(numbered).tobytes()
+            below = np.asarray(sheet.crop((x, y * 82 + 64, x + 64, y * 82 + 80)))
+            assert below.min() < 100 < below.mean()  # dark digits on white
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--a, --b and --c must be given together, or --turn FROM:TO, or --choices FILE"),
+        (("--a", "1,2,3", "--c", "1,2,3"), "Got a, c; pass numbers of samples or attributes"),
+        (("--turn", "1,2,3,4"), "--turn must be FROM:TO"),
+        (("--turn", "1,2,3:4,5,6,7"), "from must have at least 4 samples"),
+        (("--a", "1,2,2000", "--b", "1,2,3", "--c", "4,5,6"), "from 0 to 1999. Got 2000"),
+        ((*SUM, "--choices", "x.json"), "--choices holds exemplars and target. Got a, b, c too"),
+        (("--choices", "x.json"), "must be a file that `gan-eval arithmetic` wrote"),
+        ((*SUM, "--target", "class 12"), "attribute 'class 12' is not one of 'digits'. Did you"),
+        (("--a", "class 3", "--b", "9,8,7", "--c", "4,5,6", "--data", "plain.npz"),
+         "'plain' has no attributes and no labels; pass labelled data of the same kind"),
+        ((*SUM, "--label", 3), "label is for conditional networks"),
+        ((*SUM, "--epoch", 3), "must exist"),
+    ],
+)  # fmt: skip
+def test_mistakes_end_with_one_line_and_write_nothing(refused, runs, tmp_path, arguments, message):
+    np.savez("plain.npz", train_images=np.zeros((30, 8, 8), np.uint8))
+    before = sorted(runs["plain"].iterdir())
+    assert message in refused("arithmetic", runs["plain"], *arguments)
+    assert sorted(runs["plain"].iterdir()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["plain.npz"]
+
+
+def test_a_file_of_choices_is_checked_as_options_are(call, capsys, refused, runs):
+    assert call("arithmetic", runs["plain"], *SUM, "--n", 50, "--out", "x") == 0
+    path = Path("x/arithmetic-choices.json")
+    again = ("arithmetic", runs["plain"], "--choices", path, "--out", "y")
+    capsys.readouterr()
+    assert "from 0 to 19. Got 40" in refused(*again, "--n", 20)
+    values = json.loads(path.read_text())
+    for changed, message in (
+        ({"samples": {**values["samples"], "a": [1, 2]}}, "a must have at least 3 samples"),
+        ({"samples": {"a": [1, 2, 3]}}, "Got a; pass numbers of samples or attributes for each"),
+        ({"samples": 3}, "must be a file that `gan-eval arithmetic` wrote"),
+    ):
+        path.write_text(json.dumps({**values, **changed}))
+        assert message in refused(*again)
+    assert not Path("y").exists()
+
+
+def test_a_run_without_a_generator_is_refused(refused, runs, tmp_path):
+    values = json.loads((runs["plain"] / "config.json").read_text())
+    values["data"] = None
+    values["imported"] = {
+        "format": "newmu", "epoch": 1, "generator": {}, "discriminator": {"d.npy": "0"},
+    }  # fmt: skip
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.json").write_text(json.dumps(values))
+    for command in (("interpolate",), ("arithmetic", *SUM)):
+        assert "has no generator" in refused(command[0], tmp_path / "half", *command[1:])
+
+
+def test_what_else_is_refused(refused, runs):
+    sheet = ("sample", runs["plain"], "--contact-sheet", "--out", "x.npz")
+    assert "--contact-sheet is a picture: --out must end in .png" in refused(*sheet)
+    assert "frames must be at least 2" in refused("interpolate", runs["plain"], "--frames", 1)
+    assert "label must be from 0 to 9" in refused("interpolate", runs["labelled"], "--label", 10)
+    assert "Did you mean" in refused("interpolate", runs["plain"], "--data", "digit")

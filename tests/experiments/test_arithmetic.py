@@ -1,0 +1,187 @@
+"""Sums of concepts: who stands for one, what a sum should show, and in how many it does."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gan_eval.errors import InputError
+from gan_eval.experiments.drawing import Drawing
+from gan_eval.experiments.exemplars import (
+    Choices,
+    goals_of,
+    parse_concept,
+    parse_wanted,
+    pick,
+    read_choices,
+    spell,
+    target_of,
+)
+from gan_eval.experiments.sums import (
+    STEPS,
+    draw_triples,
+    success,
+    sum_images,
+    turn_rates,
+    turn_vector,
+)
+
+
+class Signs(torch.nn.Module):
+    """z (n, 8) -> images of 2 pixels, bright where z_0 and where z_1 are large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(scale="tanh", classes=0)
+        self.nothing = torch.nn.Parameter(torch.zeros(1))
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(n, 8, generator=generator) * 2 - 1
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return torch.tanh(3 * z[:, :2]).view(-1, 1, 1, 2)
+
+
+def judge(place: int) -> Any:
+    return SimpleNamespace(decide=lambda images: images[:, 0, 0, place] > 127)
+
+
+DRAWING: Any = Drawing(network=Signs(), label=None)  # type: ignore[arg-type]
+JUDGES: Any = {"first": judge(0), "second": judge(1)}
+
+
+def pool(first: float, second: float, n: int = 12) -> Tensor:
+    z = DRAWING.network.draw(n, torch.Generator().manual_seed(int(10 * first + second)))
+    z[:, 0], z[:, 1] = z[:, 0] * 0.1 + first, z[:, 1] * 0.1 + second
+    return z
+
+
+POOLS = {"a": pool(0.6, -0.6), "b": pool(-0.6, -0.6), "c": pool(-0.6, 0.6)}
+
+
+def test_sums_succeed_where_the_generator_is_linear_and_random_directions_do_not():
+    found = sum_images(DRAWING, POOLS, 150, 0)
+    rates = {n: success(JUDGES, {"first": True, "second": True}, x) for n, x in found.items()}
+    assert rates["result"]["success_rate"] == rates["result"]["high"] == 1
+    assert 0.97 < rates["result"]["low"] < 1
+    assert rates["random_direction"]["success_rate"] < 0.4
+    assert {each["trials"] for each in rates.values()} == {150}
+    assert rates.keys() == {"result", "single_exemplar", "pixel_arithmetic", "random_direction"}
+    # The opposite goal fails in all: what is asked for counts, not that something is seen.
+    assert success(JUDGES, {"first": False, "second": True}, found["result"])["success_rate"] == 0
+
+
+def test_pixel_arithmetic_is_of_images_and_single_exemplars_are_the_first_of_each_triple():
+    found = sum_images(DRAWING, POOLS, 20, 0)
+    places = draw_triples((12, 12, 12), 20, 0)
+    z = {term: POOLS[term][places[:, i]] for i, term in enumerate("abc")}
+    images = {t: DRAWING.floats(x.flatten(0, 1)).view(len(x), 3, 2).mean(1) for t, x in z.items()}
+    pixels = ((images["a"] - images["b"] + images["c"]).clamp(-1, 1) + 1) * 127.5
+    assert (found["pixel_arithmetic"].view(-1, 2) - pixels).abs().max() <= 0.51
+    single = DRAWING.images(z["a"][:, 0] - z["b"][:, 0] + z["c"][:, 0])
+    assert torch.equal(found["single_exemplar"], single)
+
+
+def test_triples_are_different_sums_of_different_samples():
+    drawn = draw_triples((4, 5, 6), 300, 0)
+    assert (drawn.sort(2).values.diff(dim=2) > 0).all()
+    assert drawn.amax((0, 2)).tolist() == [3, 4, 5]
+    sums = {str(each.sort(1).values.tolist()) for each in drawn}
+    assert len(sums) == len(drawn) <= 4 * 10 * 20
+    assert torch.equal(drawn, draw_triples((4, 5, 6), 300, 0))
+    assert len(draw_triples((3, 3, 3), 300, 0)) == 1  # the three exemplars that there are
+
+
+def test_nobody_knows_nothing_is_counted():
+    nothing = {"success_rate": None, "low": None, "high": None, "trials": 0}
+    assert success({}, {}, torch.zeros(3, 1, 1, 2)) == success({}, {"first": True}, None) == nothing
+
+
+def test_a_turn_leads_from_one_end_to_the_other():
+    pools = {"from": pool(-0.6, 0.0), "to": pool(0.6, 0.0)}
+    assert float(turn_vector(pools)[0]) == pytest.approx(1.2, abs=0.15)
+    found = turn_rates(DRAWING, pools, JUDGES, {"first": True}, 0)
+    assert found is not None
+    assert found["steps"] == STEPS.tolist()
+    assert found["rates"] == sorted(found["rates"])
+    assert (found["rates"][0], found["rates"][-1]) == (0, 1)
+    assert 0.3 < found["rates"][4] < 0.7  # the samples as they are
+    assert turn_rates(DRAWING, pools, JUDGES, {}, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c", "expected"),
+    [
+        # The paper's two: a smiling man, and a woman with glasses.
+        ("smiling,-male", "-smiling,-male", "-smiling,male", "smiling,male"),
+        ("male,glasses", "male,-glasses", "-male,-glasses", "-male,glasses"),
+        ("smiling", "-smiling", "male", "smiling,male"),
+        ("-smiling", "smiling", "smiling", "-smiling"),
+        ("smiling,male", "-smiling,male", "-smiling", "smiling"),
+    ],
+)
+def test_a_sum_should_show_what_it_adds(a, b, c, expected):
+    found = target_of(parse_wanted(a), parse_wanted(b), parse_wanted(c))
+    assert found == parse_wanted(expected)
+    assert goals_of({"a": a, "b": b, "c": c}, None) == (found, {})
+    assert parse_wanted(spell(found) or "") == found
+
+
+def test_goals_are_what_words_say():
+    asked = {
+        "a": "1,2,3",
+        "b": "4,5,6",
+        "c": "7,8,9",
+        "from": "-smiling,male",
+        "to": "smiling,male",
+    }
+    assert goals_of(asked, None) == ({}, {"smiling": True})
+    assert goals_of(asked, "-young")[0] == {"young": False}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("1,2,64", "a must be numbers of samples, from 0 to 63. Got 64"),
+        ("-1,2,3", "from 0 to 63. Got -1"),
+        ("1,2,1", "a must be different samples. Got 1,2,1; name each once"),
+        ("1,2", "a must have at least 3 samples, which are averaged. Got 2 of '1,2'"),
+    ],
+)
+def test_numbers_that_are_refused(words, message):
+    with pytest.raises(InputError, match=message):
+        parse_concept("a", words, 64)
+    assert parse_concept("a", "3, 17,40", 64) == (3, 17, 40)
+    assert parse_concept("a", "class 3,-x", 64) == {"class 3": True, "x": False}
+
+
+def test_the_surest_samples_stand_for_a_concept():
+    scores = {
+        "smiling": torch.tensor([0.1, 3.0, 2.0, -1.0, 1.0]),
+        "male": torch.tensor([-20.0, -5.0, -30.0, -40.0, 10.0]),
+    }
+    wanted = parse_wanted("smiling,-male")
+    # 1 smiles most, but may be a man: the less sure of both counts, each in its own deviations.
+    assert pick("a", "smiling,-male", wanted, scores) == (2, 1, 0)
+    with pytest.raises(
+        InputError, match=r"a must have at least 3 samples.* Got 1 of 'smiling,male'"
+    ):
+        pick("a", "smiling,male", parse_wanted("smiling,male"), scores)
+
+
+def test_choices_are_read_again_for_the_same_samples_only(tmp_path):
+    about: dict[str, Any] = {"seed": 3, "label": None, "weights": "abc"}
+    choices = Choices(samples={"a": (1, 2, 3)}, asked={"a": "1,2,3"}, target="x", **about)
+    path = tmp_path / "choices.json"
+    path.write_text(json.dumps(choices.to_json()))
+    assert read_choices(path, **about) == choices
+    for name, value in (("seed", 4), ("label", 1), ("weights", "abd")):
+        with pytest.raises(InputError, match=f"--choices must be of the same samples.* has {name}"):
+            read_choices(path, **{**about, name: value})
+    for text in ("{", "[]", "{}", json.dumps({**choices.to_json(), "samples": {"d": [1]}}), "x"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="must be a file that `gan-eval arithmetic` wrote"):
+            read_choices(path, **about)

@@ -1,0 +1,142 @@
+"""The walk as an experiment: known path lengths, exact neighbours, honest controls."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_eval.data import open_images
+from gan_eval.errors import InputError
+from gan_eval.experiments import interpolate as module
+from gan_eval.experiments.drawing import Drawing, open_drawing, untrained
+from gan_eval.experiments.interpolate import interpolate, nearest_images
+from gan_eval.features.discriminator import random_discriminator
+from gan_eval.features.pixels import Pixels
+from gan_eval.latent.interpolate import straight
+from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import save_network
+from gan_eval.seeding import stream
+
+
+class Linear(torch.nn.Module):
+    """z (n, 6) -> images (n, 1, 8, 8) = z W / 20: a generator whose path length is known."""
+
+    def __init__(self, prior: str) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(scale="tanh", classes=0, prior=prior)
+        self.weight = torch.nn.Parameter(torch.randn(6, 64, generator=stream(0, "linear")) / 20)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        if self.config.prior == "normal":
+            return torch.randn(n, 6, generator=generator)
+        return torch.rand(n, 6, generator=generator) * 2 - 1
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return (z @ self.weight).view(-1, 1, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def run(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    config, _ = tiny("radford2015-svhn")
+    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
+    run.write_config(config)
+    network = Generator(config.generator)
+    initialise(network, stream(5, "init", "generator"))
+    save_network(run.generator, network, {})
+    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
+    return run
+
+
+@pytest.mark.parametrize(("prior", "variance"), [("uniform", 1 / 3), ("normal", 1.0)])
+def test_path_length_is_that_of_the_prior(prior, variance):
+    """E |W (b - a)|^2 = 2 variance |W|^2: of each prior its own."""
+    network: Any = Linear(prior)
+    drawing = Drawing(network=network, label=None)
+    space = module._Space(extractor=Pixels(1, 8), scale="tanh", unit=0.5)
+    points = network.draw(9, stream(0, "points"))
+    walk = module._walk(drawing, points, 4, straight)
+    found = walk.measure(space, drawing, 0, lambda done, total: None)
+    expected = 2 * variance * float(network.weight.detach().square().sum()) / 0.5
+    assert abs(found["path_length"] - expected) < 4 * found["path_length_error"]
+    assert found["path_length_error"] < 0.1 * expected
+    # In pixels a cross-fade of the ends of a linear generator is its walk.
+    faded = module._crossfade(drawing, points, 4)
+    torch.testing.assert_close(faded.frames, walk.frames)
+    again = faded.measure(space, drawing, 0, lambda done, total: None)
+    assert again["path_length"] == pytest.approx(found["path_length"], rel=1e-3)
+
+
+def test_images_are_not_rounded_where_distances_are_taken():
+    space = module._Space(extractor=Pixels(1, 8), scale="tanh", unit=1.0)
+    image = torch.full((1, 1, 8, 8), 0.1)
+    moved = space.features(image + 1e-4) - space.features(image)
+    torch.testing.assert_close(moved, torch.full((1, 64), 1e-4), rtol=1e-2, atol=0)
+
+
+def test_the_nearest_image_is_the_one_that_brute_force_finds(monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK", 7)
+    images = open_images("digits", root=None, limit=40)
+    assert images.pixels is not None
+    pixels = images.pixels.flatten(1).double() / 255
+    queries = pixels[[3, 20, 39]] + torch.tensor([[0.0], [0.01], [0.02]], dtype=torch.float64)
+    distances, rows = nearest_images(
+        queries.float().view(3, 1, 8, 8), images, lambda done, total: None
+    )
+    brute = (queries[:, None] - pixels).square().mean(2).sqrt().min(1)
+    assert rows.tolist() == brute.indices.tolist() == [3, 20, 39]
+    torch.testing.assert_close(distances.double(), brute.values, atol=1e-6, rtol=1e-5)
+
+
+def test_an_untrained_generator_is_no_grey_picture(run):
+    drawing = open_drawing(run, epoch=None, label=None, device="cpu")
+    control = untrained(drawing, 0)
+    z = drawing.points(40, 0)
+    assert float(control.floats(z).std(0).mean()) > 0.01  # as its own statistics make it
+    assert torch.equal(control.floats(z), untrained(drawing, 0).floats(z))
+    assert not torch.equal(control.floats(z), untrained(drawing, 1).floats(z))
+    assert not control.network.training
+
+
+def test_a_record_holds_every_score_of_every_walk(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_PAIRS", 50)
+    found = [
+        interpolate(run, frames=3, seed=seed, device="cpu", out=tmp_path / str(i))
+        for i, seed in enumerate((0, 0, 1))
+    ]
+    first, second, other = (each.record for each in found)
+    assert first.result == second.result
+    assert first.result["path_length"] != other.result["path_length"]
+    keys = {"path_length", "jump_ratio", "nearest_train_distance"}
+    for scores in (first.result, first.result["spherical"], *first.controls.values()):
+        assert keys <= scores.keys()
+        assert scores["jump_ratio"] >= 1
+        assert 0 < scores["nearest_train_distance"] < 1
+    assert first.controls.keys() == {"crossfade", "untrained"}
+    assert first.config["features"]["extractor"] == "disc"
+    json.dumps(first.to_json(), allow_nan=False)
+    by_name = {path.name: path for path in found[0].files}
+    with Image.open(by_name["interpolate-straight.gif"]) as gif:
+        assert gif.n_frames == 27
+        assert gif.info["loop"] == 0
+    with Image.open(by_name["interpolate-nearest.png"]) as picture:
+        assert picture.size == (3 * 66 - 2, 18 * 66 - 2)
+
+
+def test_the_walk_starts_on_the_first_samples_of_the_seed(run):
+    drawing = open_drawing(run, epoch=None, label=None, device="cpu")
+    walk = module._walks(drawing, 2, 4)["straight"]
+    torch.testing.assert_close(walk.frames[::2], drawing.floats(drawing.points(300, 4)[:9]))
+
+
+def test_what_is_refused(run, tmp_path):
+    with pytest.raises(InputError, match=r"frames must be at least 2 from point to point\. Got 1"):
+        interpolate(run, frames=1, out=tmp_path)
+    with pytest.raises(InputError, match="label is for conditional networks"):
+        interpolate(run, label=3, out=tmp_path)
+    assert list(Path(tmp_path).iterdir()) == []
