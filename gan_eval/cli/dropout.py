@@ -1,0 +1,91 @@
+"""`gan-eval dropout`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gan_eval.cli.output import (
+    device_option,
+    json_option,
+    precision_option,
+    print_json,
+    print_table,
+    say,
+)
+from gan_eval.cli.progress import Watching
+
+_COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "feature distance")
+
+
+@click.command(short_help="Let a generator forget to draw an object (Figure 6).")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--boxes",
+    type=click.Path(path_type=Path),
+    help='JSON with boxes around the object, in pixels: [{"z": 12, "box": [x0, y0, x1, y1]}, ...]. '
+    "z is a number of `gan-eval sample --contact-sheet`.",
+)
+@click.option(
+    "--object",
+    "attribute",
+    help="An attribute or class of the data: it finds boxes where none are given, and scores.",
+)
+@click.option("--layer", type=int, help="Of the generator's maps.  [default: the second-highest]")
+@click.option("--label", type=int, help="Of conditional runs.  [default: 0]")
+@click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="GAN_EVAL_DATA",
+    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of samples, negatives and random maps.",
+)
+@device_option
+@precision_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where record, figure and found boxes go.  [default: the RUN's folder]",
+)
+@json_option
+def dropout(run: Path, data_root: Path | None, as_json: bool, **options: Any) -> None:
+    """Drop the generator's maps that tell where an object is, and draw the same z again.
+
+    \b
+    gan-eval dropout runs/faces --object Eyeglasses --data celeba
+    gan-eval dropout runs/bedrooms --boxes windows.json
+    """
+    from gan_eval.experiments.dropout import dropout as run_dropout
+    from gan_eval.models.runs import Run
+
+    with Watching() as watch:
+        found = run_dropout(Run(run), root=data_root, watch=watch, **options)
+    files = [str(path.resolve()) for path in found.files]
+    if as_json:
+        print_json({**found.record.to_json(), "files": files})
+        return
+    record = found.record
+    rows = {"of positive weight": record.result, **record.controls}
+    print_table(
+        f"{record.name}: {record.config['maps']} maps, {record.config['boxes']} boxes",
+        _COLUMNS,
+        ((name.replace("_", " "), *_cells(result)) for name, result in rows.items()),
+    )
+    say(f"Written: {', '.join(files)}")
+
+
+def _cells(result: dict[str, Any]) -> tuple[str | None, ...]:
+    shares = [result[name] for name in ("before", "after")]
+    cost = result["feature_distance"]
+    return (
+        f"{result['maps_dropped']:g}",
+        *(None if share is None else f"{100 * share:.1f}" for share in shares),
+        None if cost is None else f"{cost:.3g}",
+    )

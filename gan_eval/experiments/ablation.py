@@ -1,0 +1,191 @@
+"""The generator without some of its maps, and how what it draws then differs."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_eval.devices import Precision
+from gan_eval.errors import InputError
+from gan_eval.experiments.attributes import AttributeClassifier
+from gan_eval.experiments.classify import Watch
+from gan_eval.experiments.drawing import Drawing
+from gan_eval.experiments.responses import Responses
+from gan_eval.metrics.frechet import frechet_distance
+from gan_eval.metrics.moments import Moments
+from gan_eval.models.config import GeneratorConfig
+from gan_eval.models.runs import Run
+from gan_eval.seeding import stream
+
+SCORED = 500
+RANDOM_DRAWS = 5
+_BATCH = 100
+
+
+def layers_with_maps(config: GeneratorConfig) -> list[int]:
+    """Return the places of the layers of G that give maps, the image not counted."""
+    return [place for place, side in enumerate(config.sizes()[:-1]) if side > 1]
+
+
+@torch.inference_mode()
+def maps_of(drawing: Drawing, place: int, z: Tensor) -> Tensor:
+    """Return the maps, after activation, of the layer at `place`, (n, maps, side, side)."""
+    found: list[Tensor] = []
+    with _hooked(drawing, place, lambda module, inputs, maps: found.append(maps.float().cpu())):
+        drawing.floats(z)
+    return torch.cat(found)
+
+
+@torch.inference_mode()
+def without(drawing: Drawing, place: int, dropped: Tensor, z: Tensor) -> Tensor:
+    """Return uint8 images of z (n, d) with the maps that are `dropped`, bool (maps,), at zero."""
+    kept = (~dropped).float().view(1, -1, 1, 1)
+    with _hooked(drawing, place, lambda module, inputs, maps: maps * kept.to(maps.device)):
+        return drawing.images(z)
+
+
+@contextmanager
+def _hooked(drawing: Drawing, place: int, hook: Callable[..., Tensor | None]) -> Iterator[None]:
+    block: Any = drawing.network.blocks[place]
+    assert isinstance(block, nn.Module)
+    handle = block.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def place_of(config: GeneratorConfig, layer: int | None) -> tuple[int, int]:
+    """Return the number of a layer with maps, from 1, and its place; of None, the second-highest.
+
+    Raises:
+        InputError: there is none of that number.
+    """
+    places, sizes = layers_with_maps(config), config.sizes()
+    if layer is not None and not 1 <= layer <= len(places):
+        known = ", ".join(
+            f"{number} ({config.layers[place].width} maps of {sizes[place]}x{sizes[place]})"
+            for number, place in enumerate(places, 1)
+        )
+        raise InputError(f"layer must be one of G's with maps: {known}. Got {layer}.")
+    number = max(1, len(places) - 1) if layer is None else layer
+    return number, places[number - 1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scorer:
+    """Scores what the generator draws without some of its maps.
+
+    Attributes:
+        place: of the layer in the generator.
+        z: of the samples that are scored.
+        judge: sees the object; None where nobody does.
+        cost: how far images are from those before; None where there is no D to say so.
+        before: the share of samples in which the object is seen before.
+    """
+
+    drawing: Drawing
+    place: int
+    z: Tensor
+    judge: AttributeClassifier | None
+    cost: Callable[[Tensor], float] | None
+    before: float | None
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        drawing: Drawing,
+        place: int,
+        judge: AttributeClassifier | None,
+        *,
+        precision: Precision,
+        seed: int,
+    ) -> "Scorer":
+        """Return the scorer by samples of `seed`; `precision` is that of the run's D."""
+        z = drawing.points(SCORED, seed)
+        images = drawing.images(z)
+        imported = run.config().imported
+        there = imported is None or "discriminator" in imported.networks
+        cost = _cost(run, drawing, images, precision) if there else None
+        before = _share(judge, images)
+        return cls(drawing=drawing, place=place, z=z, judge=judge, cost=cost, before=before)
+
+    def __call__(self, dropped: Tensor) -> dict[str, Any]:
+        """Return the result of dropping the maps that bool (maps,) `dropped` says."""
+        images = without(self.drawing, self.place, dropped, self.z)
+        return {
+            "before": self.before,
+            "after": _share(self.judge, images),
+            "maps_dropped": int(dropped.sum()),
+            "feature_distance": self.cost(images) if self.cost else None,
+        }
+
+
+def _cost(
+    run: Run, drawing: Drawing, before: Tensor, precision: Precision
+) -> Callable[[Tensor], float]:
+    """Return the Fréchet distance to `before` in the answers of D's last convolution."""
+    config = run.config()
+    responses = Responses(
+        run.load_discriminator(),
+        config.generator.scale,
+        len(config.discriminator.feature_layers),
+        device=next(drawing.network.parameters()).device.type,
+        precision=precision,
+    )
+
+    def blocks(images: Tensor) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for block in torch.split(images, _BATCH):
+            label = drawing.label
+            yield block, None if label is None else torch.full((len(block),), label)
+
+    def moments(images: Tensor) -> Moments:
+        found = Moments()
+        for block, labels in blocks(images):
+            found.update(responses(block, labels))
+        return found
+
+    responses.normalise_by(blocks(before))
+    real = moments(before)
+    return lambda images: frechet_distance(real=real, fake=moments(images)).distance
+
+
+def _share(judge: AttributeClassifier | None, images: Tensor) -> float | None:
+    return None if judge is None else float(judge.decide(images).double().mean())
+
+
+def with_controls(
+    scorer: Scorer, weights: Tensor, seed: int, watch: Watch
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the result of dropping maps of positive weight, and its controls."""
+    chosen, source = weights > 0, stream(seed, "dropout", "random maps")
+    many, total = int(chosen.sum()), RANDOM_DRAWS + 2
+
+    def scored(dropped: Tensor, done: int) -> dict[str, Any]:
+        found = scorer(dropped)
+        watch("scores", done, total)
+        return found
+
+    result = scored(chosen, 1)
+    negative = scored(_mask(weights.argsort()[:many], weights), 2)
+    draws = [
+        scored(_mask(torch.randperm(len(weights), generator=source)[:many], weights), done)
+        for done in range(3, total + 1)
+    ]
+    return result, {"random_maps": _mean(draws), "negative_maps": negative}
+
+
+def _mask(rows: Tensor, like: Tensor) -> Tensor:
+    return torch.zeros_like(like, dtype=torch.bool).index_fill_(0, rows, True)
+
+
+def _mean(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the mean of each number; all are None or none is."""
+    values = {name: [each[name] for each in results] for name in results[0]}
+    return {
+        name: None if each[0] is None else sum(each) / len(each) for name, each in values.items()
+    }

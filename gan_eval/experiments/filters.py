@@ -1,0 +1,261 @@
+"""What the discriminator's filters answer to: guided backpropagation of their strongest answers.
+
+Radford, Metz & Chintala 2015, section 6.2, Figure 5; `gan_eval.visualize.guided_backprop` has the
+rule. A map's answer to an image is its largest value, and its gradient is that of this one value.
+Two scores say what the picture shows, for a trained and an untrained discriminator alike; batch
+norm normalises both by the statistics of the images that are looked at.
+
+* selectivity: 1 - H / log(min(k, classes)), where H is the entropy of the labels of the k = 8
+  images that a map answers most strongly; the mean over all maps of the layer. 1 where they all are
+  of one class, 0 where none is more frequent than another. Few images make H small by chance: even
+  random ones score above 0, so that only the difference to the untrained network means anything.
+* concentration: the share of a guided gradient's energy (squares, summed over channels) in the
+  strongest tenth of the pixels of its receptive field; the mean over the same answers. 0.1 where it
+  is even, 1 where a tenth of the pixels holds all. Gradients that are zero everywhere are left out.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gan_eval.data import Images
+from gan_eval.devices import resolve_device, resolve_precision
+from gan_eval.errors import InputError
+from gan_eval.experiments.account import slug
+from gan_eval.experiments.classify import Watch
+from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.responses import Responses, check_layer
+from gan_eval.experiments.run_images import open_run_images
+from gan_eval.features.discriminator import random_discriminator
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import weights_sha256
+from gan_eval.records import Record, append_record
+from gan_eval.visualize.grids import write_grid
+
+# Images of a map: those whose labels are compared, and which the figure shows.
+_TOP = 8
+# Part of the pixels in which the gradient's energy is counted.
+_PART = 0.1
+_BATCH = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What became of it: the record, and the files that were written."""
+
+    record: Record
+    files: tuple[Path, ...]
+
+
+def filters(
+    run: Run,
+    data: str | None = None,
+    *,
+    layer: int | None = None,
+    n: int = 6,
+    root: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    out: Path | None = None,
+    watch: Watch = lambda what, done, total: None,
+) -> Filters:
+    """Score the filters of a run's discriminator, and draw what the first `n` answer to.
+
+    The figure has two rows for each map, images and guided gradients; left an untrained network's,
+    right the run's. Each gradient is scaled by its own largest value, grey standing for 0.
+
+    Args:
+        run: with a discriminator.
+        data: the images that are looked at, as `open_images` takes them; None for the run's own.
+        layer: a convolution of D, from 1; None for the last.
+        n: how many maps are drawn; the scores are of all.
+        root: where named data sets are.
+        seed: of the untrained network.
+        device: "auto", "cuda", "mps" or "cpu".
+        precision: of the networks: "32", "bf16", or "auto" for bf16 where it is fast.
+        out: where record and figure go; None takes the run's folder.
+        watch: is told of the progress.
+
+    Raises:
+        InputError: what was asked for cannot be had; nothing was written.
+    """
+    started, device = time.perf_counter(), resolve_device(device)
+    config, trained = run.config(), run.load_discriminator()
+    layer = check_layer(config.discriminator, layer)
+    width = config.discriminator.layers[config.discriminator.feature_layers[layer - 1]].width
+    if not 1 <= n <= width:
+        raise InputError(f"n must be from 1 to the layer's number of maps, {width}. Got {n}.")
+    chosen = resolve_precision(precision, device)
+    images = open_run_images(run, data, root=root, device=device)
+    _check(images, config.discriminator.classes)
+    networks = {"untrained": random_discriminator(config.discriminator, seed), "trained": trained}
+    found = {}
+    for name, network in networks.items():
+        scale = config.generator.scale
+        responses = Responses(network, scale, layer, device=device, precision=chosen)
+        found[name] = _look(responses, images, n, partial(_tell, watch, name))
+    record = Record(
+        exhibit="filters",
+        name=f"disc, convolution {layer}",
+        protocol={"name": f"guided backpropagation, top {_TOP} images of every map", "version": 1},
+        config={
+            "trained": FeatureSpec(name="disc", run=run).describe(),
+            "data": {"name": images.name, "split": images.split, "n": len(images)},
+            "layer": layer,
+            "maps": width,
+            "maps_drawn": n,
+        },
+        result=found["trained"].scores,
+        controls={"untrained": found["untrained"].scores},
+        deviations=tuple(config.deviations),
+        fingerprints={"data": images.fingerprint, "weights": weights_sha256(trained)},
+        seed=seed,
+        device=device,
+        precision=chosen,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+    folder = out or run.folder
+    figure = folder / f"{slug('filters', images.name, 'layer', str(layer))}.png"
+    write_grid(figure, _sheet(found["untrained"], found["trained"]), 2 * _TOP + 1)
+    return Filters(record=record, files=(append_record(folder, record), figure))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What a network's filters answer to: scores, and the figure's rows, uint8 (_TOP, c, s, s)."""
+
+    scores: dict[str, float | None]
+    rows: list[Tensor]
+
+
+def _tell(watch: Watch, name: str, what: str, done: int, total: int) -> None:
+    watch(f"{name}: {what}", done, total)
+
+
+def _check(images: Images, classes: int) -> None:
+    if len(images) < _TOP:
+        raise InputError(f"data must hold at least {_TOP} images. Got {len(images)}; pass more.")
+    if classes and images.num_classes != classes:
+        raise InputError(
+            f"data must be labelled with the {classes} classes of the conditional discriminator. "
+            f"Got {images.num_classes or 'none'}; pass --data like the images that it was trained "
+            "on."
+        )
+
+
+def _look(responses: Responses, images: Images, n: int, watch: Watch) -> _Look:
+    batches = _batches(responses, images, partial(watch, "statistics"))
+    # A last batch of one image has no variance.
+    responses.normalise_by((pixels, labels) for _, pixels, labels in batches if len(pixels) > 1)
+    chosen = _strongest(responses, images, partial(watch, "answers"))
+    shares: list[Tensor] = []
+    drawn: list[Tensor] = []
+    for number, rows in enumerate(chosen):
+        pixels, labels = images.take(rows.tolist()), _labels(responses, images, rows)
+        gradients, areas = responses.gradients(pixels, labels, torch.full((_TOP,), number))
+        shares.append(concentration(gradients, areas))
+        if number < n:
+            drawn += [pixels, as_grey(gradients)]
+        watch("gradients", number + 1, len(chosen))
+    return _Look(
+        scores={
+            "selectivity": _selectivity(images, chosen),
+            "concentration": _mean_of_numbers(torch.cat(shares)),
+        },
+        rows=drawn,
+    )
+
+
+def _mean_of_numbers(values: Tensor) -> float | None:
+    """Return the mean of those that are not NaN, None where all are."""
+    mean = float(values.nanmean())
+    return None if math.isnan(mean) else mean
+
+
+def _labels(responses: Responses, images: Images, rows: Tensor) -> Tensor | None:
+    """Return the labels that a conditional network wants."""
+    if not responses.config.classes or images.labels is None:
+        return None
+    return images.labels[rows]
+
+
+def _batches(
+    responses: Responses, images: Images, tell: Callable[[int, int], None]
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Yield rows, their pixels, and the labels that the network wants."""
+    for start in range(0, len(images), _BATCH):
+        rows = torch.arange(start, min(start + _BATCH, len(images)))
+        yield rows, images.take(rows.tolist()), _labels(responses, images, rows)
+        tell(start + len(rows), len(images))
+
+
+def _strongest(responses: Responses, images: Images, tell: Callable[[int, int], None]) -> Tensor:
+    """Return the rows of the `_TOP` images that each map answers most strongly, (maps, _TOP)."""
+    best, chosen = torch.empty(0), torch.empty(0, dtype=torch.int64)
+    for rows, pixels, labels in _batches(responses, images, tell):
+        answers = responses(pixels, labels).t()
+        best = torch.cat([best, answers], 1) if len(best) else answers
+        rows = rows.expand_as(answers)
+        chosen = torch.cat([chosen, rows], 1) if len(chosen) else rows
+        best, places = best.topk(min(_TOP, best.shape[1]))
+        chosen = chosen.gather(1, places)
+    return chosen
+
+
+def _selectivity(images: Images, rows: Tensor) -> float | None:
+    if images.num_classes < 2:
+        return None
+    assert images.labels is not None
+    return label_selectivity(images.labels[rows], images.num_classes)
+
+
+def label_selectivity(labels: Tensor, classes: int) -> float:
+    """Return the mean over rows of `labels` (maps, k) of 1 - entropy / log(min(k, classes)).
+
+    Args:
+        labels: int64, from 0 to `classes` - 1.
+        classes: 2 or more.
+
+    Example:
+        >>> label_selectivity(torch.tensor([[3, 3], [1, 2]]), 10)
+        0.5
+    """
+    counts = torch.nn.functional.one_hot(labels, classes).sum(1).double()
+    entropy = torch.special.entr(counts / labels.shape[1]).sum(1)
+    return float((1 - entropy / math.log(min(labels.shape[1], classes))).mean())
+
+
+def concentration(gradients: Tensor, areas: Tensor) -> Tensor:
+    """Return the share of each gradient's energy in the strongest tenth of its pixels, (n,).
+
+    Args:
+        gradients: (n, channels, h, w).
+        areas: int64 (n,), pixels of the receptive fields, outside of which gradients are 0.
+
+    Returns:
+        NaN where a gradient is 0 everywhere.
+    """
+    energy = gradients.double().square().sum(1).flatten(1)
+    summed = energy.sort(1, descending=True).values.cumsum(1)
+    counted = (areas * _PART).ceil().long()
+    return summed.gather(1, counted[:, None] - 1)[:, 0] / summed[:, -1]
+
+
+def as_grey(gradients: Tensor) -> Tensor:
+    """Return each of `gradients` (n, channels, h, w) as a uint8 image in which 0 is mid-grey."""
+    largest = gradients.abs().amax((1, 2, 3), keepdim=True).clamp_min(torch.finfo().tiny)
+    return (gradients / largest * 127 + 128).round().to(torch.uint8)
+
+
+def _sheet(left: _Look, right: _Look) -> Tensor:
+    """Return the figure's tiles: rows of images and of gradients in turn, on both sides."""
+    blank = torch.full_like(left.rows[0][:1], 255)
+    pairs = zip(left.rows, right.rows, strict=True)
+    return torch.cat([part for one, other in pairs for part in (one, blank, other)])

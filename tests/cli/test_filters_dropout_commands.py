@@ -1,0 +1,87 @@
+"""`gan-eval filters` and `gan-eval dropout` as a user meets them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gan_eval.features.discriminator import random_discriminator
+from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import save_network
+from gan_eval.records import read_lines
+from gan_eval.seeding import stream
+
+
+@pytest.fixture
+def run(tiny, tmp_path, monkeypatch) -> Path:
+    config, _ = tiny("radford2015-svhn")
+    run = Run(tmp_path / "tiny")
+    run.write_config(config)
+    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
+    generator = Generator(config.generator)
+    initialise(generator, stream(1, "init"))
+    save_network(run.generator, generator, {})
+    monkeypatch.setattr("gan_eval.experiments.ablation.SCORED", 20)
+    monkeypatch.chdir(tmp_path)
+    return run.folder
+
+
+@pytest.fixture
+def boxes(tmp_path) -> Path:
+    path = tmp_path / "boxes.json"
+    path.write_text('[{"z": 3, "box": [8, 8, 24, 20]}, {"z": 0, "box": [4, 4, 20, 20]}]')
+    return path
+
+
+def test_json_is_the_record_and_its_files(call, capsys, run, boxes):
+    for command, controls in (
+        (("filters", run), {"untrained"}),
+        (("dropout", run, "--boxes", boxes), {"random_maps", "negative_maps"}),
+    ):
+        assert call(*command, "--json") == 0
+        document = json.loads(capsys.readouterr().out)
+        assert document["exhibit"] == command[0]
+        assert document["controls"].keys() == controls
+        for control in document["controls"].values():
+            assert control.keys() == document["result"].keys()
+        assert all(Path(file).is_absolute() and Path(file).is_file() for file in document["files"])
+        # The run's folder is where they go, unless another is named.
+        assert {Path(file).parent for file in document["files"]} == {run}
+        *_, line = read_lines(run / "records.jsonl")
+        assert line == {name: value for name, value in document.items() if name != "files"}
+
+
+def test_tables_have_a_row_for_each_control(call, capsys, run, boxes, tmp_path):
+    rows = {
+        ("filters", run): ["trained", "untrained"],
+        ("dropout", run, "--boxes", boxes): ["of positive weight", "random maps", "negative maps"],
+    }
+    for command, names in rows.items():
+        assert call(*command, "--out", tmp_path / "out") == 0
+        streams = capsys.readouterr()
+        lines = [line.split("│") for line in streams.out.splitlines() if line.startswith("│")]
+        assert [line[1].strip() for line in lines] == names
+        assert f"Written: {tmp_path / 'out'}" in streams.err
+    assert len(list(read_lines(tmp_path / "out" / "records.jsonl"))) == 2
+    assert not (run / "records.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("filters", "nowhere"), "run nowhere must be a folder with config.json"),
+        (("filters", "tiny", "--layer", 9), "layer must be one of D's convolutions: 1 ("),
+        (("filters", "tiny", "--data", "digitz"), "Did you mean 'digits'?"),
+        (("dropout", "tiny"), "--boxes FILE or --object ATTRIBUTE. Got neither"),
+        (("dropout", "tiny", "--boxes", "missing.json"), "No such file"),
+        (("dropout", "tiny", "--boxes", "boxes.json", "--layer", 9), "layer must be one of G's"),
+        (("dropout", "tiny", "--object", "clas 3"), "Did you mean 'class 3'?"),
+    ],
+)
+def test_mistakes_end_with_one_line_and_write_nothing(
+    refused, run, boxes, tmp_path, arguments, message
+):
+    before = sorted(tmp_path.rglob("*"))
+    assert message in refused(*arguments)
+    assert sorted(tmp_path.rglob("*")) == before
