@@ -18,6 +18,7 @@ from torch import Tensor
 from gan_eval.data import Images
 from gan_eval.devices import (
     Precision,
+    keep_freed_memory,
     make_fabric,
     processes,
     resolve_device,
@@ -85,6 +86,7 @@ def classify(
         InputError: what was asked for cannot be had; nothing was written.
     """
     device = resolve_device(device)
+    keep_freed_memory()
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         make_fabric(device)
     probe = _Probe(

@@ -55,18 +55,24 @@ class Design:
         self, rows: slice, dtype: torch.dtype | None = None, columns: slice = slice(None)
     ) -> Tensor:
         """Return a part of X on the device of the computation, in its type or in `dtype`."""
+        return self._stored(rows, columns).to(self.device, dtype or self.dtype)
+
+    def _stored(self, rows: slice, columns: slice = slice(None)) -> Tensor:
         part = self.x[rows, columns]
         if isinstance(part, np.ndarray):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a memory map may be read-only: nobody writes here
                 part = torch.from_numpy(part)
-        return part.to(self.device, dtype or self.dtype)
+        return part
 
     def blocks(self, dtype: torch.dtype | None = None) -> Iterator[tuple[slice, Tensor]]:
-        """Yield X in blocks of rows, and which rows they are."""
+        """Yield X in blocks of rows, and which rows they are; the next replaces the one before."""
+        dtype = dtype or self.dtype
+        # One place for all of them: memory that is new each time costs more than the products.
+        held = torch.empty(min(self._rows, self.n), self.d, dtype=dtype, device=self.device)
         for start in range(0, self.n, self._rows):
             rows = slice(start, min(start + self._rows, self.n))
-            yield rows, self.block(rows, dtype)
+            yield rows, held[: rows.stop - start].copy_(self._stored(rows))
 
     def _kept(self) -> Iterator[tuple[slice, Tensor]]:
         assert self._rough is not None
@@ -79,7 +85,7 @@ class Design:
         inner, intercept = weights[:-1].to(self.dtype), weights[-1].double()
         out = torch.empty(self.n, weights.shape[1], dtype=torch.float64, device=self.device)
         for rows, block in self.blocks():
-            out[rows] = (block @ inner).double()
+            out[rows] = product(block, inner).double()
         return out.add_(intercept)
 
     def pull(self, values: Tensor) -> Tensor:
@@ -87,7 +93,8 @@ class Design:
         out = torch.zeros(values.shape[1], self.d + 1, dtype=torch.float64, device=self.device)
         values = values.T.to(self.dtype)
         for rows, block in self.blocks():
-            out[:, :-1] += values[:, rows] @ block  # three times as fast as block' values
+            # Three times as fast as block' values.
+            out[:, :-1] += product(values[:, rows], block)
         out[:, -1] = values.double().sum(1)
         return out.T
 
@@ -148,7 +155,7 @@ class Design:
             for j in range(0, i + 1, step):
                 columns = slice(j, min(j + step, self.n))
                 right = left if i == j else self.block(columns)
-                with _rough_products():
+                with rough_products():
                     out[rows, columns] = left @ right.T
                 if j < i:
                     out[columns, rows] = out[rows, columns].T
@@ -164,8 +171,16 @@ class Design:
         return torch.from_numpy(out)
 
 
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Return ab, of which one factor is thin: there NumPy's BLAS is up to twice as fast as MKL."""
+    if a.device.type == "cpu":
+        return torch.from_numpy(a.numpy() @ b.numpy())
+    return a @ b
+
+
 @contextmanager
-def _rough_products() -> Iterator[None]:
+def rough_products() -> Iterator[None]:
+    """Take products of float32 in bfloat16 and sum them in float32, where the processor can."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:

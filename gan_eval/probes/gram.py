@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gan_eval.probes.design import Design, block_bytes
+from gan_eval.probes.design import Design, block_bytes, product
 from gan_eval.probes.newton import Points, System
 from gan_eval.seeding import stream
 
@@ -47,7 +47,11 @@ class GramSpace:
 
     def points(self, a: Tensor) -> Points:
         """Return the points with coordinates `a`."""
-        return Points(a, _times(self._exact, a))
+        return Points(a, self._times(self._exact, a))
+
+    @staticmethod
+    def _times(gram: Tensor, a: Tensor) -> Tensor:
+        return product(gram, a.to(gram.dtype)).double()
 
     def dot(self, a: Points, b: Points) -> Tensor:
         """Return the inner products of w (k,)."""
@@ -56,7 +60,7 @@ class GramSpace:
     def gradient(self, at: Points, dual: Tensor) -> tuple[Tensor, Tensor]:
         """Return coordinates of w - X'dual and its squared norm."""
         a = at.coordinates - dual
-        return a, (a * _times(self._exact, a)).sum(0).clamp_min_(0)
+        return a, (a * self._times(self._exact, a)).sum(0).clamp_min_(0)
 
     def direction(self, system: System) -> Points:
         """Return the step to the solution over the active rows."""
@@ -66,7 +70,7 @@ class GramSpace:
         """Return the coordinates of the step to the solution over the active rows."""
         m, ridge, start = system.active, 0.5 / system.cost, system.at.coordinates
         a = m * start
-        margins = system.at.margins - _times(self.gram, start - a)
+        margins = system.at.margins - self._times(self.gram, start - a)
         residual = m * (system.signs - margins) - ridge * a
         solve = _Preconditioner(self._largest, m, ridge)
         z, norm = solve(residual)
@@ -74,10 +78,10 @@ class GramSpace:
         working = norm > goal
         p, size = z, (residual * z).sum(0)
         for _ in range(len(self.gram)):
-            product = m * _times(self.gram, p) + ridge * p
-            length = torch.where(working, size / (p * product).sum(0), 0.0)
+            change = m * self._times(self.gram, p) + ridge * p
+            length = torch.where(working, size / (p * change).sum(0), 0.0)
             a = a + length * p
-            residual = residual - length * product
+            residual = residual - length * change
             z, norm = solve(residual)
             working = working & (norm > goal)
             if not working.any():
@@ -157,14 +161,6 @@ class _Preconditioner:
         known = torch.einsum("kij,jk->ik", self._inverse, seen)
         norm = seen.double().square().sum(0) + self._tail * residual.square().sum(0)
         return (residual - self._m * (self._factor @ known).double()) / self._ridge, norm
-
-
-def _times(gram: Tensor, a: Tensor) -> Tensor:
-    """Return K a. With so few columns NumPy's OpenBLAS is twice as fast as PyTorch's MKL on AMD."""
-    a = a.to(gram.dtype)
-    if gram.device.type == "cpu":
-        return torch.from_numpy(gram.numpy() @ a.numpy()).double()
-    return (gram @ a).double()
 
 
 def rank_for(n: int) -> int:

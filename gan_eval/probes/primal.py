@@ -9,7 +9,7 @@ identity outside it.
 import torch
 from torch import Tensor
 
-from gan_eval.probes.design import Design, block_bytes
+from gan_eval.probes.design import Design, block_bytes, rough_products
 from gan_eval.probes.newton import Points, System
 from gan_eval.seeding import stream
 
@@ -79,7 +79,8 @@ class _Preconditioner:
         self._basis = basis
         self._rest = 1 + twice * system.active.mean(0) * tail
         masks = system.active.to(seen)
-        inner = torch.stack([seen.T @ (seen * mask[:, None]) for mask in masks.T]).double()
+        with rough_products():  # rounding the factor alike on both sides, it stays positive
+            inner = torch.stack([seen.T @ (seen * mask[:, None]) for mask in masks.T]).double()
         inner = twice[:, None, None] * inner + torch.eye(seen.shape[1]).to(inner)
         self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(inner))
 

@@ -1,0 +1,92 @@
+"""How the L2-SVM's time and memory grow with rows, features and classes, on real features.
+
+    python benchmarks/growth_svm.py --run runs/radford2015-imagenet32-on-tiny-imagenet32
+
+Each point is a process of its own that fits CIFAR-10 features at one C and reports its seconds, the
+memory that `check_memory` foretold and the most that the process held beyond the features. More
+than ten classes are CIFAR-10's, each split at random. Writes results/speed_svm/growth.{jsonl,png}.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from speed_svm import ONE_C, RESULTS, features
+
+from gan_eval.devices import keep_freed_memory
+from gan_eval.probes.l2_svm import check_memory, fit_l2_svm
+from gan_eval.records import append_line, hardware, peak_memory_bytes, read_lines, versions
+
+ROWS, WIDTHS, CLASSES = (500, 1000, 2000, 4000, 8000), (1792, 7168, 28672), (2, 5, 10, 20, 50)
+OUT = RESULTS.parent / "growth.jsonl"
+# Points that vary one thing at a time: rows, features, classes.
+POINTS = {
+    "rows": [(n, 28672, 10) for n in ROWS] + [(n, 1792, 10) for n in (*ROWS, 16000, 32000)],
+    "features": [(4000, d, 10) for d in (512, *WIDTHS)],
+    "classes": [(4000, 7168, k) for k in CLASSES],
+}
+
+
+def labels_of(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """Return as many classes as asked for: CIFAR-10's joined or split at random."""
+    if classes <= 10:
+        return labels % classes
+    parts = classes // 10
+    random = torch.Generator().manual_seed(0)
+    return labels * parts + torch.randint(parts, labels.shape, generator=random)
+
+
+def point(run: Path, n: int, d: int, classes: int) -> None:
+    """Measure one point and append it."""
+    keep_freed_memory()
+    x, labels = features(run, "cifar10")
+    held = torch.from_numpy(x[:n, -d:].copy()).float()
+    before = peak_memory_bytes()
+    start = time.perf_counter()
+    (model,) = fit_l2_svm(held, labels_of(labels[:n], classes), [ONE_C])
+    seconds = time.perf_counter() - start
+    row = {"n": n, "d": d, "classes": classes, "seconds": seconds, "converged": model.converged,
+           "foretold_bytes": check_memory(n, d, classes, 4),
+           "held_bytes": peak_memory_bytes() - before,
+           "hardware": hardware(), "versions": versions()}  # fmt: skip
+    append_line(OUT, row)
+    print(n, d, classes, f"{seconds:.2f} s", row["foretold_bytes"], row["held_bytes"], flush=True)
+
+
+def plot() -> None:
+    """Draw seconds over rows, features and classes, both axes logarithmic."""
+    newest = {(row["n"], row["d"], row["classes"]): row for row in read_lines(OUT)}
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    for axis, (name, points), place in zip(axes, POINTS.items(), range(3), strict=True):
+        for fixed in dict.fromkeys(tuple(v for i, v in enumerate(p) if i != place) for p in points):
+            mine = [p for p in points if tuple(v for i, v in enumerate(p) if i != place) == fixed]
+            others = [word for i, word in enumerate(("rows", "features", "classes")) if i != place]
+            label = ", ".join(f"{v:,} {word}" for v, word in zip(fixed, others, strict=True))
+            axis.loglog(
+                [p[place] for p in mine], [newest[p]["seconds"] for p in mine], "o-", label=label
+            )
+        axis.set(xlabel=name, ylabel="seconds")
+        axis.legend()
+    figure.savefig(OUT.with_suffix(".png"), dpi=100)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--point", type=int, nargs=3, metavar=("N", "D", "CLASSES"))
+    given = parser.parse_args()
+    if given.point:
+        point(given.run, *given.point)
+        return
+    for each in dict.fromkeys(p for points in POINTS.values() for p in points):
+        command = [sys.executable, __file__, "--run", str(given.run), "--point", *map(str, each)]
+        subprocess.run(command, check=True)
+    plot()
+
+
+if __name__ == "__main__":
+    main()
