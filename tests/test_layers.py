@@ -25,6 +25,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HOMES = {
     "click": {"cli"},
     "rich": {"cli"},
+    "jinja2": {"report"},
     "pandas": {"report"},
     "lightning_fabric": {"training", "devices"},
     "matplotlib": {"visualize"},

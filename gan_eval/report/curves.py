@@ -1,0 +1,103 @@
+"""The curves of a section's records, as panels: what changed while something else was changed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gan_eval.records import Record
+from gan_eval.report.paper import PUBLISHED
+from gan_eval.report.verdicts import curve_at, number_at, subject, value_at
+from gan_eval.visualize.series import Panel
+
+Points = Sequence[tuple[float, float]]
+
+
+def panels_of(records: Sequence[Record]) -> list[Panel]:
+    """Return a panel for each kind of curve that the records hold, and each protocol of it."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(str(record.protocol.get("name")), []).append(record)
+    panels = [
+        make(protocol, some)
+        for protocol, some in found.items()
+        for make in (_validation, _samples, _turn)
+    ]
+    return [*(panel for panel in panels if panel.lines), *_epochs(records)]
+
+
+def _validation(protocol: str, records: Sequence[Record]) -> Panel:
+    lines = {
+        subject(each): _pairs(
+            value_at(each, "protocol.c_grid"), value_at(each, "result.validation_means")
+        )
+        for each in records
+    }
+    return Panel(
+        title=f"choice of C\n{protocol}",
+        x="C",
+        y="validation error",
+        lines=_drawn(lines),
+        log=True,
+    )
+
+
+def _samples(protocol: str, records: Sequence[Record]) -> Panel:
+    lines: dict[str, Points] = {}
+    for each in records:
+        lines[subject(each)] = curve_at(each, "result.curve")
+        for name in each.controls:
+            points = curve_at(each, f"controls.{name}.curve")
+            lines[f"{subject(each)}, control: {name}"] = points
+    lines = _drawn(lines)
+    paper = [(each.at, each.value) for each in PUBLISHED if each.at is not None]
+    if lines:
+        lines["paper"] = [(float(at), value) for at, value in paper]
+    return Panel(
+        title=f"nearest neighbour\n{protocol}", x="samples", y="test error", lines=lines, log=True
+    )
+
+
+def _turn(protocol: str, records: Sequence[Record]) -> Panel:
+    lines = {
+        subject(each): _pairs(
+            value_at(each, "result.turn.steps"), value_at(each, "result.turn.rates")
+        )
+        for each in records
+    }
+    return Panel(
+        title=f"the turn\n{protocol}",
+        x="turn vectors added",
+        y="share that shows its end",
+        lines=_drawn(lines),
+    )
+
+
+def _epochs(records: Sequence[Record]) -> list[Panel]:
+    """Return Fréchet distances over the kept epochs of runs, a panel for each protocol."""
+    groups: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for each in records:
+        distance, epoch = number_at(each, "result.fid"), _epoch(each)
+        if distance is not None and epoch is not None:
+            lines = groups.setdefault(str(each.protocol.get("name")), {})
+            lines.setdefault(each.name, []).append((epoch, distance))
+    return [
+        Panel(
+            title=f"Fréchet distance while training\n{protocol}",
+            x="epoch",
+            y="Fréchet distance",
+            lines={name: sorted(points) for name, points in lines.items()},
+        )
+        for protocol, lines in groups.items()
+    ]
+
+
+def _epoch(record: Record) -> float | None:
+    paths = ("config.trained.epoch", "config.fake.trained.epoch")
+    return next((epoch for path in paths if (epoch := number_at(record, path)) is not None), None)
+
+
+def _pairs(xs: Any, ys: Any) -> Points:
+    return list(zip(xs, ys, strict=False)) if xs and ys else []
+
+
+def _drawn(lines: Mapping[str, Points]) -> dict[str, Points]:
+    return {name: points for name, points in lines.items() if points}

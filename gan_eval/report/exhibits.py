@@ -1,0 +1,193 @@
+"""The exhibits of Radford, Metz & Chintala 2015, and what each shows without a number.
+
+Most of them are pictures. Here each claim has a score, and controls that it must beat.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhibit:
+    """A table or figure, by the folder of `results/` that it lives in.
+
+    Attributes:
+        title, heading: as in "Table 2" and what it is about.
+        claim: what the paper says with it.
+        kind: `Record.exhibit` of its numbers; None where they are lines of a script.
+    """
+
+    folder: str
+    title: str
+    heading: str
+    claim: str
+    kind: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What the paper shows without a number: a score that is to be better than its controls.
+
+    Attributes:
+        ours: path of the score; `cautious` that of the worse end of its interval.
+        against: path of the controls' scores, * standing for any name; None if none decides.
+        name: of the records that are meant.
+    """
+
+    exhibit: str
+    what: str
+    ours: str
+    against: str | None = None
+    cautious: str | None = None
+    smaller_is_better: bool = True
+    fraction: bool = True
+    name: str | None = None
+
+
+EXHIBITS = (
+    Exhibit(
+        folder="table_1_cifar10",
+        title="Table 1",
+        heading="CIFAR-10 from discriminator features",
+        claim="What D learned from ImageNet without labels classifies CIFAR-10 by a linear SVM.",
+        kind="classify",
+    ),
+    Exhibit(
+        folder="table_2_svhn",
+        title="Table 2",
+        heading="SVHN with 1,000 labels",
+        claim="A thousand labels suffice where D saw the images without them.",
+        kind="classify",
+    ),
+    Exhibit(
+        folder="table_3_mnist",
+        title="Table 3",
+        heading="nearest-neighbour classification with generated MNIST",
+        claim="Generated digits stand for real ones: the nearest of them names a test digit.",
+        kind="neighbors",
+    ),
+    Exhibit(
+        folder="figure_2_3",
+        title="Figure 2, Figure 3",
+        heading="samples after one and after five epochs",
+        claim="Samples look like the images after one epoch already, and are not memorised.",
+    ),
+    Exhibit(
+        folder="section_4_1_1_dedup",
+        title="§4.1.1",
+        heading="de-duplication",
+        claim="Equal codes of an autoencoder find near-duplicates, and hardly anything else.",
+        kind="dedup",
+    ),
+    Exhibit(
+        folder="figure_4_walk",
+        title="Figure 4",
+        heading="walking in Z",
+        claim="Between two points of Z images change smoothly, and every one is plausible.",
+        kind="interpolate",
+    ),
+    Exhibit(
+        folder="figure_5_filters",
+        title="Figure 5",
+        heading="what D's filters respond to",
+        claim="D's filters respond to parts of objects; an untrained D's do not.",
+        kind="filters",
+    ),
+    Exhibit(
+        folder="figure_6_forget",
+        title="Figure 6",
+        heading="forgetting to draw an object",
+        claim="Without the maps that tell where an object is, G no longer draws it.",
+        kind="dropout",
+    ),
+    Exhibit(
+        folder="figure_7_arithmetic",
+        title="Figure 7",
+        heading="vector arithmetic for visual concepts",
+        claim="Smiling woman - neutral woman + neutral man is a smiling man.",
+        kind="arithmetic",
+    ),
+    Exhibit(
+        folder="figure_8_turn",
+        title="Figure 8",
+        heading="a turn vector",
+        claim="A direction of Z, found from eight averaged samples, turns faces.",
+        kind="arithmetic",
+    ),
+    Exhibit(
+        folder="fid",
+        title="FID",
+        heading="generation metrics, which the paper has not",
+        claim="Rows of unlike protocols stand in tables of their own and are not ranked together.",
+        kind="score",
+    ),
+)
+
+CLAIMS = (
+    *(
+        Claim(
+            exhibit=exhibit,
+            what="D's features are better than every control's: error",
+            ours="result.error_mean",
+            against="controls.*",
+            name="disc",
+        )
+        for exhibit in ("table_1_cifar10", "table_2_svhn")
+    ),
+    Claim(
+        exhibit="table_3_mnist",
+        what="generated digits are better than an untrained G's: error",
+        ours="result.error",
+        against="controls.untrained.error",
+    ),
+    Claim(
+        exhibit="section_4_1_1_dedup",
+        what="planted copies that are found",
+        ours="result.planted_recall",
+        smaller_is_better=False,
+    ),
+    Claim(
+        exhibit="figure_4_walk",
+        what="largest step by median step (a sharp transition shows)",
+        ours="result.jump_ratio",
+        fraction=False,
+    ),
+    Claim(
+        exhibit="figure_4_walk",
+        what="distance of frames to the nearest training image (a copy has 0)",
+        ours="result.nearest_train_distance",
+        smaller_is_better=False,
+        fraction=False,
+    ),
+    *(
+        Claim(
+            exhibit="figure_5_filters",
+            what=f"{score} is above an untrained D's",
+            ours=f"result.{score}",
+            against=f"controls.untrained.{score}",
+            smaller_is_better=False,
+            fraction=False,
+        )
+        for score in ("selectivity", "concentration")
+    ),
+    Claim(
+        exhibit="figure_6_forget",
+        what="samples that still show the object, fewer than without as many random maps",
+        ours="result.after",
+        against="controls.random_maps.after",
+    ),
+    Claim(
+        exhibit="figure_7_arithmetic",
+        what="sums that show what they should, more than of every control",
+        ours="result.success_rate",
+        cautious="result.low",
+        against="controls.*.success_rate",
+        smaller_is_better=False,
+    ),
+    Claim(
+        exhibit="figure_8_turn",
+        what="samples that show the turn's end after it, more than before",
+        ours="result.turn.rates.8",
+        against="result.turn.rates.4",
+        smaller_is_better=False,
+    ),
+)

@@ -1,0 +1,166 @@
+"""What Radford, Metz & Chintala 2015 (arXiv:1511.06434) published, exhibit by exhibit.
+
+Rates are fractions. A number that holds for other images, another training set or another protocol
+is no number of the paper's: `Condition`s say for what each one does. "remembered" marks values that
+were quoted from memory of the paper and of what cites it; the page prints them with a †.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What must be so for a published number to hold: `wanted` at `path` of the record."""
+
+    what: str
+    path: str
+    wanted: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A number of the paper, and which number of a record is to be compared with it.
+
+    Attributes:
+        value, spread: in the paper; the spread is what it prints behind ±.
+        ours: path of the number in a record, None for numbers that only stand beside.
+        at: the number of samples, where the path leads to a curve.
+        complement: whether ours is 1 minus what the path leads to.
+        tolerance: how far a number may fall short and still be as good.
+        name, protocol: which records are meant.
+    """
+
+    exhibit: str
+    what: str
+    value: float
+    spread: float = 0.0
+    remembered: bool = False
+    smaller_is_better: bool = True
+    fraction: bool = True
+    tolerance: float = 0.005
+    ours: str | None = None
+    at: int | None = None
+    complement: bool = False
+    name: str | None = None
+    protocol: str | None = None
+    holds_for: tuple[Condition, ...] = ()
+
+
+_CIFAR10 = (
+    Condition(what="classified images", path="config.data.name", wanted=("cifar10",)),
+    Condition(what="test images", path="result.n_test", wanted=(10_000,)),
+)
+_IMAGENET = (
+    Condition(what="D's training set", path="config.trained.trained_on", wanted=("imagenet",)),
+    Condition(what="D", path="config.trained.preset", wanted=("radford2015-imagenet32",)),
+)
+_SVHN = (
+    Condition(what="classified images", path="config.data.name", wanted=("svhn",)),
+    Condition(what="test images", path="result.n_test", wanted=(26_032,)),
+    # Imported weights do not say what they were trained on.
+    Condition(what="D's training set", path="config.trained.trained_on", wanted=("svhn", None)),
+    Condition(what="D", path="config.trained.preset", wanted=("radford2015-svhn",)),
+)
+_MNIST = (Condition(what="images", path="config.data.name", wanted=("mnist",)),)
+_BEDROOMS = (Condition(what="images", path="config.data.name", wanted=("lsun-bedroom",)),)
+_ALL, _FEW = ("paper-cifar10", "all labels"), ("paper-cifar10-400", "400 labels per class")
+
+
+def _table_1(what: str, value: float, labels: tuple[str, str], **more: Any) -> Published:
+    protocol, words = labels
+    return Published(
+        exhibit="table_1_cifar10",
+        what=f"{what}, {words}: accuracy",
+        value=value,
+        smaller_is_better=False,
+        protocol=protocol,
+        complement=True,
+        **more,
+    )
+
+
+def _other(exhibit: str, what: str, value: float, **more: Any) -> Published:
+    return Published(exhibit=exhibit, what=what, value=value, **more)
+
+
+_ERROR = "result.error_mean"
+_DISC: dict[str, Any] = {"ours": _ERROR, "name": "disc", "holds_for": (*_CIFAR10, *_IMAGENET)}
+_MAPS: dict[str, Any] = {
+    "ours": _ERROR,
+    "name": "kmeans",
+    "holds_for": (
+        *_CIFAR10,
+        Condition(what="maps", path="config.features.maps", wanted=(4800,)),
+    ),
+    "remembered": True,
+}
+
+PUBLISHED = (
+    _table_1("DCGAN + L2-SVM", 0.828, _ALL, **_DISC),
+    _table_1("DCGAN + L2-SVM", 0.738, _FEW, spread=0.004, remembered=True, **_DISC),
+    _table_1("1-layer k-means", 0.806, _ALL, **_MAPS),
+    _table_1("1-layer k-means", 0.637, _FEW, spread=0.007, **_MAPS),
+    _table_1("3-layer k-means, learned receptive fields", 0.820, _ALL, remembered=True),
+    _table_1(
+        "3-layer k-means, learned receptive fields", 0.707, _FEW, spread=0.007, remembered=True
+    ),
+    _table_1("view-invariant k-means", 0.819, _ALL, remembered=True),
+    _table_1("view-invariant k-means", 0.726, _FEW, spread=0.007, remembered=True),
+    _table_1("exemplar CNN", 0.843, _ALL, remembered=True),
+    _table_1("exemplar CNN", 0.774, _FEW, spread=0.002, remembered=True),
+    Published(
+        exhibit="table_2_svhn",
+        what="DCGAN + L2-SVM, 100 labels per class: error",
+        value=0.2248,
+        ours=_ERROR,
+        name="disc",
+        protocol="authors-svhn",
+        holds_for=_SVHN,
+    ),
+    _other("table_2_svhn", "supervised CNN of the same architecture: validation error", 0.2887),
+    *(
+        _other("table_2_svhn", f"{name}: error", value, remembered=True)
+        for name, value in (
+            ("KNN", 0.7793),
+            ("TSVM", 0.6655),
+            ("M1+KNN", 0.6563),
+            ("M1+TSVM", 0.5433),
+            ("M1+M2", 0.3602),
+            ("SWWAE without dropout", 0.2783),
+            ("SWWAE with dropout", 0.2356),
+        )
+    ),
+    *(
+        Published(
+            exhibit="table_3_mnist",
+            what=f"{what}: error",
+            value=value,
+            remembered=True,
+            ours=path,
+            at=at,
+            holds_for=_MNIST,
+        )
+        for what, value, path, at in (
+            ("DCGAN, 50,000 samples", 0.0298, "result.curve", 50_000),
+            ("DCGAN, 10,000,000 samples", 0.0148, "result.curve", 10_000_000),
+            ("real digits, 50,000", 0.031, "controls.real.error", None),
+        )
+    ),
+    _other("table_3_mnist", "AlignMNIST, 10,000,000: error", 0.014, remembered=True),
+    _other("table_3_mnist", "InfiMNIST, 10,000,000: error", 0.026, remembered=True),
+    _other("table_3_mnist", "GAN, 50,000 samples: error", 0.0628, remembered=True),
+    _other("table_3_mnist", "GAN, 10,000,000 samples: error", 0.0565, remembered=True),
+    Published(
+        exhibit="section_4_1_1_dedup",
+        what="false positives, fewer than 1 in 100",
+        value=0.01,
+        tolerance=0.0,
+        ours="result.false_positive_rate",
+        holds_for=_BEDROOMS,
+    ),
+    _other("section_4_1_1_dedup", "removed of 3M bedrooms, about 275,000", 0.0917),
+    _other("figure_6_forget", "window area removed by 20 units of bedrooms (gandissect)", 0.277),
+    _other("fid", "DCGAN nearest to the paper's on CIFAR-10", 42.7, fraction=False),
+    _other("fid", "DCGAN on CIFAR-10, FID's own paper", 37.7, fraction=False, remembered=True),
+)

@@ -1,0 +1,72 @@
+"""Pictures inside a page: nothing is loaded when it is read."""
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from gan_eval.errors import InputError
+
+_QUALITY = 82
+# What `gan-eval train` writes of one run: samples of kept epochs, and losses.
+_OF_RUN = re.compile(r"-?(epoch-\d+|losses)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture with its caption, size in pixels and data URI."""
+
+    caption: str
+    width: int
+    height: int
+    source: str
+
+
+def inline(path: Path) -> Picture:
+    """Return the PNG at `path` as itself or as WebP, whichever is smaller.
+
+    Raises:
+        InputError: it is no picture.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as opened:
+            image = opened.convert("L" if opened.mode in ("L", "1") else "RGBA")
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{path} must be a PNG. Got a file that is none ({error}); write it anew or take it "
+            "out."
+        ) from error
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=_QUALITY)
+    source = min(_uri("png", path.read_bytes()), _uri("webp", buffer.getvalue()), key=len)
+    return Picture(caption=path.stem, width=image.width, height=image.height, source=source)
+
+
+def inline_curves(png: bytes, caption: str) -> Picture:
+    """Return a drawn PNG as a picture."""
+    with Image.open(io.BytesIO(png)) as opened:
+        width, height = opened.size
+    return Picture(caption=caption, width=width, height=height, source=_uri("png", png))
+
+
+def by_run(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return pictures by the run that they are of; those that are of none, or alone, under "".
+
+    Example:
+        >>> found = by_run([Path("a-epoch-0001.png"), Path("walk.png"), Path("a-losses.png")])
+        >>> {run: len(paths) for run, paths in found.items()}
+        {'': 1, 'a': 2}
+    """
+    found: dict[str, list[Path]] = {"": []}
+    for path in paths:
+        run, cut = _OF_RUN.subn("", path.stem)
+        found.setdefault(run if cut else "", []).append(path)
+    return {run: some for run, some in found.items() if some}
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,175 @@
+"""Results from a folder: its JSON lines, checked one by one, and its pictures, by exhibit.
+
+`<folder>/<exhibit>/` holds what belongs to an exhibit; lines of other folders stand by themselves.
+A record that lies in `<folder>` itself, as in a run's, goes where its kind belongs.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from gan_eval.errors import InputError
+from gan_eval.records import SCHEMA, Record
+from gan_eval.report.exhibits import EXHIBITS
+
+_MAPPINGS = ("protocol", "config", "result", "fingerprints", "controls", "versions", "hardware")
+_TEXTS = ("exhibit", "name", "time")
+_LISTS = ("deviations", "advice")
+_FIELDS = {each.name for each in fields(Record)}
+# What a number was asked to be of, beside protocol, data and weights.
+_VARIANTS = ("features", "label", "target", "turn_target", "object")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """What a folder holds.
+
+    Attributes:
+        records: the newest of each kind of number, in the order of the lines.
+        older: those that newer ones of the same name, protocol, data and weights replace.
+        rows: lines that are no records, as speed scripts write them.
+        pictures: the PNGs.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    older: list[Record] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    pictures: list[Path] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Everything under a results folder.
+
+    Attributes:
+        sections: by folder; exhibits that nothing was found of are missing.
+        notices: lines that a kill cut short, in words.
+    """
+
+    sections: Mapping[str, Section]
+    notices: tuple[str, ...]
+
+
+def read_results(folder: Path) -> Results:
+    """Return what `folder` holds.
+
+    Raises:
+        InputError: it is no folder, holds no numbers, or a line of it is broken or too new; the
+            message names file and line.
+    """
+    if not folder.is_dir():
+        raise InputError(f"results must be a folder. Got {folder}, which is none; check the path.")
+    notices: list[str] = []
+    sections: dict[str, Section] = {}
+    for path in _files(folder, ".jsonl"):
+        for place, line in _lines(path, notices):
+            record = _record(line, place) if "schema" in line else None
+            home = _home(folder, path, record)
+            section = sections.setdefault(home, Section())
+            if record is None and line not in section.rows:
+                section.rows.append(line)
+            if record is not None and record not in section.records:
+                section.records.append(record)
+    if not sections:
+        raise InputError(
+            f"results must hold JSON lines. Found none in {folder}; write some first, as "
+            f"`gan-eval classify --data digits --out {folder}` does."
+        )
+    for path in _files(folder, ".png"):
+        home = _home(folder, path, None)
+        sections.setdefault(home, Section()).pictures.append(path)
+    return Results(
+        sections={name: _newest(section) for name, section in sections.items()},
+        notices=tuple(notices),
+    )
+
+
+def _files(folder: Path, suffix: str) -> list[Path]:
+    own = "records.jsonl" if suffix == ".jsonl" else f"[!.]*{suffix}"
+    found = (*folder.glob(own), *folder.glob(f"*/[!.]*{suffix}"))
+    return sorted(path for path in found if path.is_file())
+
+
+def _lines(path: Path, notices: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where each line is and what it holds; one that a kill cut short is only noticed."""
+    text = path.read_bytes()
+    for number, line in enumerate(text.split(b"\n"), 1):
+        place = f"{path}, line {number}"
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line, parse_constant=_refuse)
+            if not isinstance(found, dict):
+                raise ValueError("no object")
+        except ValueError as error:
+            if number == text.count(b"\n") + 1:
+                notices.append(f"{place}: was cut short and is left out.")
+                continue
+            raise InputError(
+                f"{place} must be a JSON object. Got one that is not ({error}); mend the line or "
+                "take it out."
+            ) from error
+        yield place, found
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _record(line: Mapping[str, Any], place: str) -> Record:
+    """Return the record that a line holds; fields that this version does not know are dropped."""
+    schema = line["schema"]
+    if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
+        raise InputError(
+            f"{place} must be a record of schema {SCHEMA} at most. Got {schema!r}; read it by the "
+            "version of gan_eval that wrote it, or a newer one."
+        )
+    wrong = sorted(
+        (_FIELDS - line.keys())
+        | {name for name in _MAPPINGS if not isinstance(line.get(name, {}), dict)}
+        | {name for name in _TEXTS if not isinstance(line.get(name, ""), str)}
+        | {name for name in _LISTS if not isinstance(line.get(name, []), list)}
+    )
+    if wrong:
+        raise InputError(
+            f"{place} must be a whole record of schema {SCHEMA}. Got none of, or a wrong kind of, "
+            f"{', '.join(wrong)}; mend the line or take it out."
+        )
+    lists = {name: tuple(map(str, line[name])) for name in _LISTS}
+    return Record(**{**{name: line[name] for name in _FIELDS}, **lists})
+
+
+def _home(folder: Path, path: Path, record: Record | None) -> str:
+    """Return the name of the folder that what lies at `path` belongs to."""
+    if path.parent != folder:
+        return {"samples": "figure_2_3"}.get(path.parent.name, path.parent.name)
+    if record is None:
+        return folder.resolve().name
+    data = record.config.get("data")
+    name = str(data.get("name", "")) if isinstance(data, dict) else ""
+    homes = [each.folder for each in EXHIBITS if each.kind == record.exhibit]
+    if record.exhibit == "classify":
+        homes = [home for home in homes if name and home.split("_")[2] in name]
+    return homes[0] if homes else record.exhibit
+
+
+def _newest(section: Section) -> Section:
+    found: dict[str, Record] = {}
+    for record in sorted(section.records, key=lambda record: record.time):
+        found[_identity(record)] = record
+    kept = {id(record) for record in found.values()}
+    return Section(
+        records=[record for record in section.records if id(record) in kept],
+        older=[record for record in section.records if id(record) not in kept],
+        rows=section.rows,
+        pictures=section.pictures,
+    )
+
+
+def _identity(record: Record) -> str:
+    """Return what two records of the same number share."""
+    variant = {name: record.config.get(name) for name in _VARIANTS}
+    parts = [record.exhibit, record.name, record.protocol, record.fingerprints, variant]
+    return json.dumps(parts, sort_keys=True)

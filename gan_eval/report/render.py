@@ -1,0 +1,56 @@
+"""Frames as Markdown, CSV and LaTeX. A CSV has numbers as they are; the others are for people."""
+
+import html
+from pathlib import Path
+
+import pandas as pd
+
+from gan_eval.records import write_bytes
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """Return a frame of text as a Markdown table, in which no cell is markup.
+
+    Example:
+        >>> print(markdown(pd.DataFrame({"a": ["x|y", "<b>"]})), end="")
+        | a |
+        | --- |
+        | x\\|y |
+        | &lt;b&gt; |
+    """
+    lines = [[str(name) for name in frame], ["---"] * frame.shape[1]]
+    lines += [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    text = " ".join(str(value).split())
+    return html.escape(text, quote=False).replace("|", r"\|").replace("`", r"\`")
+
+
+def write_tables(
+    stem: Path, frame: pd.DataFrame, shown: list[tuple[str, pd.DataFrame]]
+) -> list[Path]:
+    """Write a table as <stem>.md, .csv and .tex, each whole or not at all; return the files.
+
+    Args:
+        frame: the numbers.
+        shown: captions, and the parts as people read them.
+    """
+    parts = [(f"**{_cell(caption)}**\n\n" if caption else "", each) for caption, each in shown]
+    texts = {
+        ".md": "\n".join(caption + markdown(each) for caption, each in parts),
+        ".csv": frame.to_csv(index=False),
+        ".tex": "\n".join(_latex(caption, each) for caption, each in shown),
+    }
+    files = []
+    for suffix, text in texts.items():
+        files.append(stem.parent / f"{stem.name}{suffix}")
+        write_bytes(files[-1], text.encode())
+    return files
+
+
+def _latex(caption: str, frame: pd.DataFrame) -> str:
+    """Return a frame of text as a LaTeX table, in which no cell is a command."""
+    comment = f"% {' '.join(caption.split())}\n" if caption else ""
+    return f"{comment}{frame.to_latex(index=False, escape=True)}"

@@ -1,0 +1,243 @@
+"""Results as frames: for each exhibit the paper's numbers beside ours, and all scores.
+
+Frames hold numbers as they are, rates as fractions; `shown` makes of them what people read.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from gan_eval.records import Record
+from gan_eval.report.exhibits import CLAIMS, Exhibit
+from gan_eval.report.paper import PUBLISHED
+from gan_eval.report.read import Section
+from gan_eval.report.verdicts import Line, beside, claimed, subject, value_at
+
+_COLUMNS = ("number", "paper", "ours", "difference", "verdict", "of", "why")
+# Scores of each kind of record, and which of them are rates.
+_SCORES = {
+    "classify": (
+        "feature_width", "C", "train_error", "validation_error", "error_mean", "error_spread",
+        "draws", "n_test",
+    ),
+    "neighbors": ("error", "samples"),
+    "dedup": ("duplicates", "radius", "planted_recall", "false_positive_rate"),
+    "interpolate": ("path_length", "jump_ratio", "nearest_train_distance"),
+    "filters": ("selectivity", "concentration"),
+    "dropout": ("before", "after", "maps_dropped", "feature_distance"),
+    "arithmetic": ("success_rate", "low", "high", "trials"),
+    "score": (
+        "fid", "fid_infinity", "kid_mean", "kid_std", "isc_mean", "isc_std", "precision", "recall",
+        "density", "coverage", "n_fake", "n_real", "extractor", "resize", "architecture",
+    ),
+}  # fmt: skip
+_RATES = {
+    "train_error", "validation_error", "error_mean", "error_spread", "error", "planted_recall",
+    "false_positive_rate", "before", "after", "success_rate", "low", "high",
+}  # fmt: skip
+# Of a script's lines, what stands elsewhere on the page.
+_UNSHOWN = ("benchmark", "command", "versions", "last", "data", "deviations")
+_MANY = 20  # numbers of a list at most that a table sums up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A frame of numbers that may be compared, and what it is of."""
+
+    caption: str
+    frame: pd.DataFrame
+
+
+def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
+    """Return the lines of an exhibit's main table, also where nothing was run."""
+    records = _with_siblings([each for each in section.records if each.exhibit == exhibit.kind])
+    lines = [
+        *(line for each in PUBLISHED if each.exhibit == exhibit.folder
+          for line in beside(each, records)),
+        *(line for each in CLAIMS if each.exhibit == exhibit.folder
+          for line in claimed(each, records)),
+    ]  # fmt: skip
+    lines.sort(key=lambda line: line.verdict == "quoted")
+    if all(line.verdict == "quoted" for line in lines):
+        there = bool(section.records or section.rows or section.pictures)
+        state = Line(
+            what=exhibit.heading,
+            verdict="measured" if there else "not run",
+            why="see the scores and pictures below" if there else "",
+        )
+        lines.insert(0, state)
+    return lines
+
+
+def _with_siblings(records: Sequence[Record]) -> list[Record]:
+    """Return records of classifications with the controls that were measured by themselves."""
+
+    def sort(record: Record) -> str:
+        return json.dumps([record.protocol, record.fingerprints.get("test")], sort_keys=True)
+
+    return [
+        replace(
+            record,
+            controls={
+                **{
+                    each.name: value_at(each, "result.error_mean")
+                    for each in records
+                    if each.name != "disc" and sort(each) == sort(record)
+                },
+                **record.controls,
+            },
+        )
+        if record.exhibit == "classify" and record.name == "disc"
+        else record
+        for record in records
+    ]
+
+
+def frame_of(lines: Sequence[Line]) -> pd.DataFrame:
+    """Return an exhibit's main table with its numbers as they are."""
+    return pd.DataFrame([asdict(line) for line in lines])
+
+
+def shown_lines(lines: Sequence[Line]) -> pd.DataFrame:
+    """Return an exhibit's main table as people read it: rates in percent, † if remembered."""
+    rows = [
+        (
+            line.what,
+            _number(line.paper, line.paper_spread, line.fraction) + "†" * line.remembered,
+            _number(line.ours, line.spread, line.fraction) + " (quick)" * line.quick,
+            _difference(line),
+            line.verdict,
+            line.of or "–",
+            line.why or "–",
+        )
+        for line in lines
+    ]
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def _number(value: float | None, spread: float, fraction: bool) -> str:
+    if value is None:
+        return "–"
+    if not fraction:
+        return f"{value:.4g}"
+    behind = f" ± {100 * spread:.1f}" if spread else ""
+    return f"{f'{100 * value:.2f}'.removesuffix('0')}{behind} %"
+
+
+def _difference(line: Line) -> str:
+    if line.difference is None:
+        return "–"
+    return f"{100 * line.difference:+.2f}" if line.fraction else f"{line.difference:+.3g}"
+
+
+def scores(section: Section) -> list[Table]:
+    """Return all scores, those of one protocol and the same data in one table.
+
+    A record's controls have lines of their own. Lines of scripts make a table for each script.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in section.records:
+        groups.setdefault(_comparable(record), []).append(record)
+    tables = [
+        Table(caption=_caption(records[0]), frame=_scored(records)) for records in groups.values()
+    ]
+    scripts = dict.fromkeys(str(row.get("benchmark", "")) for row in section.rows)
+    for script in scripts:
+        rows = [row for row in section.rows if str(row.get("benchmark", "")) == script]
+        tables.append(Table(caption=script.replace("_", " "), frame=_scripted(rows)))
+    return tables
+
+
+def _comparable(record: Record) -> str:
+    """Return what records must share to stand in one table."""
+    of_model = ("weights", "fake")
+    data = {key: value for key, value in record.fingerprints.items() if key not in of_model}
+    return json.dumps([record.exhibit, record.protocol, data], sort_keys=True)
+
+
+def _caption(record: Record) -> str:
+    data = value_at(record, "config.data.name")
+    version = record.protocol.get("version")
+    return (
+        str(record.protocol.get("name", record.exhibit))
+        + (f", version {version}" if version is not None else "")
+        + (f", on {data}" if data else "")
+    )
+
+
+def _scored(records: Sequence[Record]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for record in records:
+        names = _SCORES.get(record.exhibit) or tuple(
+            name for name, value in record.result.items() if not isinstance(value, dict | list)
+        )
+        nested = {
+            **{f"{subject(record)}: {name}": value for name, value in record.result.items()},
+            **{f"{subject(record)}, control: {name}": value
+               for name, value in record.controls.items()},
+        }  # fmt: skip
+        values = {subject(record): record.result, **nested}
+        for name, found in values.items():
+            if isinstance(found, Mapping) and set(found) & set(names):
+                rows.append({"of": name, **{each: found.get(each) for each in names}})
+    if records[0].exhibit == "score":
+        rows.sort(key=lambda row: math.inf if row["fid"] is None else row["fid"])
+    return _filled(pd.DataFrame(rows))
+
+
+def _scripted(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the newest line of each name, and a cell for whatever fits into one."""
+    newest = {str(row.get("name", number)): row for number, row in enumerate(rows)}
+    cells = [
+        {
+            name: cell
+            for key, value in row.items()
+            for name, cell in _cells(key, value)
+            if key not in _UNSHOWN
+        }
+        for row in newest.values()
+    ]
+    return _filled(pd.DataFrame(cells))
+
+
+def _cells(key: str, value: Any) -> list[tuple[str, Any]]:
+    """Return the cells of a value: lists of numbers as median and ends, mappings in parts."""
+    if isinstance(value, Mapping):
+        if key == "hardware":
+            return [(key, ", ".join(f"{name} {each}" for name, each in value.items()))]
+        return [cell for name, each in value.items() for cell in _cells(f"{key}: {name}", each)]
+    if isinstance(value, list):
+        numbers = [each for each in value if isinstance(each, int | float)]
+        if not numbers or len(numbers) < len(value) or len(value) > _MANY:
+            return []
+        middle, ends = statistics.median(numbers), (min(numbers), max(numbers))
+        return [(key, f"{middle:.4g} ({ends[0]:.4g} … {ends[1]:.4g})")]
+    return [(key, value)]
+
+
+def _filled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame without the columns that are empty."""
+    return frame.dropna(axis="columns", how="all")
+
+
+def shown_scores(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return scores as people read them: rates in percent, four digits of a number."""
+    text = {name: [_shown(name, value) for value in frame[name]] for name in frame}
+    heads = {name: f"{name} %" if name in _RATES else str(name) for name in frame}
+    return pd.DataFrame({heads[name]: text[name] for name in frame}).rename(
+        columns=lambda name: name.replace("_", " ")
+    )
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    number = 100 * value if name in _RATES else value
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:.4g}"

@@ -1,0 +1,242 @@
+"""What a number is worth beside the paper's: the rule that the page states, and nothing else."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gan_eval.records import Record
+from gan_eval.report.exhibits import Claim
+from gan_eval.report.paper import Condition, Published
+
+Word = Literal["reached", "near", "short", "not comparable", "measured", "not run", "quoted"]
+RULE: tuple[tuple[Word, str], ...] = (
+    (
+        "reached",
+        "at least as good as the paper's number, less 1.96 standard deviations over draws or 0.5 "
+        "points, whichever is more. Where the paper shows no number: better than every control, "
+        "with the whole of the score's 95 % interval where it has one.",
+    ),
+    (
+        "near",
+        "short of that by at most 10 % of the paper's error rate. Without a number in the paper: "
+        "better than every control, but not with the whole interval.",
+    ),
+    ("short", "measured as the paper did, and worse than that."),
+    (
+        "not comparable",
+        "measured on other images, from other training images, with another network or by another "
+        "protocol than the paper's: no difference is stated, and the reason is.",
+    ),
+    ("measured", "the paper shows no number, and no control decides."),
+    ("not run", "nothing was measured yet."),
+    ("quoted", "another method, for context: the paper's number only."),
+)
+_NEAR = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line of an exhibit's table. Rates are fractions; what is missing is None.
+
+    Attributes:
+        what, of: which number, and of which model and images.
+        difference: ours - paper's, or ours - the best control's.
+        fraction: whether the numbers are printed in percent.
+        quick: whether ours was measured in a hurry.
+        why: the reason of the verdict.
+    """
+
+    what: str
+    of: str = ""
+    paper: float | None = None
+    paper_spread: float = 0.0
+    remembered: bool = False
+    ours: float | None = None
+    spread: float = 0.0
+    difference: float | None = None
+    fraction: bool = True
+    quick: bool = False
+    verdict: Word
+    why: str = ""
+
+
+def value_at(record: Record, path: str) -> Any:
+    """Return what lies at a dotted path of a record, as "result.turn.rates.8"; None for nothing."""
+    name, *rest = path.split(".")
+    current = getattr(record, name)
+    for part in rest:
+        if isinstance(current, Mapping):
+            current = current.get(part)
+        elif isinstance(current, Sequence) and part.isdigit() and int(part) < len(current):
+            current = current[int(part)]
+        else:
+            return None
+    return current
+
+
+def number_at(record: Record, path: str) -> float | None:
+    """Return the number at a dotted path; None for anything else."""
+    value = value_at(record, path)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def curve_at(record: Record, path: str) -> list[tuple[float, float]]:
+    """Return the points at a dotted path; none where there is something else."""
+    value = value_at(record, path)
+    points = value if isinstance(value, list) else []
+    pairs = [point for point in points if isinstance(point, list | tuple) and len(point) == 2]
+    return [(float(x), float(y)) for x, y in pairs if x is not None and y is not None]
+
+
+def is_quick(record: Record) -> bool:
+    """Return whether a record says that it was measured in a hurry."""
+    return bool(value_at(record, "protocol.quick") or value_at(record, "config.quick"))
+
+
+def subject(record: Record) -> str:
+    """Return what a record is of: name, run, epoch, what was asked for, and whether in a hurry."""
+    run, epoch = value_at(record, "config.trained.run"), value_at(record, "config.trained.epoch")
+    asked = (value_at(record, f"config.{name}") for name in ("target", "turn_target", "object"))
+    maps = value_at(record, "config.features.maps")
+    parts = [
+        f"{record.name} of {run}" if run and run != record.name else record.name,
+        *([f"epoch {epoch}"] if epoch is not None else []),
+        *([f"{maps} maps"] if maps else []),
+        *(["mirror"] if value_at(record, "config.features.mirror") else []),
+        *(str(each) for each in asked if each),
+    ]
+    return ", ".join(parts) + (" (quick run)" if is_quick(record) else "")
+
+
+def _of(record: Record) -> str:
+    """Return the subject of a record with its data, and its protocol where there are several."""
+    data = value_at(record, "config.data.name")
+    protocol = record.protocol.get("name") if record.exhibit == "classify" else None
+    return subject(record) + f" on {data}" * bool(data) + f" by {protocol}" * bool(protocol)
+
+
+def judge(published: Published, ours: float, spread: float) -> Word:
+    """Return the verdict on a number that may be compared with the paper's.
+
+    Args:
+        published: the paper's.
+        ours: in the same unit.
+        spread: 1.96 standard deviations of it, 0 where there is one draw.
+
+    Example:
+        >>> svhn = Published(exhibit="table_2_svhn", what="error", value=0.2248)
+        >>> [judge(svhn, error, 0.01) for error in (0.21, 0.234, 0.246, 0.25)]
+        ['reached', 'reached', 'near', 'short']
+    """
+    paper = published.value
+    behind = ours - paper if published.smaller_is_better else paper - ours
+    if behind <= max(spread, published.tolerance) + 1e-12:
+        return "reached"
+    error = paper if published.smaller_is_better else 1 - paper
+    return "near" if behind <= _NEAR * error + 1e-12 else "short"
+
+
+def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
+    """Yield a published number beside each of ours that is meant to be it."""
+    paper: dict[str, Any] = {
+        "what": published.what,
+        "paper": published.value,
+        "paper_spread": published.spread,
+        "remembered": published.remembered,
+        "fraction": published.fraction,
+    }
+    if published.ours is None:
+        yield Line(**paper, verdict="quoted")
+        return
+    named = [each for each in records if published.name in (None, each.name)]
+    protocols = [str(each.protocol.get("name")) for each in named]
+    numbers = [
+        (each, _ours(published, each))
+        for each, protocol in zip(named, protocols, strict=True)
+        if published.protocol in (None, protocol)
+    ]
+    for record, ours in numbers:
+        if ours is not None:
+            spread = number_at(record, "result.error_spread") or 0.0
+            why = "; ".join(_unlike(published.holds_for, record))
+            difference = None if why else ours - published.value
+            verdict = "not comparable" if why else judge(published, ours, spread)
+            yield Line(
+                **paper,
+                of=_of(record),
+                ours=ours,
+                spread=spread,
+                quick=is_quick(record),
+                difference=difference,
+                verdict=verdict,
+                why=why,
+            )
+    if all(ours is None for _, ours in numbers):
+        others = ", ".join(dict.fromkeys(protocols)) if published.protocol else ""
+        why = f"measured by another protocol only: {others}" if others else ""
+        yield Line(**paper, verdict="not run", why=why)
+
+
+def _ours(published: Published, record: Record) -> float | None:
+    path = published.ours or ""
+    if published.at is None:
+        found = number_at(record, path)
+    else:
+        found = dict(curve_at(record, path)).get(published.at)
+    return 1 - found if published.complement and found is not None else found
+
+
+def _unlike(conditions: Sequence[Condition], record: Record) -> Iterator[str]:
+    for each in conditions:
+        got = value_at(record, each.path)
+        if got not in each.wanted:
+            wanted, there = (
+                f"{x:,}" if isinstance(x, int) else "none" if x is None else str(x)
+                for x in (each.wanted[0], got)
+            )
+            yield f"{each.what}: {there}, not {wanted}"
+
+
+def claimed(claim: Claim, records: Sequence[Record]) -> Iterator[Line]:
+    """Yield what each record says of a claim of the paper's pictures."""
+    found = 0
+    for record in records:
+        ours = number_at(record, claim.ours)
+        if ours is not None and claim.name in (None, record.name):
+            found += 1
+            yield _claimed(claim, record, ours)
+    if not found:
+        yield Line(what=claim.what, fraction=claim.fraction, verdict="not run")
+
+
+def _claimed(claim: Claim, record: Record, ours: float) -> Line:
+    sign = 1 if claim.smaller_is_better else -1
+    cautious = number_at(record, claim.cautious) if claim.cautious else None
+    controls = _controls(claim.against, record) if claim.against else {}
+    line: dict[str, Any] = {
+        "what": claim.what,
+        "of": _of(record),
+        "ours": ours,
+        "fraction": claim.fraction,
+        "quick": is_quick(record),
+    }
+    if not controls:
+        return Line(**line, verdict="measured", why="no control was measured" * bool(claim.against))
+    best = min(controls.values(), key=lambda value: sign * value)
+    verdict: Word = "short" if sign * ours >= sign * best else "reached"
+    if verdict == "reached" and cautious is not None and sign * cautious >= sign * best:
+        verdict = "near"
+    shown = (
+        f"{name} {100 * value:.4g} %" if claim.fraction else f"{name} {value:.4g}"
+        for name, value in controls.items()
+    )
+    why = f"against {', '.join(shown)}"
+    return Line(**line, difference=ours - best, verdict=verdict, why=why)
+
+
+def _controls(path: str, record: Record) -> dict[str, float]:
+    """Return the numbers at a path in which * stands for any name of a control."""
+    root, name, *_ = path.split(".")
+    names = [*record.controls] if name == "*" else [name if root == "controls" else "before"]
+    values = {name: number_at(record, path.replace("*", name, 1)) for name in names}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,169 @@
+"""The page and the tables: all of the results, nothing of the day, no markup from outside."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from gan_eval.errors import InputError
+from gan_eval.records import append_line
+from gan_eval.report.exhibits import EXHIBITS
+from gan_eval.report.page import report
+
+EVIL = "<script>alert('x')</script> & | \\input{x} $y$"
+
+
+class Outline(HTMLParser):
+    """What is in a page: headings, tags, addresses."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.headings: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attributes if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1] == "h2":
+            self.headings.append(data.strip())
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_every_exhibit_has_its_section_and_nothing_is_loaded(results, classified):
+    curve = {"validation_means": [0.3, 0.25, 0.28]}
+    records = [classified(data="svhn10k", result=curve), classified("pixels")]
+    folder = results(table_2_svhn=records)
+    Image.new("RGB", (40, 30), "red").save(folder / "table_2_svhn" / "confusion.png")
+    report(folder)
+    page = (folder / "report.html").read_text()
+    outline = Outline(page)
+    titles = [f"{each.title} — {each.heading}" for each in EXHIBITS]
+    assert [text for text in outline.headings if text][1:] == titles
+    anchors = {f"#{each.folder}" for each in EXHIBITS}
+    others = set(outline.addresses) - anchors
+    assert len(others) == 2  # the picture, and the curve of the choice of C
+    assert all(address.startswith("data:image/") for address in others)
+    assert not {"script", "link", "iframe"} & set(outline.tags)
+    assert "svhn10k, not svhn" in page
+    assert page.count("not run") > 10
+
+
+def test_the_same_results_give_the_same_bytes(results, classified):
+    folder = results(table_2_svhn=[classified()])
+    report(folder)
+    before = tree(folder)
+    report(folder)
+    assert tree(folder) == before
+    assert "tables/table_2_svhn.csv" in before
+
+
+def test_no_text_of_a_record_or_a_path_is_markup(results, classified):
+    nested = {
+        "trained": {"run": EVIL, "preset": EVIL, "trained_on": EVIL},
+        "data": {"name": EVIL},
+        EVIL: EVIL,
+    }
+    record = classified(
+        result={"validation_means": [0.3, 0.25, 0.28]},
+        config=nested,
+        controls={EVIL: 0.5},
+        deviations=(EVIL,),
+        advice=(EVIL,),
+        protocol={"name": EVIL, "version": 1, "c_grid": [1e-4, 1e-3, 1e-2]},
+    )
+    folder = results(table_2_svhn=[record, classified(f"disc {EVIL}")])
+    append_line(folder / "speed_<script>" / "speed.jsonl", {"name": EVIL, "<b>": EVIL})
+    Image.new("L", (8, 8)).save(folder / "table_2_svhn" / "a <script>.png")
+    report(folder)
+    assert "script" not in Outline((folder / "report.html").read_text()).tags
+    for path in (folder / "tables").glob("*.md"):
+        assert "<script" not in path.read_text()
+        widths = {
+            len(re.findall(r"(?<!\\)\|", line))
+            for line in path.read_text().split("\n\n")[-1].splitlines()
+        }
+        assert len(widths) == 1, path
+    for path in (folder / "tables").glob("*.tex"):
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("%")]
+        assert all(r"\input{" not in line for line in lines)
+
+
+def test_csv_holds_the_numbers_as_they_are(results, classified):
+    folder = results(table_2_svhn=[classified()])
+    report(folder)
+    frame = pd.read_csv(folder / "tables" / "table_2_svhn.csv").set_index("what")
+    row = frame.loc["DCGAN + L2-SVM, 100 labels per class: error"]
+    assert (row["paper"], row["ours"], row["verdict"]) == (0.2248, 0.21, "reached")
+    shown = (folder / "tables" / "table_2_svhn.md").read_text().splitlines()[2]
+    assert "| 22.48 % | 21.0 ± 0.8 % | -1.48 | reached |" in shown
+
+
+def test_rows_of_unlike_protocols_stand_in_tables_of_their_own(results, classified):
+    def scored(name: str, fid: float, n: int) -> object:
+        return classified(
+            name,
+            exhibit="score",
+            protocol={"name": f"{n} images", "n_fake": n},
+            result={"fid": fid, "n_fake": n, "extractor": "pixels"},
+            fingerprints={"real": "same", "fake": name},
+        )
+
+    records = [scored("worse", 9.0, 100), scored("better", 8.0, 100), scored("few", 1.0, 50)]
+    folder = results(fid=records)
+    report(folder)
+    parts = (folder / "tables" / "fid_scores.md").read_text().split("**")
+    assert [parts[1], parts[3]] == ["100 images, on svhn", "50 images, on svhn"]
+    assert re.findall(r"^\| (better|worse|few)", parts[2], re.MULTILINE) == ["better", "worse"]
+    assert re.findall(r"^\| (better|worse|few)", parts[4], re.MULTILINE) == ["few"]
+
+
+def test_a_replaced_record_stays_in_the_provenance(results, classified):
+    old = classified(result={"error_mean": 0.123456})
+    folder = results(table_2_svhn=[old, classified(time="2026-02-01T00:00:00+00:00")])
+    report(folder)
+    page = (folder / "report.html").read_text()
+    assert page.count("0.123456") == 1
+    assert "replaced by a newer one" in page
+
+
+def test_a_picture_that_is_none_is_named_and_nothing_is_written(results, classified):
+    folder = results(table_2_svhn=[classified()])
+    (folder / "table_2_svhn" / "broken.png").write_bytes(b"no PNG")
+    before = tree(folder)
+    with pytest.raises(InputError, match=r"broken.png must be a PNG. Got a file that is none"):
+        report(folder)
+    assert tree(folder) == before
+
+
+def test_a_disk_that_fills_leaves_the_old_page_whole(results, classified, monkeypatch):
+    import errno
+    import os
+
+    folder = results(table_2_svhn=[classified()])
+    report(folder)
+    page = (folder / "report.html").read_bytes()
+    report_again = [classified(time="2026-02-01T00:00:00+00:00")]
+    results(table_2_svhn=report_again)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        report(folder)
+    assert (folder / "report.html").read_bytes() == page
+    assert not list(folder.rglob(".unfinished*"))

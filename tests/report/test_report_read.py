@@ -1,0 +1,103 @@
+"""Lines are read one by one; what cannot be read is named, and nothing is lost on the way."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from gan_eval.errors import InputError
+from gan_eval.records import append_line
+from gan_eval.report.read import read_results
+
+
+def test_the_newest_of_a_number_counts_and_the_older_stay(results, classified):
+    old = classified(result={"error_mean": 0.5})
+    new = classified(time="2026-01-02T00:00:00+00:00")
+    folder = results(table_2_svhn=[new, old])
+    section = read_results(folder).sections["table_2_svhn"]
+    assert (section.records, section.older) == ([new], [old])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "random-disc"},
+        {"protocol": {"name": "authors-svhn", "version": 2}},
+        {"fingerprints": {"test": "test of svhn", "weights": "others"}},
+        {"fingerprints": {"test": "other images", "weights": "weights of disc"}},
+        {"config": {"features": {"mirror": True}}},
+    ],
+)
+def test_what_differs_in_name_protocol_weights_data_or_features_is_another_number(
+    results, classified, changed
+):
+    later = {**changed, "time": "2026-01-02T00:00:00+00:00"}
+    folder = results(table_2_svhn=[classified(config={}), classified(**{"config": {}, **later})])
+    assert len(read_results(folder).sections["table_2_svhn"].records) == 2
+
+
+def test_a_line_twice_is_one_number(results, classified):
+    folder = results(table_2_svhn=[classified(), classified()])
+    section = read_results(folder).sections["table_2_svhn"]
+    assert len(section.records) == 1
+    assert section.older == []
+
+
+def test_records_of_a_run_go_where_their_kind_belongs(results, classified):
+    folder = results(table_2_svhn=[])
+    records = [
+        classified(data="svhn10k"),
+        classified(data="cifar10"),
+        classified(data="digits"),
+        classified(exhibit="interpolate", data=""),
+    ]
+    for record in records:
+        append_line(folder / "records.jsonl", record.to_json())
+    assert list(read_results(folder).sections) == [
+        "table_2_svhn", "table_1_cifar10", "classify", "figure_4_walk",
+    ]  # fmt: skip
+
+
+def test_a_last_line_that_a_kill_cut_short_is_noticed(results, classified):
+    folder = results(table_2_svhn=[classified()])
+    path = folder / "table_2_svhn" / "records.jsonl"
+    with path.open("a") as file:
+        file.write('{"schema": 1, "exhi')
+    found = read_results(folder)
+    assert len(found.sections["table_2_svhn"].records) == 1
+    assert found.notices == (f"{path}, line 2: was cut short and is left out.",)
+    # A whole last line counts also where only its end is missing.
+    path.write_text(json.dumps(classified().to_json()))
+    assert len(read_results(folder).sections["table_2_svhn"].records) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda line: "{half", "line 1 must be a JSON object. Got one that is not"),
+        (lambda line: "[1]", "line 1 must be a JSON object. Got one that is not (no object)"),
+        (lambda line: '{"x": NaN}', "NaN is no number"),
+        (lambda line: json.dumps({**line, "schema": 2}), "schema 1 at most. Got 2; read it by"),
+        (lambda line: json.dumps({**line, "schema": "1"}), "schema 1 at most. Got '1'"),
+        (lambda line: json.dumps({**line, "result": [1]}), "a wrong kind of, result; mend"),
+        (
+            lambda line: json.dumps({k: v for k, v in line.items() if k not in ("seed", "commit")}),
+            "Got none of, or a wrong kind of, commit, seed; mend the line",
+        ),
+    ],
+)
+def test_a_line_that_is_broken_or_too_new_is_named(results, classified, change, message):
+    folder = results(table_2_svhn=[classified()])
+    path = folder / "table_2_svhn" / "records.jsonl"
+    path.write_text(change(classified().to_json()) + "\n" + path.read_text())
+    with pytest.raises(InputError, match=re.escape(message)) as error:
+        read_results(folder)
+    assert str(error.value).startswith(f"{path}, line 1 must be")
+
+
+def test_a_folder_without_numbers_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match=r"results must be a folder. Got .*none; check the path"):
+        read_results(tmp_path / "none")
+    with pytest.raises(InputError, match=r"results must hold JSON lines\. Found none in"):
+        read_results(tmp_path)
