@@ -20,14 +20,14 @@ from pytorch_fid import inception  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gan_eval.devices import resolve_device
+from gan_eval.devices import Precision, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.features.modules import read_state
 from gan_eval.images import to_channels
 
 URL: str = inception.FID_WEIGHTS_URL
 OFFICIAL_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-_SIDE = 299
+SIDE = 299
 
 Dims = Literal[64, 192, 768, 2048]
 Resize = Literal["pytorch-fid", "clean"]
@@ -40,10 +40,9 @@ class Inception:
     positions, as pytorch-fid does.
 
     Attributes:
+        name: "inception", or with other than 2,048 dims "inception-768" and so on.
         official: whether the weights are those of every published FID.
     """
-
-    name = "inception"
 
     def __init__(
         self,
@@ -52,8 +51,16 @@ class Inception:
         dims: Dims = 2048,
         resize: Resize = "pytorch-fid",
         device: str = "cpu",
+        precision: Precision = "32",
     ) -> None:
         """Load `weights`, by default the official file in torch hub's folder.
+
+        Args:
+            weights: any file of pytorch-fid's network, official or not.
+            dims: which layer: 64, 192, 768 or 2048 features.
+            resize: one of the module's two.
+            device: "auto", "cuda", "mps" or "cpu".
+            precision: "bf16" computes under `torch.autocast`; resizing is in float32.
 
         Raises:
             InputError: there is no such file, or it is not of this network.
@@ -64,7 +71,8 @@ class Inception:
                 f"inception weights must be a local file; nothing is downloaded. Got none at "
                 f"{path}; put {URL} there (SHA-256 {OFFICIAL_SHA256}) or give the path of a copy."
             )
-        self.width, self._resize = int(dims), resize
+        self.width, self._resize, self._bf16 = int(dims), resize, precision == "bf16"
+        self.name = "inception" if dims == 2048 else f"inception-{dims}"
         self._device = resolve_device(device)
         state = dict(read_state(path))
         self._network = _network(state, dims, path).to(self._device).eval()
@@ -78,6 +86,8 @@ class Inception:
             "official": self.official,
             "dims": self.width,
             "resize": resize,
+            "grey": "repeated to three channels",
+            "precision": precision,
         }
 
     def prepare(self) -> None:
@@ -85,9 +95,10 @@ class Inception:
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        values = to_channels(images, 3).to(self._device).float()
-        (out,) = self._network(self._resized(values))
-        return functional.adaptive_avg_pool2d(out, 1).flatten(1)
+        values = self._resized(to_channels(images, 3).to(self._device).float())
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
+            (out,) = self._network(values)
+        return functional.adaptive_avg_pool2d(out.float(), 1).flatten(1)
 
     @torch.inference_mode()
     def logits(self, features: Tensor) -> Tensor:
@@ -101,9 +112,9 @@ class Inception:
     def _resized(self, values: Tensor) -> Tensor:
         """Return what the first layer is fed, (n, 3, 299, 299), for `values` in [0, 255]."""
         if self._resize == "pytorch-fid":
-            unit = functional.interpolate(values / 255, (_SIDE, _SIDE), mode="bilinear")
+            unit = functional.interpolate(values / 255, (SIDE, SIDE), mode="bilinear")
             return 2 * unit - 1
-        full = functional.interpolate(values, (_SIDE, _SIDE), mode="bicubic", antialias=True)
+        full = functional.interpolate(values, (SIDE, SIDE), mode="bicubic", antialias=True)
         return (full - 128) / 128
 
 

@@ -1,0 +1,122 @@
+"""Scores of generated images: Fréchet and kernel distance, Inception score, precision and recall.
+
+Not in Radford, Metz & Chintala 2015, who show pictures. Every figure of a model comes from one pass
+over its features and those of a reference, and carries what it depends on: how many images,
+extractor and weights, resizing, reference, precision, seed and versions. Figures that differ in any
+of these say nothing about which model is better, so they are never put into one table.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gan_eval.devices import make_fabric, processes, resolve_device
+from gan_eval.errors import InputError
+from gan_eval.experiments.score_bench import Bench, Pair, Watch
+from gan_eval.experiments.score_extractors import ExtractorSpec
+from gan_eval.experiments.score_figures import ScoreProtocol
+from gan_eval.experiments.score_sides import Given, Sampling, Side, side_of
+from gan_eval.features.statistics_file import check_name, save_statistics
+from gan_eval.features.store import default_store
+from gan_eval.records import Record, append_record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A model's record, whose `result` is its row, and the file that this went to."""
+
+    record: Record
+    file: Path
+
+
+def score(
+    models: Sequence[Given | Side],
+    against: Given | Side,
+    *,
+    protocol: ScoreProtocol | None = None,
+    extractor: ExtractorSpec | None = None,
+    n: int = 10_000,
+    epoch: int | None = None,
+    root: Path | None = None,
+    store: Path | None = None,
+    device: str = "auto",
+    save: Path | None = None,
+    out: Path | None = None,
+    watch: Watch = lambda what, done, total: None,
+) -> list[Scored]:
+    """Return the scores of each of `models` against one reference, and write a record of each.
+
+    Under `torchrun` every process extracts its share and does its part of the figures; the first
+    one alone writes, and the others return nothing.
+
+    Args:
+        models: runs, generators, data, arrays or statistics; see `score_sides`.
+        against: the reference, any of them too.
+        protocol: what is measured; None takes `ScoreProtocol()`.
+        extractor: by which features; None takes Inception's 2,048.
+        n: how many samples are drawn of a run or generator; of all else every image counts.
+        epoch: a kept one, of all runs; None takes their newest weights.
+        root: where named data sets are.
+        store: where features are kept; None takes `default_store()`.
+        device: "auto", "cuda", "mps" or "cpu".
+        save: an .npz for the reference's statistics, which pytorch-fid reads too.
+        out: where records go; None takes a run's folder, or "results" without one.
+        watch: is told of the progress.
+
+    Raises:
+        InputError: what was asked for cannot be had; nothing was written.
+    """
+    device = resolve_device(device)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        make_fabric(device)
+    protocol = protocol or ScoreProtocol()
+    if not models:
+        protocol = _of_reference_alone(protocol, save)
+    sampling = Sampling(n=n, seed=protocol.seed, epoch=epoch, device=device)
+    bench = Bench(
+        against=side_of(against, sampling=sampling, root=root),
+        protocol=protocol,
+        extractor=extractor or ExtractorSpec(),
+        store=store or default_store(),
+        device=device,
+        watch=watch,
+    )
+    sides = [side_of(model, sampling=sampling, root=root) for model in models]
+    # All of them before the first is drawn, so that mistakes come to light before hours of work.
+    pairs = [bench.pair(side) for side in sides or [bench.against]]
+    if save is not None:
+        _save(save, bench, pairs)
+    home = out or next((side.run.folder for side in sides if side.run), Path("results"))
+    found = []
+    for side, pair in zip(sides, pairs, strict=False):
+        record = bench.measure(pair)
+        if record is not None:
+            folder = out or (side.run.folder if side.run else home)
+            found.append(Scored(record=record, file=append_record(folder, record)))
+    return found
+
+
+def _of_reference_alone(protocol: ScoreProtocol, save: Path | None) -> ScoreProtocol:
+    """Return what there is to do where no model is named: moments, to be saved."""
+    if save is None:
+        raise InputError(
+            "a model must be named to be scored. Got none; name one, or --save-statistics of the "
+            "reference."
+        )
+    return replace(protocol, metrics=("fid",), fid_infinity=False)
+
+
+def _save(save: Path, bench: Bench, pairs: Sequence[Pair]) -> None:
+    """Write the reference's statistics, of which there must be one kind."""
+    check_name(save)
+    first = pairs[0]
+    for pair in pairs[1:]:
+        if pair.extractor is not first.extractor or pair.real is not first.real:
+            raise InputError(
+                "statistics are saved of one reference by one extractor. Those of "
+                f"{first.model.name} and {pair.model.name} differ; score them one by one."
+            )
+    statistics = bench.statistics(first)
+    if processes()[0] == 0:
+        save_statistics(save, statistics)

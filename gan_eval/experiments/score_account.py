@@ -1,0 +1,146 @@
+"""What is written down of a score: its record, and which records may be compared."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from gan_eval.data import Images
+from gan_eval.experiments.score_figures import FIGURES, ScoreProtocol
+from gan_eval.experiments.score_sides import Side
+from gan_eval.features.extractor import Extractor
+from gan_eval.records import Record
+
+# Of fewer images, a Fréchet distance says more about their number than about them.
+_ENOUGH = 10_000
+Opened = tuple[Side, Images | None]
+
+
+def record_of(
+    protocol: ScoreProtocol,
+    extractor: Extractor,
+    figures: Mapping[str, float | None],
+    *,
+    real: Opened,
+    fake: Opened,
+    device: str,
+    seconds: float,
+) -> Record:
+    """Return the record of one model's score, whose `result` is its row of a table.
+
+    Args:
+        protocol: as it was asked for.
+        figures: `FIGURES`.
+        real, fake: both sides, and their images where they are not statistics.
+        device: a resolved one.
+        seconds: it took.
+    """
+    identity = dict(extractor.identity)
+    sides = {"real": _about(*real, identity), "fake": _about(*fake, identity)}
+    row = _row(figures, extractor, sides)
+    depends = {
+        "extractor": identity,
+        "reference": row["reference_fingerprint"],
+        "n_real": row["n_real"],
+        "n_fake": row["n_fake"],
+    }
+    return Record(
+        exhibit="score",
+        name=fake[0].name,
+        protocol={"name": title_of(row), **asdict(protocol), **depends},
+        config={"extractor": identity, **sides},
+        result=row,
+        deviations=tuple((sides["fake"].get("trained") or {}).get("deviations", ())),
+        advice=tuple(_advice(row, fake[0].name)),
+        fingerprints={
+            "real": sides["real"]["fingerprint"],
+            "fake": sides["fake"]["fingerprint"],
+            "weights": row["weights_sha256"],
+        },
+        seed=protocol.seed,
+        device=device,
+        precision=identity.get("precision", "32"),
+        seconds=round(seconds, 3),
+    )
+
+
+def _row(
+    figures: Mapping[str, float | None],
+    extractor: Extractor,
+    sides: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    real, fake = sides["real"], sides["fake"]
+    return {
+        **{name: figures[name] for name in FIGURES},
+        "n_real": real["n"],
+        "n_fake": fake["n"],
+        "extractor": extractor.name,
+        "weights_sha256": extractor.identity.get("weights_sha256"),
+        "official": extractor.identity.get("official"),
+        "resize": extractor.identity.get("resize"),
+        "reference": real["name"],
+        "reference_fingerprint": real["fingerprint"],
+        "architecture": (fake.get("trained") or {}).get("preset"),
+    }
+
+
+def number(side: Side, images: Images | None) -> int | None:
+    """Return how many images a side has or will have; None where its statistics do not say."""
+    if images is not None:
+        return len(images)
+    return side.statistics.moments.n if side.statistics is not None else side.n
+
+
+def _about(side: Side, images: Images | None, identity: Mapping[str, Any]) -> dict[str, Any]:
+    about = {"name": side.name, "n": number(side, images), **side.about}
+    if images is None:
+        assert side.statistics is not None
+        says = () if side.statistics.extractor else (f"{side.name} does not say of what it is",)
+        return {**about, "fingerprint": side.statistics.fingerprint, "notes": list(says)}
+    grey = "grey" in identity and images.channels == 1
+    repeated = [f"{side.name}: grey images are {identity['grey']}"] if grey else []
+    return {
+        **about,
+        "split": images.split,
+        "source": images.source,
+        "size": images.size,
+        "channels": images.channels,
+        "fit": images.fit,
+        "fingerprint": images.fingerprint,
+        "notes": [*images.notes, *repeated],
+    }
+
+
+def title_of(row: Mapping[str, Any]) -> str:
+    """Return what a table of such rows is about."""
+    weights = "" if row["official"] in (None, True) else " (not the official weights)"
+    resize = f", resize {row['resize']}" if row["resize"] else ""
+    n_real, n_fake = (f"{n:,}" if n else "?" for n in (row["n_real"], row["n_fake"]))
+    return f"{row['extractor']}{weights}{resize}: {n_fake} against {n_real} of {row['reference']}"
+
+
+def _advice(row: Mapping[str, Any], model: str) -> Iterator[str]:
+    """Yield what the row itself says should be done next, a sentence each."""
+    for name, n in ((model, row["n_fake"]), (row["reference"], row["n_real"])):
+        if n is not None and n < _ENOUGH:
+            yield (
+                f"{n:,} images of {name} are fewer than {_ENOUGH:,}: the Fréchet distance grows as "
+                "they become fewer. Take more, or trust the kernel distance."
+            )
+    if row["official"] is False:
+        yield (
+            "These Inception weights are not the official file: the figures compare with no "
+            "published ones."
+        )
+
+
+def tables_of(records: Sequence[Record]) -> list[list[Record]]:
+    """Return records that may be compared, together; the best Fréchet distance first in each."""
+    tables: dict[str, list[Record]] = {}
+    for record in records:
+        protocol = {key: value for key, value in record.protocol.items() if key != "name"}
+        key = json.dumps([protocol, dict(record.versions)], sort_keys=True)
+        tables.setdefault(key, []).append(record)
+    for table in tables.values():
+        table.sort(key=lambda record: record.result["fid"] or 0.0)
+    return list(tables.values())

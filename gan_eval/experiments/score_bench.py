@@ -1,0 +1,210 @@
+"""One reference and the models that are compared with it: opened, extracted, measured."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gan_eval.data import Images
+from gan_eval.devices import processes
+from gan_eval.errors import InputError
+from gan_eval.experiments.score_account import number, record_of
+from gan_eval.experiments.score_extractors import ExtractorSpec
+from gan_eval.experiments.score_figures import Features, ScoreProtocol, features_of, figures
+from gan_eval.experiments.score_sides import Side
+from gan_eval.features.extractor import Extractor
+from gan_eval.features.inception import Inception
+from gan_eval.features.statistics_file import Statistics
+from gan_eval.features.store import extract
+from gan_eval.records import Record
+
+# Called with what is being done, how far that is and how far it has to go.
+Watch = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pair:
+    """A model and what it is compared with, in one form and by one extractor.
+
+    Attributes:
+        fake: the model's images; None of statistics, and of samples until they are drawn.
+        real: the reference's images, None of statistics.
+        protocol: what of the protocol can be had of these two.
+    """
+
+    model: Side
+    form: Mapping[str, Any]
+    extractor: Extractor
+    fake: Images | None
+    real: Images | None
+    protocol: ScoreProtocol
+
+
+class Bench:
+    """One reference, protocol and kind of features, for one model after another."""
+
+    def __init__(
+        self,
+        *,
+        against: Side,
+        protocol: ScoreProtocol,
+        extractor: ExtractorSpec,
+        store: Path,
+        device: str,
+        watch: Watch,
+    ) -> None:
+        self.against, self._protocol, self._spec = against, protocol, extractor
+        self._store, self._device, self._watch = store, device, watch
+        self._extractors: dict[str, Extractor] = {}
+        self._opened: dict[str, Images] = {}
+        self._real: tuple[object, Features] | None = None
+
+    def pair(self, model: Side) -> Pair:
+        """Return `model` beside the reference, both opened as far as they are not to be drawn.
+
+        Raises:
+            InputError: they cannot be compared, or are too few images.
+        """
+        form = self._spec.form(model)
+        extractor = None if self._spec.name == "pixels" else self._extractor(model, form)
+        fake = None if model.n else self._open(model, form)
+        if extractor is None:
+            form = form or _own_form(fake or self._reference({}))
+            extractor = self._extractor(model, form)
+        real = self._reference(form)
+        for statistics in (model.statistics, self.against.statistics):
+            if statistics is not None:
+                statistics.check(extractor)
+        protocol = _possible(self._protocol, extractor, model, self.against)
+        protocol.check(
+            real=number(self.against, real),
+            fake=number(model, fake),
+            names=(self.against.name, model.name),
+        )
+        return Pair(
+            model=model, form=form, extractor=extractor, fake=fake, real=real, protocol=protocol
+        )
+
+    def statistics(self, pair: Pair) -> Statistics:
+        """Return those of the reference as `pair` sees it."""
+        if self.against.statistics is not None or pair.real is None:
+            raise InputError(
+                f"statistics are saved of a reference's images. Got {self.against.name}, which is "
+                "statistics already; copy the file."
+            )
+        wanted = replace(self._protocol, metrics=("fid",), fid_infinity=False)
+        rows = self._rows(pair.extractor, pair.real, self.against.name)
+        return Statistics(
+            name=self.against.name,
+            fingerprint=pair.real.fingerprint,
+            moments=features_of(rows, wanted, self._device).moments,
+            extractor=pair.extractor.identity,
+        )
+
+    def measure(self, pair: Pair) -> Record | None:
+        """Return the record of a pair's model; nothing but on the first of several processes."""
+        started = time.perf_counter()
+        fake = pair.fake if pair.model.n is None else self._open(pair.model, pair.form)
+        found = figures(
+            pair.protocol,
+            real=self._reference_features(pair),
+            fake=self._features(pair, pair.model, fake),
+            logits=pair.extractor.logits if isinstance(pair.extractor, Inception) else None,
+        )
+        if processes()[0] > 0:
+            return None
+        return record_of(
+            self._protocol,
+            pair.extractor,
+            found,
+            real=(self.against, pair.real),
+            fake=(pair.model, fake),
+            device=self._device,
+            seconds=time.perf_counter() - started,
+        )
+
+    def _extractor(self, model: Side, form: Mapping[str, Any]) -> Extractor:
+        of = self._spec.run_of(model)
+        key = str((of, sorted(form.items()) if self._spec.name == "pixels" else None))
+        if key not in self._extractors:
+            self._extractors[key] = self._spec.build(model, form, self._device)
+        return self._extractors[key]
+
+    def _open(self, side: Side, form: Mapping[str, Any]) -> Images | None:
+        """Return a side's images, those of many sizes in the extractor's own."""
+        if side.open is None:
+            return None
+        try:
+            return side.open(**form)
+        except InputError as error:
+            if self._spec.side is None or not str(error).startswith("size must be given"):
+                raise
+            return side.open(**{**form, "size": self._spec.side})
+
+    def _reference(self, form: Mapping[str, Any]) -> Images | None:
+        """Return the reference in `form`, opened once for all models of that form."""
+        key = str(sorted(form.items()))
+        if key not in self._opened and self.against.open is not None:
+            images = self._open(self.against, form)
+            assert images is not None
+            self._opened[key] = images
+        return self._opened.get(key)
+
+    def _reference_features(self, pair: Pair) -> Features:
+        """Return the reference's features, those of the pair before where they are the same."""
+        key = (pair.extractor, pair.real, pair.protocol)
+        if self._real is None or self._real[0] != key:
+            self._real = (key, self._features(pair, self.against, pair.real))
+        return self._real[1]
+
+    def _features(self, pair: Pair, side: Side, images: Images | None) -> Features:
+        if images is None:
+            assert side.statistics is not None
+            return Features(rows=None, moments=side.statistics.moments)
+        rows = self._rows(pair.extractor, images, side.name)
+        return features_of(rows, pair.protocol, self._device)
+
+    def _rows(self, extractor: Extractor, images: Images, name: str) -> Any:
+        what = f"{extractor.name}: features of {name}"
+        tell = lambda done: self._watch(what, done, len(images))  # noqa: E731
+        return extract(extractor, images, store=self._store, dtype="float32", progress=tell)
+
+
+def _possible(
+    protocol: ScoreProtocol, extractor: Extractor, model: Side, against: Side
+) -> ScoreProtocol:
+    """Return `protocol` without what statistics and extractors without classes do not give.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    lost = set() if _classifies(extractor) and model.statistics is None else {"isc"}
+    if model.statistics is not None or against.statistics is not None:
+        lost |= {"kid", "prdc"}
+    left = tuple(name for name in protocol.metrics if name not in lost)
+    if not left:
+        raise InputError(
+            f"metrics must hold one that {extractor.name!r} gives for {model.name} and "
+            f"{against.name}. Got {', '.join(protocol.metrics)}; add fid."
+        )
+    infinite = protocol.fid_infinity and model.statistics is None
+    return replace(protocol, metrics=left, fid_infinity=infinite)
+
+
+def _own_form(images: Images | None) -> dict[str, int]:
+    """Return size and channels of what "pixels" are taken of; it needs images.
+
+    Raises:
+        InputError: both sides are statistics.
+    """
+    if images is None:
+        raise InputError(
+            "extractor 'pixels' takes its size from images. Got statistics alone; name images on "
+            "one side."
+        )
+    return {"size": images.size, "channels": images.channels}
+
+
+def _classifies(extractor: Extractor) -> bool:
+    return isinstance(extractor, Inception) and extractor.width == 2048

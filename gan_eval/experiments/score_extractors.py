@@ -1,0 +1,131 @@
+"""In which features images are compared: extractors by name, and the form of images they take.
+
+A discriminator's features are here the largest answer of each of its maps, in every convolution
+(radford2015-imagenet32: 1,792 of them): the 4 x 4 grid that it is classified by would be 16 times
+as wide, and a covariance of that width could neither be held nor be estimated. It normalises by the
+running averages of its training, so that it is one function, whatever it is shown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gan_eval.devices import Precision
+from gan_eval.errors import InputError, closest
+from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.score_sides import Side
+from gan_eval.features.discriminator import DiscriminatorFeatures
+from gan_eval.features.extractor import Extractor
+from gan_eval.features.inception import SIDE, Dims, Inception, Resize
+from gan_eval.features.modules import torchvision_features
+from gan_eval.features.pixels import Pixels
+from gan_eval.models.runs import Run
+
+_DIMS: dict[str, Dims] = {
+    "inception": 2048,
+    "inception-768": 768,
+    "inception-192": 192,
+    "inception-64": 64,
+}
+_DISC, _TORCHVISION, _TORCHVISION_SIDE = "disc:", "torchvision:", 224
+EXTRACTORS = (*_DIMS, "disc", "disc:RUN", "pixels", "torchvision:NAME")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractorSpec:
+    """Which features images are compared by. What does not belong to them does not change them.
+
+    Attributes:
+        name: one of `EXTRACTORS`; "disc" is the discriminator of each run that is scored, at its
+            newest epoch, "disc:RUN" that of one run for all.
+        weights: file of Inception or of torchvision's network. None takes Inception's official
+            file from torch hub's folder, and leaves torchvision's network untrained.
+        resize: how Inception's images reach their size.
+        precision: of networks' products.
+        seed: of untrained weights.
+    """
+
+    name: str = "inception"
+    weights: Path | None = None
+    resize: Resize = "pytorch-fid"
+    precision: Precision = "32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        known = self.name in (*_DIMS, "disc", "pixels")
+        if not known and not self.name.startswith((_DISC, _TORCHVISION)):
+            raise InputError(
+                f"extractor {self.name!r} is not known. {closest(self.name, EXTRACTORS)}"
+            )
+
+    def run_of(self, model: Side) -> Run | None:
+        """Return the run whose discriminator compares `model`; None where none does.
+
+        Raises:
+            InputError: it would be the model's own, and the model is no run.
+        """
+        if self.name == "disc" and model.run is None:
+            raise InputError(
+                f"extractor 'disc' is the discriminator of the run that is scored. Got {model.name}"
+                ", which is none; name one, as disc:runs/mine."
+            )
+        named = self.name.startswith(_DISC)
+        return Run(Path(self.name.removeprefix(_DISC))) if named else self._own(model)
+
+    def _own(self, model: Side) -> Run | None:
+        return model.run if self.name == "disc" else None
+
+    def form(self, model: Side) -> dict[str, Any]:
+        """Return the size, channels and fit in which `model` and its reference are compared.
+
+        What the discriminator that compares them takes, else what samples have: a real image then
+        shows no more than a generated one can. {} where each side keeps its own.
+        """
+        run = self.run_of(model)
+        return dict(model.form) if run is None else FeatureSpec(name="disc", run=run).form()
+
+    @property
+    def side(self) -> int | None:
+        """Return the side to which images of many sizes are fitted; None where it is not known."""
+        if self.name in _DIMS:
+            return SIDE
+        return _TORCHVISION_SIDE if self.name.startswith(_TORCHVISION) else None
+
+    def build(self, model: Side, form: Mapping[str, Any], device: str) -> Extractor:
+        """Return the extractor.
+
+        Args:
+            model: what is scored.
+            form: of its images; "pixels" needs size and channels.
+            device: a resolved one.
+
+        Raises:
+            InputError: a file is missing or of another network, the discriminator is conditional.
+        """
+        run = self.run_of(model)
+        if run is not None:
+            return _discriminator(run, device, self.precision)
+        if self.name == "pixels":
+            return Pixels(form["channels"], form["size"])
+        options: dict[str, Any] = {"device": device, "precision": self.precision}
+        if self.name in _DIMS:
+            dims = _DIMS[self.name]
+            return Inception(self.weights, dims=dims, resize=self.resize, **options)
+        name = self.name.removeprefix(_TORCHVISION)
+        return torchvision_features(
+            name, self.weights, size=_TORCHVISION_SIDE, seed=self.seed, **options
+        )
+
+
+def _discriminator(run: Run, device: str, precision: Precision) -> DiscriminatorFeatures:
+    config = run.config()
+    return DiscriminatorFeatures(
+        run.load_discriminator(),
+        config.generator.scale,
+        name=f"{_DISC}{run.folder.resolve().name}",
+        pool=1,
+        batch_norm="running",
+        device=device,
+        precision=precision,
+    )

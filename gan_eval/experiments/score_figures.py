@@ -1,0 +1,187 @@
+"""The figures that two sides' features give: which are wanted, how many images each needs.
+
+Several processes share the work: moments are taken of shares and added, subsets of the kernel
+distance are dealt out. The rest is the first process's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_eval.devices import gather, processes
+from gan_eval.errors import InputError, closest
+from gan_eval.metrics import (
+    Moments,
+    frechet_distance,
+    frechet_distance_at_infinity,
+    inception_score,
+    precision_recall,
+)
+from gan_eval.metrics.kernel import draw_subsets, squared_mmd
+from gan_eval.seeding import stream
+
+METRICS = ("fid", "kid", "isc", "prdc")
+Matrix = NDArray[Any] | Tensor
+# (n, 2048) -> (n, classes), where the extractor has classes.
+Logits = Callable[[Tensor], Tensor]
+FIGURES = (
+    "fid", "fid_infinity", "kid_mean", "kid_std", "isc_mean", "isc_std",
+    "precision", "recall", "density", "coverage",
+)  # fmt: skip
+_ROWS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreProtocol:
+    """How sides are compared, whatever they and their features are.
+
+    Attributes:
+        metrics: some of `METRICS`.
+        kid_subsets, kid_subset_size: of the kernel distance: how many subsets, of how many images.
+        neighbours: the k of precision, recall, density and coverage.
+        splits: of the Inception score, whose images are shuffled first.
+        fid_infinity: whether the Fréchet distance of infinitely many generated images is wanted.
+        seed: of subsets and shuffling.
+    """
+
+    metrics: tuple[str, ...] = METRICS
+    kid_subsets: int = 100
+    kid_subset_size: int = 1000
+    neighbours: int = 5
+    splits: int = 10
+    fid_infinity: bool = False
+    seed: int = 0
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        for name in self.metrics:
+            if name not in METRICS:
+                raise InputError(f"metric {name!r} is not known. {closest(name, METRICS)}")
+        if self.fid_infinity and "fid" not in self.metrics:
+            raise InputError("fid_infinity is of the Fréchet distance. Got metrics without 'fid'.")
+
+    def check(self, *, real: int | None, fake: int | None, names: tuple[str, str]) -> None:
+        """Refuse fewer images than the metrics need; statistics, whose number is None, have enough.
+
+        Args:
+            real, fake: how many there are.
+            names: what both sides are called, the real one first.
+        """
+        sides = list(zip(names, (real, fake), strict=True))
+        for metric, least, of, remedy in self._needs():
+            for name, n in sides[of:]:
+                if n is not None and n < least:
+                    raise InputError(
+                        f"{metric} needs at least {least} images. {name} has {n}; {remedy} or "
+                        "take more images."
+                    )
+
+    def _needs(self) -> list[tuple[str, int, int, str]]:
+        """Return metrics, images they need, from which side on, and what else can be done."""
+        without = "leave it out of --metrics"
+        needs = [("a score", 2, 0, "add some")]
+        if self.fid_infinity:
+            needs.append(("--fid-infinity", 4, 1, "leave it out"))
+        if "prdc" in self.metrics:
+            needs.append(("prdc", self.neighbours + 1, 0, without))
+        if "isc" in self.metrics:
+            needs.append(("isc", self.splits, 1, without))
+        if "kid" in self.metrics:
+            smaller = "pass a smaller --kid-subset-size"
+            needs.append(("kid", self.kid_subset_size, 0, smaller))
+        return needs
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """What the metrics take of a side.
+
+    Attributes:
+        rows: (n, width); None of statistics.
+        moments: of the same images; empty where no metric wants them.
+    """
+
+    rows: Matrix | None
+    moments: Moments = field(default_factory=Moments)
+
+
+def features_of(rows: NDArray[Any], protocol: ScoreProtocol, device: str) -> Features:
+    """Return what `protocol` takes of `rows`, on a GPU where `device` is one.
+
+    Each of several processes takes the moments of its share, and gets those of all.
+    """
+    taken: Matrix = torch.from_numpy(np.array(rows)).to(device) if device == "cuda" else rows
+    if "fid" not in protocol.metrics:
+        return Features(rows=taken)
+    (rank, world), n, share = processes(), len(rows), Moments()
+    part = taken[n * rank // world : n * (rank + 1) // world]
+    if len(part):
+        share.update(part)
+    return Features(rows=taken, moments=sum(gather(share), Moments()))
+
+
+def figures(
+    protocol: ScoreProtocol, *, real: Features, fake: Features, logits: Logits | None
+) -> dict[str, float | None]:
+    """Return `FIGURES`, None for what was not asked for or cannot be had of statistics.
+
+    Every process calls it, and only what the first returns is whole.
+
+    Args:
+        logits: the classifier behind the features; None where there is none.
+
+    Raises:
+        InputError: the sides' widths differ, or there are fewer images than metrics need.
+    """
+    found: dict[str, float | None] = dict.fromkeys(FIGURES)
+    if "kid" in protocol.metrics and real.rows is not None and fake.rows is not None:
+        found.update(_kernel(protocol, real.rows, fake.rows))
+    if processes()[0] > 0:
+        return found
+    if "fid" in protocol.metrics:
+        distance = frechet_distance(real=real.moments, fake=fake.moments)
+        found["fid"] = distance.distance
+    if fake.rows is None:
+        return found
+    if protocol.fid_infinity:
+        line = frechet_distance_at_infinity(real=real.moments, fake=fake.rows, seed=protocol.seed)
+        found["fid_infinity"] = line.distance
+    if "isc" in protocol.metrics and logits is not None:
+        found.update(_inception_score(protocol, fake.rows, logits))
+    if "prdc" in protocol.metrics and real.rows is not None:
+        shares = precision_recall(real=real.rows, fake=fake.rows, k=protocol.neighbours)
+        found.update(vars(shares))
+    return found
+
+
+def _kernel(protocol: ScoreProtocol, real: Matrix, fake: Matrix) -> dict[str, float]:
+    """Return mean and standard deviation of the kernel distance; each process does its subsets."""
+    rank, world = processes()
+    subsets, size = protocol.kid_subsets, protocol.kid_subset_size
+    drawn = draw_subsets(len(real), len(fake), subsets=subsets, size=size, seed=protocol.seed)
+    mine = [
+        squared_mmd(real=_double(real[of_real]), fake=_double(fake[of_fake]))
+        for of_real, of_fake in islice(drawn, rank, None, world)
+    ]
+    found = np.concatenate(gather(mine))
+    return {"kid_mean": float(found.mean()), "kid_std": float(found.std())}
+
+
+def _double(rows: Matrix) -> Tensor:
+    return torch.as_tensor(rows).double()
+
+
+def _inception_score(protocol: ScoreProtocol, rows: Matrix, logits: Logits) -> dict[str, float]:
+    order = torch.randperm(len(rows), generator=stream(protocol.seed, "isc")).numpy()
+    parts = [
+        logits(torch.as_tensor(rows[order[start : start + _ROWS]]))
+        for start in range(0, len(rows), _ROWS)
+    ]
+    score = inception_score(torch.cat(parts), splits=protocol.splits)
+    return {"isc_mean": score.mean, "isc_std": score.std}

@@ -1,0 +1,284 @@
+"""What can be scored, and scored against: anything that is images, or that makes or sums them up.
+
+* a run, or a generator: as many samples as are asked for, of one seed, never on disk;
+* a data set, folder or .npz as `open_images` takes it, with ":test" behind it for another split;
+* an array: a tensor (n, channels, h, w), a NumPy array, .npy or single array of an .npz, all of
+  them (n, h, w) or (n, h, w, channels), a torch data set of single ones, or an iterator of batches;
+* statistics: an .npz with "mu" and "sigma".
+
+Arrays are uint8, or floats in [0, 1], which become uint8 by the rule of `gan_eval.images`: every
+image passes through the same 8 bits, whatever it was.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from gan_eval.data import Images, open_images
+from gan_eval.data.arrays import read_members
+from gan_eval.data.prepare import prepare
+from gan_eval.data.source import ArrayRows, Source
+from gan_eval.errors import InputError
+from gan_eval.experiments.features import FeatureSpec
+from gan_eval.features.statistics_file import Statistics, load_statistics
+from gan_eval.images import to_uint8
+from gan_eval.models.dcgan import Generator
+from gan_eval.models.runs import Run
+from gan_eval.models.sampling import generate
+from gan_eval.models.weights import weights_sha256
+
+Array = NDArray[np.generic] | Tensor
+Given = str | Path | Run | Generator | Images | Array | Dataset[Any] | Iterator[Array]
+_IMAGE = "(n, h, w) or (n, h, w, 1 or 3)"
+_TENSOR = "(n, 1 or 3, h, w)"
+_OWN: dict[str, Any] = {
+    "size": None,
+    "channels": None,
+    "fit": "crop",
+    "limit": None,
+    "memory": None,
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Side:
+    """One side of a comparison.
+
+    Attributes:
+        name: as tables print it.
+        open: returns the images in the size, channels and fit that it is given, as `open_images`
+            has them; its own where it is given none. None where there are only statistics.
+        run: whose samples they are.
+        n: the number of samples, which are drawn by `open`; None where they are there already.
+        about: JSON-able, of samples: what made them.
+        form: of samples, the size, channels and fit in which real images are like them.
+        statistics: in place of images.
+    """
+
+    name: str
+    open: Callable[..., Images] | None = None
+    run: Run | None = None
+    n: int | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    form: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Statistics | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How samples are drawn: `n` of each run, of stream `seed`, by a kept `epoch` or the newest."""
+
+    n: int = 10_000
+    seed: int = 0
+    epoch: int | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise InputError(f"n must be at least 1. Got {self.n}.")
+
+
+def side_of(given: Given | Side, *, sampling: Sampling, root: Path | None = None) -> Side:
+    """Return what `given` is, one of the module's kinds; a side stays as it is.
+
+    Raises:
+        InputError: it is none of them, or its files or weights cannot be read.
+    """
+    if isinstance(given, Side):
+        return given
+    if isinstance(given, str | Path):
+        return _named(str(given), sampling, root)
+    if isinstance(given, Run):
+        network = given.load_generator(sampling.epoch)
+        return _drawn(network, given.folder.resolve().name, sampling, given)
+    if isinstance(given, Generator):
+        return _drawn(given, "generator", sampling, None)
+    if isinstance(given, Images):
+        return Side(name=f"{given.name}:{given.split}", open=partial(_fitted, given))
+    return array_side(given)
+
+
+def array_side(given: Array | Dataset[Any] | Iterator[Array], name: str = "array") -> Side:
+    """Return the images of an array, a data set of images or an iterator of batches of them.
+
+    Args:
+        given: as the module says; of a data set's items that are tuples, the first is the image.
+        name: as errors and tables shall call them.
+
+    Raises:
+        InputError: they are no images, or of values outside their range.
+    """
+    if isinstance(given, Tensor | np.ndarray):
+        pixels = to_pixels(given, name)
+    elif isinstance(given, Iterator):
+        pixels = torch.cat([to_pixels(batch, name) for batch in given])
+    elif isinstance(given, Dataset) and hasattr(given, "__len__"):
+        pixels = torch.cat([_item(given[row], name) for row in range(len(given))])
+    else:
+        raise InputError(
+            f"images must be a run, a generator, data, an array or statistics. Got "
+            f"{type(given).__name__}; see `gan_eval.experiments.score_sides`."
+        )
+    return Side(name=name, open=partial(_prepared, pixels, name))
+
+
+def to_pixels(values: Array, name: str) -> Tensor:
+    """Return images of a tensor or NumPy array as uint8 (n, channels, h, w).
+
+    Raises:
+        InputError: the shape, type or range is not one of the module's.
+    """
+    first = isinstance(values, Tensor)
+    images = values.detach().cpu() if isinstance(values, Tensor) else _tensor(values, name)
+    images = images[..., None] if images.ndim == 3 and not first else images
+    if images.ndim != 4 or images.shape[1 if first else 3] not in (1, 3) or 0 in images.shape:
+        raise InputError(
+            f"{name} must have shape {_TENSOR if first else _IMAGE} and no empty axis. "
+            f"Got {tuple(values.shape)}; {'permute' if first else 'transpose'} it so that "
+            f"channels come {'second' if first else 'last'}."
+        )
+    images = images if first else images.permute(0, 3, 1, 2)
+    return (images if images.dtype == torch.uint8 else _rounded(images, name)).contiguous()
+
+
+def _tensor(values: Array, name: str) -> Tensor:
+    if values.dtype not in (np.uint8, np.float16, np.float32, np.float64):
+        raise _kind(name, values.dtype)
+    return torch.from_numpy(np.array(values))
+
+
+def _kind(name: str, kind: object) -> InputError:
+    return InputError(
+        f"{name} must be uint8, or floats from 0 to 1. Got {kind}; scale and convert it."
+    )
+
+
+def _rounded(images: Tensor, name: str) -> Tensor:
+    if not images.is_floating_point():
+        raise _kind(name, images.dtype)
+    wrong = (~images.isfinite()).flatten(1).any(1).nonzero()
+    if len(wrong):
+        raise InputError(
+            f"{name} must be finite. Got NaN or infinity in image {int(wrong[0])}; look at what "
+            "made it."
+        )
+    low, high = images.aminmax()
+    if low < 0 or high > 1:
+        raise InputError(
+            f"{name} must be uint8, or floats from 0 to 1. Got {float(low):.4g} to "
+            f"{float(high):.4g}; scale it."
+        )
+    return to_uint8(images, "sigmoid")
+
+
+def _item(item: Any, name: str) -> Tensor:
+    image = item[0] if isinstance(item, tuple | list) else item
+    if not isinstance(image, Tensor | np.ndarray):
+        raise InputError(
+            f"images of {name} must be tensors or arrays. Got {type(image).__name__}; give the "
+            "data set a transform, such as torchvision's PILToTensor()."
+        )
+    return to_pixels(image[None], name)
+
+
+def _prepared(pixels: Tensor, name: str, **form: Any) -> Images:
+    """Return uint8 `pixels` (n, channels, h, w) as images of a form."""
+    rows = ArrayRows(name, pixels.numpy())
+    source = Source(name=name, split="all", source="array", rows=rows)
+    return prepare(source, **{**_OWN, **form})
+
+
+def _fitted(images: Images, **form: Any) -> Images:
+    wanted = form.get("channels") or images.channels, form.get("size") or images.size
+    if wanted == (images.channels, images.size):
+        return images
+    made = _prepared(images.take(range(len(images))), images.name, **form)
+    return replace(made, split=images.split, source=images.source)
+
+
+def _drawn(network: Generator, name: str, sampling: Sampling, run: Run | None) -> Side:
+    network = network.to(sampling.device).eval()
+
+    def draw(**form: Any) -> Images:
+        drawn = generate(network, sampling.n, sampling.seed)
+        images = _prepared(torch.cat([pixels for pixels, _ in drawn]), name, **form)
+        # Of what determines the samples: on other devices their last bit may differ, and several
+        # processes must agree.
+        what = (weights_sha256(network), sampling.n, sampling.seed, sorted(form.items()))
+        digest = hashlib.sha256(str(what).encode()).hexdigest()
+        return replace(
+            images, split="samples", source="drawn", fingerprint=f"drawn-sha256:{digest}"
+        )
+
+    own = {"size": network.config.image_size, "channels": network.config.channels}
+    spec = FeatureSpec(name="disc", run=run, epoch=sampling.epoch) if run else None
+    return Side(
+        name=name,
+        open=draw,
+        run=run,
+        n=sampling.n,
+        about={"seed": sampling.seed, "trained": spec.describe() if spec else None},
+        form=spec.form() if spec else own,
+    )
+
+
+def _named(text: str, sampling: Sampling, root: Path | None) -> Side:
+    path = Path(text).expanduser()
+    if Run(path).exists:
+        return side_of(Run(path), sampling=sampling)
+    if path.is_file() and path.suffix in (".npy", ".npz"):
+        read = _of_npy if path.suffix == ".npy" else _of_npz
+        side = read(path)
+        if side is not None:
+            return side
+    data, split = (text, "train") if path.exists() else split_of(text)
+    name = f"{path.name if path.exists() else Path(data).name}:{split}"
+    return Side(name=name, open=partial(open_images, data, root=root, split=split))
+
+
+def split_of(text: str) -> tuple[str, str]:
+    """Return a data set's name or path, and the split that is asked for behind a colon.
+
+    Example:
+        >>> split_of("cifar10:test"), split_of("cifar10")
+        (('cifar10', 'test'), ('cifar10', 'train'))
+    """
+    data, colon, split = text.rpartition(":")
+    return (data, split) if colon and "/" not in split else (text, "train")
+
+
+def _of_npy(path: Path) -> Side:
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(
+            f"{path} must be a whole .npy of plain numbers. It cannot be read ({error}); save it "
+            "with np.save."
+        ) from error
+    return _of_array(values, path)
+
+
+def _of_npz(path: Path) -> Side | None:
+    """Return the statistics or the single array in `path`; None for a data set."""
+    members = read_members(path)
+    if {"mu", "sigma"} <= members.keys():
+        statistics = load_statistics(path)
+        return Side(name=statistics.name, statistics=statistics)
+    if len(members) == 1 and not next(iter(members)).endswith("_images"):
+        with np.load(path, allow_pickle=False) as archive:
+            return _of_array(archive[archive.files[0]], path)
+    return None
+
+
+def _of_array(values: NDArray[np.generic], path: Path) -> Side:
+    pixels = to_pixels(values, str(path))
+    return Side(name=path.name, open=partial(_prepared, pixels, path.name))

@@ -1,0 +1,122 @@
+"""Mean and covariance of features in a file: pytorch-fid's .npz, and what it leaves unsaid.
+
+mu      (d,), the mean
+sigma   (d, d), the covariance, divided by n - 1
+n       of how many images; here only
+about   JSON text: the extractor's identity, the images' name and fingerprint; here only
+
+pytorch-fid reads the first two; its own files, and others of that form, hold nothing else.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_eval.errors import InputError
+from gan_eval.features.extractor import Extractor
+from gan_eval.metrics import Moments
+from gan_eval.records import write_whole
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Statistics:
+    """Moments of some images' features, and what is known of both.
+
+    Attributes:
+        name: of the images, or of the file where that is all that is known.
+        fingerprint: of the images, or "file-sha256:" of the file.
+        extractor: the identity of the extractor; None where the file does not say.
+    """
+
+    name: str
+    fingerprint: str
+    moments: Moments
+    extractor: Mapping[str, Any] | None
+
+    def check(self, extractor: Extractor) -> None:
+        """Refuse statistics that are not of `extractor`, as far as they say.
+
+        Raises:
+            InputError: their width or their extractor's identity differs.
+        """
+        if self.moments.width != extractor.width:
+            raise InputError(
+                f"statistics {self.name} must be of {extractor.width:,} features, as "
+                f"{extractor.name!r} makes. Got {self.moments.width:,}; name their extractor."
+            )
+        if self.extractor is None:
+            return
+        wanted = _plain(extractor.identity)
+        for key in sorted({*wanted, *self.extractor}):
+            if wanted.get(key) != self.extractor.get(key):
+                raise InputError(
+                    f"statistics {self.name} must be of the same extractor. Their {key} is "
+                    f"{self.extractor.get(key)!r} instead of {wanted.get(key)!r}; pass what "
+                    "they were made with, or make them again."
+                )
+
+
+def save_statistics(path: Path, statistics: Statistics) -> None:
+    """Write `statistics` as an .npz, whole or not at all.
+
+    Raises:
+        InputError: the file's name does not end in .npz, or fewer than 2 images were seen.
+    """
+    check_name(path)
+    about = {
+        "images": statistics.name,
+        "fingerprint": statistics.fingerprint,
+        "extractor": statistics.extractor and _plain(statistics.extractor),
+    }
+    arrays: dict[str, Any] = statistics.moments.to_arrays()
+    arrays["about"] = np.array(json.dumps(about))
+    write_whole(path, lambda temporary: np.savez(temporary, **arrays))
+
+
+def check_name(path: Path) -> None:
+    """Refuse the name of a file that pytorch-fid would not take for statistics."""
+    if path.suffix != ".npz":
+        raise InputError(f"a file of statistics must end in .npz. Got {path}.")
+
+
+def load_statistics(path: Path) -> Statistics:
+    """Return the statistics in `path`, of this package or another.
+
+    Raises:
+        InputError: the file is cut short, or holds no mean and covariance.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        about = dict(json.loads(str(arrays["about"]))) if "about" in arrays else {}
+        moments = Moments.from_arrays(arrays)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except (zipfile.BadZipFile, ValueError, TypeError, EOFError) as error:
+        raise InputError(
+            f"{path} must be a whole .npz of statistics. It cannot be read ({error}); make it "
+            "again."
+        ) from error
+    return Statistics(
+        name=about.get("images", path.name),
+        fingerprint=about.get("fingerprint") or _file_sha256(path),
+        moments=moments,
+        extractor=about.get("extractor"),
+    )
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"file-sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `identity` as JSON has it: lists for tuples."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(identity)))
+    return plain

@@ -1,0 +1,229 @@
+"""Scores end to end: closed forms, both sides in their places, unlike rows apart."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_eval.data import open_images
+from gan_eval.errors import InputError
+from gan_eval.experiments.score import score
+from gan_eval.experiments.score_account import tables_of
+from gan_eval.experiments.score_extractors import ExtractorSpec
+from gan_eval.experiments.score_figures import FIGURES, ScoreProtocol
+from gan_eval.features.discriminator import random_discriminator
+from gan_eval.metrics import kernel_distance
+from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import save_network
+from gan_eval.records import read_lines
+from gan_eval.seeding import stream
+
+FEW = ScoreProtocol(kid_subsets=4, kid_subset_size=5)
+FID = ScoreProtocol(metrics=("fid",))
+
+
+@pytest.fixture(scope="module")
+def run(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    config, _ = tiny("radford2015-svhn")
+    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
+    run.write_config(config)
+    network = Generator(config.generator)
+    initialise(network, stream(5, "init", "generator"))
+    save_network(run.generator, network, {})
+    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
+    return run
+
+
+@pytest.fixture
+def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the caller of `score` in pixels, which gives the records."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(models: Any, against: Any, name: str = "pixels", **options: Any) -> Any:
+        options = {"protocol": FEW, "store": tmp_path / "store", "device": "cpu", **options}
+        spec = ExtractorSpec(name=name)
+        return [each.record for each in score(models, against, extractor=spec, **options)]
+
+    return call
+
+
+def flat(*values: int) -> Tensor:
+    """Return an image of 8 x 8 equal pixels for each of `values`."""
+    return torch.tensor(values, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+
+
+def noise(n: int, seed: int = 0, channels: int = 1) -> Tensor:
+    shape = (n, channels, 8, 8)
+    return torch.randint(256, shape, generator=stream(seed, "noise"), dtype=torch.uint8)
+
+
+def test_the_distance_of_flat_images_is_that_of_two_gaussians(scored):
+    """64 equal features: 64 ((m_r - m_f)^2 + (s_r - s_f)^2), of values over 127.5."""
+    (record,) = scored([flat(100, 140, 180)], flat(10, 20, 30), protocol=FID)
+    expected = 64 * ((140 - 20) ** 2 + (40 - 10) ** 2) / 127.5**2
+    assert record.result["fid"] == pytest.approx(expected, rel=1e-5)
+    assert all(record.result[name] is None for name in FIGURES if name != "fid")
+
+
+def test_precision_is_of_the_model_and_recall_of_the_reference(scored):
+    """The model shows one of the reference's two kinds, and nothing else."""
+    dark, light = range(0, 40, 4), range(200, 240, 4)
+    (record,) = scored([flat(*(v + 1 for v in dark))], flat(*dark, *light))
+    assert (record.result["precision"], record.result["recall"]) == (1.0, 0.5)
+    assert record.result["coverage"] == 0.5
+    assert (record.result["n_real"], record.result["n_fake"]) == (20, 10)
+
+
+def test_the_kernel_distance_is_that_of_the_metric(scored):
+    real, fake = noise(30), noise(20, seed=1)
+    rows = [images.flatten(1) / 127.5 - 1 for images in (real, fake)]
+    expected = kernel_distance(real=rows[0], fake=rows[1], seed=0, subsets=4, subset_size=5)
+    (record,) = scored([fake], real)
+    assert record.result["kid_mean"] == pytest.approx(expected.mean, rel=1e-5)
+    assert record.result["kid_std"] == pytest.approx(expected.std, rel=1e-5)
+
+
+def test_a_model_against_itself_is_at_no_distance(scored):
+    (record,) = scored([noise(30)], noise(30), protocol=replace(FEW, fid_infinity=True))
+    assert record.result["fid"] == pytest.approx(0, abs=1e-8)
+    assert record.result["fid_infinity"] < 0  # smaller subsets are farther away
+    assert record.result["precision"] == record.result["recall"] == 1
+
+
+def test_samples_of_a_run_are_compared_in_its_form_and_nothing_is_left_beside_its_record(
+    scored, run, tmp_path
+):
+    before = sorted(path.name for path in run.folder.iterdir())
+    (record,) = scored([run], "digits:test", n=40)
+    assert record.result["n_fake"] == 40
+    assert record.config["real"]["size"] == record.config["fake"]["size"] == 32
+    assert record.config["real"]["channels"] == run.config().generator.channels
+    assert record.config["fake"]["trained"]["preset"] == record.result["architecture"]
+    assert record.result["architecture"] == "radford2015-svhn"
+    assert sorted(path.name for path in run.folder.iterdir()) == sorted([*before, "records.jsonl"])
+    (line,) = read_lines(run.folder / "records.jsonl")
+    assert line["result"] == record.result
+    assert line["versions"]["torch"]
+    assert str(tmp_path) not in json.dumps({**line, "hardware": None})
+    run.folder.joinpath("records.jsonl").unlink()
+
+
+def test_a_discriminator_compares_by_the_largest_answer_of_each_map(scored, run, tmp_path):
+    own, named = (
+        scored([run], "digits:test", name, n=20, out=tmp_path)[0]
+        for name in ("disc", f"disc:{run.folder}")
+    )
+    layers = run.config().discriminator.layers[:-1]
+    identity = own.config["extractor"]
+    assert (identity["pool"], identity["batch_norm"]) == ("max 1x1", "running")
+    (features,) = {
+        tuple(json.loads(path.read_text())["identity"]["layers"])
+        for path in (tmp_path / "store").glob("*.json")
+    }
+    assert len(features) == len(layers)
+    assert own.result == named.result
+    assert own.result["extractor"] == f"disc:{run.folder.name}"
+    assert own.result["weights_sha256"] == identity["weights_sha256"]
+    with pytest.raises(InputError, match=r"Got digits:train, which is none; name one, as disc:"):
+        scored(["digits"], "digits:test", "disc")
+
+
+def test_saved_statistics_give_the_same_distance_and_no_more(scored, tmp_path):
+    real, fake, path = noise(30), noise(20, 1), tmp_path / "real.npz"
+    (direct,) = scored([fake], real, save=path)
+    (saved,) = scored([fake], path)
+    assert saved.result["fid"] == pytest.approx(direct.result["fid"], rel=1e-9)
+    assert saved.result["kid_mean"] is saved.result["precision"] is None
+    assert saved.result["n_real"] == 30
+    assert saved.fingerprints["real"] == direct.fingerprints["real"]
+    again, swapped = scored([fake, path], fake)
+    assert again.result["fid"] == pytest.approx(0, abs=1e-8)
+    assert swapped.result["fid"] == pytest.approx(direct.result["fid"], rel=1e-9)
+    assert (swapped.result["n_fake"], swapped.name) == (30, "array")
+    with pytest.raises(InputError, match=r"metrics must hold one that .*Got kid; add fid"):
+        scored([fake], path, protocol=replace(FEW, metrics=("kid",)))
+    with pytest.raises(InputError, match="statistics already; copy the file"):
+        scored([fake], path, save=tmp_path / "again.npz")
+
+
+def test_statistics_are_saved_without_a_model(scored, tmp_path):
+    path = tmp_path / "digits.npz"
+    assert scored([], open_images("digits", root=None, limit=20), save=path) == []
+    assert path.is_file()
+    assert not (tmp_path / "results").exists()
+    with pytest.raises(InputError, match="a model must be named to be scored"):
+        scored([], "digits")
+
+
+def test_unlike_rows_are_never_in_one_table(scored):
+    real = noise(40)
+    records = [
+        *scored([noise(20, 1), flat(*range(20)), noise(21, 2)], real),
+        *scored([noise(20, 3)], real, protocol=replace(FEW, kid_subset_size=6)),
+        *scored([noise(20, 3)], noise(40, 4)),
+    ]
+    tables = tables_of(records)
+    assert [len(table) for table in tables] == [2, 1, 1, 1]
+    ranked = [record.result["fid"] for record in tables[0]]
+    assert ranked == sorted(ranked)
+    weights = dict(records[0].protocol["extractor"], weights_sha256="another")
+    other = replace(records[0], protocol={**records[0].protocol, "extractor": weights})
+    assert len(tables_of([records[0], other])) == 2
+
+
+def test_few_images_are_warned_of(scored):
+    (record,) = scored([noise(20)], noise(30), protocol=FID)
+    assert [text.partition(" images")[0] for text in record.advice] == ["20", "30"]
+
+
+def test_features_are_computed_once_for_all_models(scored, tmp_path):
+    scored([noise(20, 1), noise(20, 2)], noise(30))
+    scored([noise(20, 1)], noise(30))
+    assert len(list((tmp_path / "store").glob("*.npy"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("n", "protocol", "message"),
+    [
+        (1, FEW, r"a score needs at least 2 images\. array has 1"),
+        (4, FEW, r"prdc needs at least 6 images\. array has 4; leave it out of --metrics"),
+        (10, ScoreProtocol(), r"kid needs at least 1000 .*has 10; pass a smaller --kid-subset-siz"),
+        (3, ScoreProtocol(metrics=("fid",), fid_infinity=True), r"--fid-infinity needs at least 4"),
+    ],
+)
+def test_too_few_images_are_refused_before_anything_is_written(
+    scored, tmp_path, n, protocol, message
+):
+    with pytest.raises(InputError, match=message):
+        scored([noise(n)], noise(2000), protocol=protocol)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pixels_of_images_that_differ_in_size_are_refused(scored, tmp_path):
+    (tmp_path / "mixed").mkdir()
+    for size in (8, 9):
+        Image.new("L", (size, size)).save(tmp_path / "mixed" / f"{size}.png")
+    with pytest.raises(InputError, match="size must be given when the images are not squares"):
+        scored([tmp_path / "mixed"], noise(20))
+    scored([], noise(20), save=tmp_path / "s.npz")
+    with pytest.raises(InputError, match=r"Got statistics alone; name images on one side"):
+        scored([tmp_path / "s.npz"], tmp_path / "s.npz")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ScoreProtocol(metrics=("fidd",)), r"metric 'fidd' is not known\. Did you mean 'f"),
+        (lambda: ScoreProtocol(metrics=("kid",), fid_infinity=True), "Got metrics without 'fid'"),
+        (lambda: ExtractorSpec(name="incepton"), r"'incepton' is not known\. Did you mean 'incept"),
+    ],
+)
+def test_unknown_names_are_refused(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

@@ -1,0 +1,136 @@
+"""Whatever images come as, they become the same 8 bits, and what is no image is named."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
+
+from gan_eval.data import open_images
+from gan_eval.errors import InputError
+from gan_eval.experiments.score_sides import Sampling, side_of, split_of, to_pixels
+from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.sampling import generate
+from gan_eval.seeding import stream
+
+PIXELS = torch.randint(256, (5, 3, 8, 8), generator=stream(0), dtype=torch.uint8)
+LAST = PIXELS.permute(0, 2, 3, 1).numpy()
+
+
+def opened(given: Any, **form: Any) -> Tensor:
+    side = side_of(given, sampling=Sampling())
+    assert side.open is not None
+    images = side.open(**form)
+    return images.take(range(len(images)))
+
+
+def npz(path: Path, **arrays: Any) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def npy(path: Path, array: Any) -> Path:
+    np.save(path, array)
+    return path
+
+
+def test_all_kinds_of_arrays_are_the_same_images(tmp_path: Path):
+    for given in (
+        PIXELS,
+        PIXELS / 255,
+        (PIXELS / 255).double(),
+        LAST,
+        np.float32(LAST / 255),
+        TensorDataset(PIXELS, torch.arange(5)),
+        iter([PIXELS[:2], PIXELS[2:]]),
+        iter([LAST[:4], LAST[4:]]),
+        npy(tmp_path / "images.npy", LAST),
+        str(npy(tmp_path / "floats.npy", LAST / 255)),
+        npz(tmp_path / "one.npz", arr_0=LAST),
+        npz(tmp_path / "set.npz", train_images=LAST),
+        str(npz(tmp_path / "parts.npz", train_images=LAST[:1], test_images=LAST)) + ":test",
+    ):
+        assert torch.equal(opened(given), PIXELS)
+
+
+def test_floats_are_rounded_to_the_nearest_of_256_values():
+    values = torch.tensor([0, 0.499, 0.501, 254.499, 254.501, 255]).view(1, 1, 1, 6) / 255
+    assert to_pixels(values, "x").flatten().tolist() == [0, 0, 1, 254, 255, 255]
+
+
+def test_grey_arrays_may_leave_the_channel_out():
+    grey = LAST[..., 0]
+    assert torch.equal(opened(grey), PIXELS[:, :1])
+    assert torch.equal(opened(grey[..., None]), PIXELS[:, :1])
+
+
+def test_a_form_is_made_of_any_of_them():
+    found = opened(PIXELS, size=4, channels=1, fit="crop")
+    assert found.shape == (5, 1, 4, 4)
+    digits = open_images("digits", root=None, limit=3)
+    assert opened(digits, size=16, channels=3).shape == (3, 3, 16, 16)
+    assert opened(digits) is not None
+
+
+def test_samples_are_exactly_those_of_the_seed_in_the_generators_form(tiny):
+    network = Generator(tiny("radford2015-svhn")[0].generator)
+    initialise(network, stream(5, "init", "generator"))
+    side = side_of(network, sampling=Sampling(n=300, seed=3))
+    assert side.open is not None
+    images = side.open(**side.form)
+    drawn = torch.cat([pixels for pixels, _ in generate(network, 300, seed=3)])
+    assert torch.equal(images.pixels, drawn)
+    others = [side_of(network, sampling=Sampling(n=n, seed=s)) for n, s in ((299, 3), (300, 4))]
+    prints = {each.open(**each.form).fingerprint for each in (side, *others) if each.open}
+    assert len(prints) == 3
+
+
+def test_names_paths_and_splits(tmp_path: Path):
+    assert split_of("runs:1/photos") == ("runs:1/photos", "train")
+    assert side_of("digits:test", sampling=Sampling()).name == "digits:test"
+    assert len(opened("digits:test")) == 360
+    path = npz(tmp_path / "mine.npz", train_images=LAST)
+    assert side_of(path, sampling=Sampling()).name == "mine.npz:train"
+
+
+class Pictures(Dataset[Any]):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, row: int) -> str:
+        return "picture"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (LAST.transpose(0, 3, 1, 2), r"\(n, h, w, 1 or 3\).*Got \(5, 3, 8, 8\); transpose it"),
+        (torch.from_numpy(LAST), r"\(n, 1 or 3, h, w\).*Got \(5, 8, 8, 3\); permute it"),
+        (LAST[:0], r"no empty axis\. Got \(0, 8, 8, 3\)"),
+        (LAST.astype(np.int64), "must be uint8, or floats from 0 to 1. Got int64"),
+        (PIXELS.int(), "must be uint8, or floats from 0 to 1. Got torch.int32"),
+        (PIXELS.float(), "floats from 0 to 1. Got 0 to 255; scale it"),
+        (PIXELS / 127.5 - 1, "floats from 0 to 1. Got -1 to 1; scale it"),
+        (Pictures(), "must be tensors or arrays. Got str; give the data set a transform"),
+        (7, "images must be a run, a generator, data, an array or statistics. Got int"),
+    ],
+)
+def test_what_is_no_image_is_refused(given: Any, message: str):
+    with pytest.raises(InputError, match=message):
+        side_of(given, sampling=Sampling())
+
+
+def test_refusals_name_the_file_and_the_image(tmp_path: Path):
+    broken = LAST / 255
+    broken[3, 0, 0, 0] = np.nan
+    for path in (npy(tmp_path / "a.npy", broken), npz(tmp_path / "b.npz", images=broken)):
+        with pytest.raises(InputError, match=rf"{path} must be finite\. Got NaN .* in image 3"):
+            side_of(path, sampling=Sampling())
+    objects = npy(tmp_path / "objects.npy", np.array([None]))
+    with pytest.raises(InputError, match=r"objects\.npy must be a whole \.npy of plain numbers"):
+        side_of(objects, sampling=Sampling())
+    with pytest.raises(InputError, match=r"n must be at least 1\. Got 0"):
+        Sampling(n=0)
