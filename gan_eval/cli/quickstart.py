@@ -15,10 +15,14 @@ from gan_eval.cli.train import announce, habits
 _PRESET, _EPOCHS, _KEPT = "radford2015-svhn", 50, (1, 5, 10, 20, 50)
 # What is compared, and by how many labels per class: None is all.
 _FEATURES, _LABELS, _MAPS, _DRAWS = ("disc", "random-disc", "pixels", "kmeans"), (10, None), 200, 20
+# 8 - 3 is the strokes on the left, and a 5 with these is a 6; a 1 turns into a 7.
+_SUM = {"a": "class 8", "b": "class 3", "c": "class 5", "from": "class 1", "to": "class 7"}
+_TARGET = "class 6"
+_SAMPLES, _SUBSET, _SPACES = 1000, 100, ("disc", "pixels")
 _COLUMNS = ("epoch", "d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy", "diversity")
 
 
-@click.command(short_help="Train on embedded digits, and classify digits by what was learned.")
+@click.command(short_help="Train on embedded digits, and go through the paper's experiments.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -31,7 +35,8 @@ def quickstart(out: Path, as_json: bool) -> None:
     """Train the paper's smallest network on scikit-learn's digits: no download, under 3 minutes.
 
     Then classify the 360 test digits, of which nothing was trained on, by what its discriminator
-    learned from the other 1,437 without their labels.
+    learned from the other 1,437 without their labels; walk and add in its Z, look at its filters,
+    score its samples, and put it all on one page.
 
     \b
     gan-eval quickstart
@@ -46,7 +51,7 @@ def quickstart(out: Path, as_json: bool) -> None:
         if stopped:
             say(f"Stopped; the state is saved. Continue with: gan-eval quickstart --out {out}")
             raise SystemExit(128 + stopped)
-    _report(job, _classify(job), as_json)
+    _report(job, _classify(job), _looked_at(job.run), _scored(job.run), as_json)
 
 
 def _job(out: Path) -> Any:
@@ -82,19 +87,66 @@ def _classify(job: Any) -> list[Sequence[Any]]:
         ]
 
 
-def _report(job: Any, found: list[Sequence[Any]], as_json: bool) -> None:
+def _looked_at(run: Any) -> dict[str, Any]:
+    """Return a walk and a sum in Z and the filters of D, each with its record and files."""
+    from gan_eval.experiments.arithmetic import arithmetic
+    from gan_eval.experiments.filters import filters
+    from gan_eval.experiments.interpolate import interpolate
+
+    with Watching() as watch:
+        return {
+            "interpolate": interpolate(run, watch=watch),
+            "arithmetic": arithmetic(run, _SUM, target=_TARGET, trials=100, watch=watch),
+            "filters": filters(run, watch=watch),
+        }
+
+
+def _scored(run: Any) -> list[Any]:
+    """Return the scores of samples against the test digits, in spaces that need no download."""
+    from gan_eval.experiments.score import score
+    from gan_eval.experiments.score_extractors import ExtractorSpec
+    from gan_eval.experiments.score_figures import ScoreProtocol
+
+    protocol = ScoreProtocol(kid_subset_size=_SUBSET)
+    with Watching() as watch:
+        return [
+            found
+            for space in _SPACES
+            for found in score(
+                [str(run.folder)],
+                "digits:test",
+                protocol=protocol,
+                extractor=ExtractorSpec(name=space),
+                n=_SAMPLES,
+                store=run.folder / "features",
+                watch=watch,
+            )
+        ]
+
+
+def _report(
+    job: Any,
+    found: list[Sequence[Any]],
+    looked_at: dict[str, Any],
+    scored: Sequence[Any],
+    as_json: bool,
+) -> None:
     from gan_eval.records import read_lines
+    from gan_eval.report.page import report
 
     run = job.run
     rows = [_at_epoch(list(read_lines(run.metrics)), epoch) for epoch in _KEPT]
     pictures = [*(run.grid(epoch) for epoch in _KEPT), run.folder / "losses.png"]
+    page = report(run.folder).files[-1]
     if as_json:
         print_json(
             {
                 "run": str(run.folder.resolve()),
                 "epochs": rows,
                 "classification": [document(each) for some in found for each in some],
-                "files": [str(path.resolve()) for path in pictures],
+                **{name: document(each) for name, each in looked_at.items()},
+                "scores": [each.record.to_json() for each in scored],
+                "files": [str(path.resolve()) for path in (*pictures, page)],
             }
         )
         return
@@ -114,8 +166,35 @@ def _report(job: Any, found: list[Sequence[Any]], as_json: bool) -> None:
             for few, full in zip(*found, strict=True)
         ),
     )
+    print_table(
+        f"{_SAMPLES} samples against the 360 test digits",
+        ("by", "FID", "precision", "recall", "density", "coverage"),
+        ((each.record.result["extractor"], *_figures(each.record.result)) for each in scored),
+    )
+    print_table(
+        "Each score beside its controls",
+        ("experiment", "score", "ours", "controls"),
+        (row for name, each in looked_at.items() for row in _beside(name, each.record)),
+    )
+    say(f"Look at {page}, where all of this is drawn.")
     say(f"Look at {run.grid(_KEPT[-1])}: handwritten digits that nobody wrote.")
     say(f"Next: gan-eval sample {run.folder} --n 100 --out more.png; gan-eval train --help")
+
+
+def _figures(result: dict[str, Any]) -> list[str]:
+    names = ("fid", "precision", "recall", "density", "coverage")
+    return [f"{result[name]:.3g}" for name in names]
+
+
+def _beside(name: str, record: Any) -> list[Sequence[str]]:
+    """Return a row for each score of an experiment that its controls have too."""
+    shown: list[Sequence[str]] = []
+    for score, value in record.result.items():
+        rivals = {who: row[score] for who, row in record.controls.items() if row.get(score)}
+        if isinstance(value, float) and rivals:
+            beside = ", ".join(f"{who} {rival:.3g}" for who, rival in rivals.items())
+            shown.append((name, score, f"{value:.3g}", beside))
+    return shown
 
 
 def _error(found: Any) -> str:
