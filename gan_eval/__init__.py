@@ -11,15 +11,23 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from gan_eval.data import Images, open_images
     from gan_eval.errors import InputError
+    from gan_eval.experiments.arithmetic import arithmetic
     from gan_eval.experiments.classify import classify
+    from gan_eval.experiments.dropout import dropout
     from gan_eval.experiments.features import features_of
+    from gan_eval.experiments.filters import filters
+    from gan_eval.experiments.interpolate import interpolate
+    from gan_eval.experiments.neighbors import neighbors
+    from gan_eval.experiments.score import score
     from gan_eval.models.dcgan import Discriminator, Generator
     from gan_eval.models.importers import import_newmu, import_pytorch_examples
     from gan_eval.models.presets import PRESETS, configure
     from gan_eval.models.runs import Run
     from gan_eval.models.sampling import generate
     from gan_eval.probes.estimator import L2SVM
+    from gan_eval.probes.nearest_estimator import NearestNeighbor
     from gan_eval.probes.protocol import choose_protocol
+    from gan_eval.report.compare import compare
     from gan_eval.training.config import Request
     from gan_eval.training.job import carry_out, new_job, resumed_job
 
@@ -30,19 +38,27 @@ __all__ = [
     "Generator",
     "Images",
     "InputError",
+    "NearestNeighbor",
     "Request",
     "Run",
+    "arithmetic",
     "carry_out",
     "choose_protocol",
     "classify",
+    "compare",
     "configure",
+    "dropout",
     "features_of",
+    "filters",
     "generate",
     "import_newmu",
     "import_pytorch_examples",
+    "interpolate",
+    "neighbors",
     "new_job",
     "open_images",
     "resumed_job",
+    "score",
 ]
 
 _HOMES = {
@@ -52,19 +68,27 @@ _HOMES = {
     "Generator": "models.dcgan",
     "Images": "data",
     "InputError": "errors",
+    "NearestNeighbor": "probes.nearest_estimator",
     "Request": "training.config",
     "Run": "models.runs",
+    "arithmetic": "experiments.arithmetic",
     "carry_out": "training.job",
     "choose_protocol": "probes.protocol",
     "classify": "experiments.classify",
+    "compare": "report.compare",
     "configure": "models.presets",
+    "dropout": "experiments.dropout",
     "features_of": "experiments.features",
+    "filters": "experiments.filters",
     "generate": "models.sampling",
     "import_newmu": "models.importers",
     "import_pytorch_examples": "models.importers",
+    "interpolate": "experiments.interpolate",
+    "neighbors": "experiments.neighbors",
     "new_job": "training.job",
     "open_images": "data",
     "resumed_job": "training.job",
+    "score": "experiments.score",
 }
 
 

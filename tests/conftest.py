@@ -15,6 +15,8 @@ from gan_eval.models.runs import RunConfig
 from gan_eval.training.config import Request, resolve
 
 TINY = 6
+# Fixtures are no modules to look for doctests in; several files of that name cannot be imported.
+collect_ignore_glob = ["conftest.py", "*/conftest.py"]
 
 
 @pytest.fixture(scope="session", autouse=True)

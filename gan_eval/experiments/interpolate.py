@@ -9,7 +9,7 @@ units of the mean squared distance between two training images, so that runs can
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from gan_eval.experiments.attributes import own_features
 from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.drawing import Drawing, open_drawing, untrained
 from gan_eval.experiments.features import build
+from gan_eval.experiments.memorisation import nearest_images
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.experiments.subsets import sample
 from gan_eval.features.extractor import Extractor
@@ -47,7 +48,6 @@ _POINTS = 9
 _PAIRS, _EPSILON = 500, 1e-4
 _UNIT_OF = 1000  # training images that say how far apart two of them are
 _BATCH = 50
-_BLOCK = 1000  # training images compared at once
 _MILLISECONDS = 80
 
 
@@ -101,8 +101,9 @@ def interpolate(
     space = _Space.of(run, sample(images, _UNIT_OF, seed), device)
     walks = _walks(drawing, frames, seed)
     scale = drawing.network.config.scale
-    shown = torch.cat([to_unit(walk.frames, scale) for walk in walks.values()])
-    distances, rows = nearest_images(shown, images, partial(watch, "nearest training images"))
+    shown = torch.cat([255 * to_unit(walk.frames, scale) for walk in walks.values()])
+    tell = partial(watch, "nearest training images")
+    distances, rows = nearest_images(shown, images, tell, device=device)
     found = {
         name: {
             **walk.measure(space, drawing, seed, partial(watch, f"path length: {name}")),
@@ -215,7 +216,8 @@ class _Space:
         spec = own_features(run)
         extractor = build(spec, train, device=device, precision="32")
         extractor.prepare()
-        rows = torch.cat([extractor(block).cpu() for block in _blocks(train, _BATCH)])
+        parts = torch.split(train.take(range(len(train))), _BATCH)
+        rows = torch.cat([extractor(part).cpu() for part in parts])
         unit = 2 * float(rows.var(0).sum())  # of two independent draws
         return cls(extractor=extractor, scale=run.config().generator.scale, unit=unit)
 
@@ -229,36 +231,6 @@ class _Space:
 def to_unit(images: Tensor, scale: Scale) -> Tensor:
     """Return float `images` in a network's range as values in [0, 1], not rounded."""
     return (images + 1) / 2 if scale == "tanh" else images
-
-
-def nearest_images(
-    queries: Tensor, images: Images, tell: Callable[[int, int], None]
-) -> tuple[Tensor, Tensor]:
-    """Return the distance to the nearest of `images`, and its row, for each of `queries`.
-
-    Args:
-        queries: (n, channels, s, s) in [0, 1].
-        images: of the same size.
-        tell: called with how many of `images` were compared, and their number.
-
-    Returns:
-        The root mean square over pixels (n,), and int64 (n,).
-    """
-    x = queries.flatten(1)
-    best, rows = torch.full((len(x),), torch.inf), torch.zeros(len(x), dtype=torch.int64)
-    for number, block in enumerate(_blocks(images, _BLOCK)):
-        distances, places = torch.cdist(x, block.flatten(1) / 255).min(1)
-        nearer = distances < best
-        best = torch.where(nearer, distances, best)
-        rows = torch.where(nearer, places + number * _BLOCK, rows)
-        tell(number * _BLOCK + len(block), len(images))
-    found = images.take(rows.tolist()).flatten(1) / 255
-    return (x - found).square().mean(1).sqrt(), rows  # without the rounding of products
-
-
-def _blocks(images: Images, size: int) -> Iterator[Tensor]:
-    for start in range(0, len(images), size):
-        yield images.take(range(start, min(start + size, len(images))))
 
 
 def _draw(

@@ -10,11 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_eval.data import open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments import interpolate as module
 from gan_eval.experiments.drawing import Drawing, open_drawing, untrained
-from gan_eval.experiments.interpolate import interpolate, nearest_images
+from gan_eval.experiments.interpolate import interpolate
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.features.pixels import Pixels
 from gan_eval.latent.interpolate import straight
@@ -77,20 +76,6 @@ def test_images_are_not_rounded_where_distances_are_taken():
     image = torch.full((1, 1, 8, 8), 0.1)
     moved = space.features(image + 1e-4) - space.features(image)
     torch.testing.assert_close(moved, torch.full((1, 64), 1e-4), rtol=1e-2, atol=0)
-
-
-def test_the_nearest_image_is_the_one_that_brute_force_finds(monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK", 7)
-    images = open_images("digits", root=None, limit=40)
-    assert images.pixels is not None
-    pixels = images.pixels.flatten(1).double() / 255
-    queries = pixels[[3, 20, 39]] + torch.tensor([[0.0], [0.01], [0.02]], dtype=torch.float64)
-    distances, rows = nearest_images(
-        queries.float().view(3, 1, 8, 8), images, lambda done, total: None
-    )
-    brute = (queries[:, None] - pixels).square().mean(2).sqrt().min(1)
-    assert rows.tolist() == brute.indices.tolist() == [3, 20, 39]
-    torch.testing.assert_close(distances.double(), brute.values, atol=1e-6, rtol=1e-5)
 
 
 def test_an_untrained_generator_is_no_grey_picture(run):

@@ -1,0 +1,104 @@
+"""`gan-eval neighbors`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gan_eval.cli.output import (
+    device_option,
+    json_option,
+    precision_option,
+    print_json,
+    print_table,
+    say,
+)
+from gan_eval.cli.progress import Watching
+
+
+@click.command(short_help="Classify by the nearest generated sample (Table 3).")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", help="Labelled: a name, folder or .npz.  [default: the RUN's own]")
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="GAN_EVAL_DATA",
+    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=50_000,
+    show_default=True,
+    help="Generated images; none is kept.",
+)
+@click.option(
+    "--memorisation-only",
+    is_flag=True,
+    help="Only look for copies of training images; for unconditional RUNs and unlabelled data too.",
+)
+@click.option(
+    "--epoch",
+    type=int,
+    help="A kept epoch.  [default: the one with the lowest error on validation images]",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@device_option
+@precision_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where record and picture go.  [default: the RUN's folder]",
+)
+@json_option
+def neighbors(run: Path, data_root: Path | None, as_json: bool, **options: Any) -> None:
+    """Give test images the label of the nearest generated sample, and look for copied images.
+
+    Controls are the real training images and an untrained generator. What is broken off goes on
+    from its last 100,000 samples when it is called again.
+
+    \b
+    gan-eval neighbors runs/mnist --data mnist --samples 50000
+    gan-eval neighbors runs/faces --memorisation-only
+    """
+    from gan_eval.experiments.neighbors import neighbors as run_neighbors
+    from gan_eval.models.runs import Run
+
+    with Watching() as watch:
+        found = run_neighbors(Run(run), root=data_root, watch=watch, **options)
+    record, files = found.record, [str(path.resolve()) for path in found.files]
+    if as_json:
+        print_json({**record.to_json(), "files": files})
+        return
+    sides = {"generator": record.result, **record.controls}
+    if "error" in record.result:
+        _print_errors(sides, record.config["data"]["name"])
+    print_table(
+        "Root mean square distance to the nearest training image, pixels in [0, 1]",
+        ("images", "number", "mean", "median", "least", "nearer than real ones, %"),
+        ((name, *_copied(side["memorisation"])) for name, side in sides.items()),
+    )
+    if record.config["validation_errors"]:
+        epoch = record.config["trained"]["epoch"]
+        say(f"Chosen on validation images: epoch {epoch or 'newest'}.")
+    for advice in record.advice:
+        say(advice)
+    say(f"Written: {', '.join(files)}")
+
+
+def _print_errors(sides: dict[str, Any], data: str) -> None:
+    curves = {name: dict(side["curve"]) for name, side in sides.items()}
+    points = sorted({point for curve in curves.values() for point in curve})
+    print_table(
+        f"{data}: test error in %",
+        ("nearest of", *(f"{point:,}" for point in points)),
+        (
+            (name, *(None if p not in curve else f"{100 * curve[p]:.2f}" for p in points))
+            for name, curve in curves.items()
+        ),
+    )
+
+
+def _copied(found: dict[str, float]) -> tuple[str, ...]:
+    numbers = (f"{found[name]:.4f}" for name in ("mean", "median", "least"))
+    return (f"{found['n']}", *numbers, f"{100 * found['nearer_than_real']:.1f}")

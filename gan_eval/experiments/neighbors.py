@@ -1,0 +1,300 @@
+"""Do generated images stand for real ones? Labels by the nearest generated sample.
+
+Radford, Metz & Chintala 2015, section 5.3, Table 3. A conditional generator draws samples, equally
+many of each label, and each test image takes the label of the one nearest sample, by the Euclidean
+distance of pixels: uint8, unscaled, at the network's size. The samples pass by and none is kept.
+
+The epoch is chosen on validation images, the last 10,000 of the training part, with other samples;
+the test part is not looked at before. Controls: the real training images without those of
+validation, and samples of an untrained generator. What is copied from training images is measured
+as `gan_eval.experiments.memorisation` says.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_eval.data import Images
+from gan_eval.devices import Precision, keep_freed_memory, resolve_device, resolve_precision
+from gan_eval.errors import InputError
+from gan_eval.experiments.classify import Watch
+from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.memorisation import Copies, Tell, blocks, real_distances, statistics
+from gan_eval.experiments.parts import Parts, open_parts
+from gan_eval.experiments.run_images import open_run_images
+from gan_eval.experiments.sample_stream import LOT, SampleStream, StateFile, kept_epochs
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import weights_sha256
+from gan_eval.probes.nearest_neighbor import RunningNearest
+from gan_eval.probes.protocol import Protocol
+from gan_eval.records import Record, append_record
+from gan_eval.seeding import derive
+
+_HELD_OUT = Protocol(name="neighbors")  # which training images are for validation
+_POINTS = (1_000, 10_000, 50_000, 100_000, 1_000_000, 10_000_000)
+_CHOOSING = 10_000  # samples that an epoch is chosen by, at most
+_UNTRAINED = 50_000  # samples of the control, at most
+_COPIES = LOT  # samples that are looked up among the training images, at most
+_KEPT_EVERY = 100 * LOT  # samples between two writings of the state
+_STATE = "neighbors.unfinished.safetensors"
+
+# Takes the number of the first lot; yields uint8 images and their labels.
+_Lots = Callable[[int], Iterator[tuple[Tensor, Tensor | None]]]
+_Sides = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbors:
+    """What became of it: the record, and the files that were written."""
+
+    record: Record
+    files: tuple[Path, ...]
+
+
+def neighbors(
+    run: Run,
+    data: str | None = None,
+    *,
+    root: Path | None = None,
+    samples: int = 50_000,
+    memorisation_only: bool = False,
+    epoch: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    out: Path | None = None,
+    watch: Watch = lambda what, done, total: None,
+) -> Neighbors:
+    """Classify test images by the nearest of a run's samples, and look for copies among these.
+
+    `result` and each of `controls` hold `error` (a fraction), `samples`, `curve` (pairs of a number
+    of samples and the error with them) and `memorisation` (see `statistics`). What was broken off
+    goes on from its last 100,000 samples.
+
+    Args:
+        run: with a conditional generator.
+        data: labelled, with a test part, as `open_images` takes it; None for the run's own.
+        root: where named data sets are; None takes the run's own, then GAN_EVAL_DATA.
+        samples: how many pass by.
+        memorisation_only: classify nothing: then any generator and unlabelled data do.
+        epoch: a kept one; None chooses it (without classification: takes the newest weights).
+        seed: of the samples, the untrained generator, and the real images that are looked up.
+        device: "auto", "cuda", "mps" or "cpu".
+        precision: of the networks: "32", "bf16", or "auto" for bf16 where it is fast.
+        out: where record and picture go; None takes the run's folder.
+        watch: is told of the progress.
+
+    Raises:
+        InputError: what was asked for cannot be had; nothing was written.
+    """
+    started, device = time.perf_counter(), resolve_device(device)
+    bench = _Bench(
+        seed=seed, device=device, precision=resolve_precision(precision, device), watch=watch
+    )
+    if samples < 1:
+        raise InputError(f"samples must be at least 1. Got {samples}; pass --samples 50000.")
+    run.load_generator(epoch)  # mistakes come to light before the data are read
+    parts = None if memorisation_only else _open_parts(run, data, root)
+    train = parts.train if parts else open_run_images(run, data, root=root, device=device)
+    keep_freed_memory()
+    tried = bench.try_epochs(run, parts, samples) if parts and epoch is None else []
+    if tried:
+        epoch = min(tried, key=lambda each: each[1])[0]
+    trained = bench.stream(run, epoch, seed)
+    streams = {"result": trained, "untrained": trained.untrained()}
+    folder = out or run.folder
+    # The longest comes last, so that its state is kept until the record is written.
+    copies, sides = bench.look_up(streams, train, samples)
+    if parts:
+        bench.classify(sides, streams, parts, samples, folder / _STATE)
+    record = Record(
+        exhibit="neighbors",
+        name="generator",
+        protocol=_protocol(parts),
+        config={
+            "trained": FeatureSpec(name="disc", run=run, epoch=epoch).describe(),
+            "data": _describe(train, parts),
+            "validation_errors": tried,
+        },
+        result=sides.pop("result"),
+        controls=sides,
+        deviations=tuple(run.config().deviations),
+        advice=_advice(tried, epoch),
+        fingerprints={
+            "train": train.fingerprint,
+            "test": parts and parts.test.fingerprint,
+            "weights": weights_sha256(trained.network),
+        },
+        seed=seed,
+        device=device,
+        precision=bench.precision,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+    return _write(folder, record, copies, train)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bench:
+    """How every stream of a call is made and measured."""
+
+    seed: int
+    device: str
+    precision: Precision
+    watch: Watch
+
+    @property
+    def comparing(self) -> str:
+        """Where images are compared: Apple's devices have no float64."""
+        return "cpu" if self.device == "mps" else self.device
+
+    def stream(self, run: Run, epoch: int | None, seed: int) -> SampleStream:
+        network = run.load_generator(epoch).to(self.device)
+        return SampleStream(network=network, seed=seed, precision=self.precision)
+
+    def try_epochs(self, run: Run, parts: Parts, samples: int) -> list[list[Any]]:
+        """Return the validation error of each kept epoch of the run, and of None, its newest."""
+        n = min(samples, _CHOOSING)
+        order = range(len(parts.known) - parts.held_out, len(parts.known))
+        tried = []
+        for epoch in kept_epochs(run):
+            lots = partial(self.stream(run, epoch, derive(self.seed, "validation")).lots, n)
+            tell = partial(self.watch, f"validation: epoch {epoch or 'newest'}")
+            found = self._pass(parts.known, order, lots, n, tell)
+            tried.append([epoch, found["error"]])
+        return tried
+
+    def classify(
+        self,
+        sides: _Sides,
+        streams: Mapping[str, SampleStream],
+        parts: Parts,
+        samples: int,
+        path: Path,
+    ) -> None:
+        """Add error, number of samples and curve to every side."""
+        test = partial(self._pass, parts.test, range(len(parts.test)))
+        n = len(parts.known) - parts.held_out
+        sides["real"] |= test(partial(_real, parts), n, partial(self.watch, "real images"))
+        few, tell = min(samples, _UNTRAINED), partial(self.watch, "untrained samples")
+        sides["untrained"] |= test(partial(streams["untrained"].lots, few), few, tell)
+        stream = streams["result"]
+        state = StateFile(path=path, of={**stream.identity, "test": parts.test.fingerprint})
+        lots, tell = partial(stream.lots, samples), partial(self.watch, "samples")
+        sides["result"] |= test(lots, samples, tell, state)
+
+    def _pass(
+        self,
+        queries: Images,
+        rows: range,
+        lots: _Lots,
+        n: int,
+        tell: Tell,
+        state: StateFile | None = None,
+    ) -> dict[str, Any]:
+        """Return the error on `rows` of `queries` by the nearest of n samples, and its curve."""
+        assert queries.labels is not None
+        nearest = RunningNearest(queries.take(rows).flatten(1), device=self.comparing)
+        truth = queries.labels[rows.start : rows.stop].to(self.comparing)
+        curve = state.load(nearest, n) if state else []
+        for images, labels in lots(nearest.seen // LOT):
+            nearest.update(images.flatten(1), labels)
+            if nearest.seen in _POINTS or nearest.seen == n:
+                wrong = nearest.labels != truth
+                curve.append([nearest.seen, float(wrong.double().mean())])
+            if state and nearest.seen % _KEPT_EVERY == 0:
+                state.save(nearest, curve)
+            tell(nearest.seen, n)
+        return {"error": curve[-1][1], "samples": n, "curve": curve}
+
+    def look_up(
+        self, streams: Mapping[str, SampleStream], train: Images, samples: int
+    ) -> tuple[Copies, _Sides]:
+        """Return what is nearest to the first samples of the run, and every side's statistics."""
+        tell = partial(self.watch, "nearest training images")
+        real = real_distances(train, self.seed, tell, self.comparing)
+        copies = {
+            name: Copies.of(
+                next(stream.lots(min(samples, _COPIES)))[0], train, tell, self.comparing
+            )
+            for name, stream in streams.items()
+        }
+        distances = {"real": real, **{name: each.distances for name, each in copies.items()}}
+        return copies["result"], {
+            name: {"memorisation": statistics(each, real)} for name, each in distances.items()
+        }
+
+
+def _open_parts(run: Run, data: str | None, root: Path | None) -> Parts:
+    """Return the labelled images that the run's samples are to stand for."""
+    config = run.config()
+    classes = config.generator.classes
+    if not classes:
+        raise InputError(
+            f"run {run.folder} must have a conditional generator to classify by its samples. "
+            "Its samples have no labels; train --preset radford2015-mnist, say, or pass "
+            "--memorisation-only for the nearest training images alone."
+        )
+    if data is None and config.data is None:
+        raise InputError(
+            f"--data must name labelled images for run {run.folder}, which was imported and has "
+            "none of its own. Got nothing; see `gan-eval data` for what there is."
+        )
+    if data is None and config.data is not None:
+        data = config.data.name
+        root = root or (Path(config.data.root) if config.data.root else None)
+    form = FeatureSpec(name="disc", run=run).form()
+    parts = open_parts(str(data), _HELD_OUT, root=root, **form)
+    if parts.train.num_classes != classes:
+        raise InputError(
+            f"data must have the {classes} classes of the generator of run {run.folder}. "
+            f"{parts.train.name!r} has {parts.train.num_classes}; name the data it was trained on."
+        )
+    return parts
+
+
+def _real(parts: Parts, first: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield the training images without those of validation, and their labels, in lots."""
+    assert parts.known.labels is not None
+    n = len(parts.known) - parts.held_out
+    labels = torch.split(parts.known.labels[first * LOT : n], LOT)
+    yield from zip(blocks(parts.known, range(first * LOT, n)), labels, strict=True)
+
+
+def _protocol(parts: Parts | None) -> dict[str, Any]:
+    if parts is None:
+        return {"name": "nearest training images", "version": 1, "looked_up": _COPIES}
+    return {
+        "name": "1 nearest neighbour of uint8 pixels, epoch chosen on validation images",
+        "version": 1,
+        "held_out": parts.held_out,
+        "validation_samples": _CHOOSING,
+        "looked_up": _COPIES,
+    }
+
+
+def _describe(train: Images, parts: Parts | None) -> dict[str, Any]:
+    found = {"name": train.name, "source": train.source, "size": train.size, "n": len(train)}
+    if parts:
+        found |= {"classes": train.num_classes, "n_test": len(parts.test)}
+    return {**found, "notes": list(parts.notes if parts else train.notes)}
+
+
+def _advice(tried: list[list[Any]], epoch: int | None) -> tuple[str, ...]:
+    if len(tried) < 2 or epoch != tried[-1][0]:
+        return ()
+    return ("The last epoch was the best on validation images: train the run longer.",)
+
+
+def _write(folder: Path, record: Record, copies: Copies, train: Images) -> Neighbors:
+    picture = folder / "neighbors-memorisation.png"
+    copies.draw(picture, train)
+    files = (append_record(folder, record), picture)
+    if "error" in record.result:
+        (folder / _STATE).unlink(missing_ok=True)
+    return Neighbors(record=record, files=files)

@@ -1,0 +1,122 @@
+"""A generator's samples as a stream that can be left at any lot and taken up again."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_eval.devices import Precision
+from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.runs import Run
+from gan_eval.models.sampling import generate
+from gan_eval.models.statistics import batch_statistics, set_statistics
+from gan_eval.models.weights import load_tensors, save_tensors, weights_sha256
+from gan_eval.probes.nearest_neighbor import RunningNearest
+from gan_eval.seeding import derive, stream
+
+LOT = 1000
+_BATCH = 100  # z of which an untrained generator takes its statistics
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SampleStream:
+    """Samples of a generator in lots of 1,000, each from a random stream of its own.
+
+    Labels of a conditional generator come in turn, so that each has an equal share of a lot.
+
+    Attributes:
+        network: in evaluation mode, on its device.
+        seed: of all lots.
+        precision: of the network.
+    """
+
+    network: Generator
+    seed: int
+    precision: Precision
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What determines the samples, JSON-able."""
+        device = next(self.network.parameters()).device.type
+        weights = weights_sha256(self.network)
+        return {"weights": weights, "seed": self.seed, "precision": self.precision, "on": device}
+
+    def lots(self, n: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield uint8 images (up to 1000, channels, s, s) and labels, from lot `first` to n."""
+        network = self._cast()
+        bf16 = torch.autocast(next(network.parameters()).device.type, torch.bfloat16)
+        for lot in range(first, -(-n // LOT)):
+            many = min(LOT, n - lot * LOT)
+            with bf16 if self.precision == "bf16" else nullcontext():
+                drawn = list(generate(network, many, derive(self.seed, "lot", lot)))
+            labels = [part for _, part in drawn if part is not None]
+            yield torch.cat([images for images, _ in drawn]), torch.cat(labels) if labels else None
+
+    def _cast(self) -> Generator:
+        """Return the network, its weights in bf16 where autocast would make them so every time."""
+        if self.precision == "32":
+            return self.network
+        network = copy.deepcopy(self.network)
+        for block in network.blocks:
+            for weight in block.parameters(recurse=False):
+                weight.data = weight.data.bfloat16()
+        return network
+
+    def untrained(self) -> "SampleStream":
+        """Return the samples of the weights that a run of this seed starts from: a control.
+
+        Batch norm has the statistics of a batch, for training, which averages them, was not there.
+        """
+        network, classes = Generator(self.network.config), self.network.config.classes
+        initialise(network, stream(self.seed, "init", "generator"))
+        z = network.draw(_BATCH, stream(self.seed, "untrained"))
+        labels = torch.arange(_BATCH) % classes if classes else None
+        set_statistics(network, batch_statistics(network, z, labels))
+        return replace(self, network=network.to(next(self.network.parameters()).device).eval())
+
+
+def kept_epochs(run: Run) -> list[int | None]:
+    """Return the kept epochs of a run, and None for its newest weights where these are others."""
+    files = sorted(run.checkpoint(0).parent.glob("epoch-*/generator.safetensors"))
+    kept = [int(path.parent.name.removeprefix("epoch-")) for path in files]
+    newest = weights_sha256(run.load_generator())
+    if kept and weights_sha256(run.load_generator(kept[-1])) == newest:
+        return [*kept]
+    return [*kept, None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateFile:
+    """Where a comparison that takes hours is kept on the way: nearest samples and their curve.
+
+    Attributes:
+        path: of a safetensors file.
+        of: what it belongs to, JSON-able; a file of something else is not taken up.
+    """
+
+    path: Path
+    of: dict[str, Any]
+
+    def load(self, nearest: RunningNearest, most: int) -> list[list[float]]:
+        """Take up what is kept, if it is no more than `most` samples; return the curve so far."""
+        if not self.path.exists():
+            return []
+        tensors, about = load_tensors(self.path)
+        if about["of"] != self.of or tensors["seen"] > most:
+            return []
+        nearest.seen = int(tensors["seen"])
+        for name in ("squared", "indices", "labels"):
+            getattr(nearest, name).copy_(tensors[name])
+        curve: Any = about["curve"]
+        return list(curve)
+
+    def save(self, nearest: RunningNearest, curve: list[list[float]]) -> None:
+        """Keep where the comparison is, atomically."""
+        tensors = {name: getattr(nearest, name) for name in ("squared", "indices", "labels")}
+        tensors["seen"] = torch.tensor(nearest.seen)
+        save_tensors(self.path, tensors, {"of": self.of, "curve": curve})
