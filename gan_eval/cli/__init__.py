@@ -13,14 +13,19 @@ from gan_eval.errors import InputError, closest
 _COMMANDS = (
     "arithmetic",
     "classify",
+    "compare",
     "data",
+    "dedup",
     "dropout",
     "filters",
     "import",
     "interpolate",
+    "neighbors",
     "presets",
     "quickstart",
+    "report",
     "sample",
+    "score",
     "train",
 )
 # Commands whose module and function cannot have their name, a Python keyword.

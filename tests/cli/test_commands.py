@@ -23,7 +23,9 @@ COMMANDS = {
         "layers", "pool", "batch_norm", "mirror", "maps", "preset", "weights", "epoch", "solver",
         "store", "seed", "device", "precision", "out", "as_json",
     },
+    "compare": {"run_a", "run_b", "out", "as_json"},
     "data": {"data_root", "as_json"},
+    "dedup": {"data", "data_root", "radius", "write", "seed", "device", "out", "as_json"},
     "dropout": {
         "run", "boxes", "attribute", "layer", "label", "data", "data_root", "seed", "device",
         "precision", "out", "as_json",
@@ -37,10 +39,20 @@ COMMANDS = {
     "interpolate": {
         "run", "frames", "label", "epoch", "data", "data_root", "seed", "device", "out", "as_json",
     },
+    "neighbors": {
+        "run", "data", "data_root", "samples", "memorisation_only", "epoch", "seed", "device",
+        "precision", "out", "as_json",
+    },
     "presets": {"as_json"},
     "quickstart": {"out", "as_json"},
+    "report": {"results", "as_json"},
     "sample": {
         "run", "n", "out", "contact_sheet", "label", "epoch", "seed", "device", "as_json",
+    },
+    "score": {
+        "models", "against", "metrics", "extractor", "weights", "resize", "precision", "n", "epoch",
+        "kid_subset_size", "fid_infinity", "save_statistics", "data_root", "store", "seed",
+        "device", "out", "as_json",
     },
     "train": {
         "preset", "data", "data_root", "out", "epochs", "steps", "batch_size", "image_size",

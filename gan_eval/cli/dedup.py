@@ -1,0 +1,78 @@
+"""`gan-eval dedup`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gan_eval.cli.classify import percent
+from gan_eval.cli.output import device_option, json_option, print_json, print_table, say
+from gan_eval.cli.progress import Watching
+
+
+@click.command(short_help="Find duplicates among training images (section 4.1.1).")
+@click.argument("data")
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="GAN_EVAL_DATA",
+    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
+)
+@click.option(
+    "--radius",
+    type=int,
+    help="Bits of 128 in which duplicates differ at most.  [default: chosen from the data]",
+)
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path),
+    help="A new .npz for the data without the duplicates.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the autoencoder and of planted copies.",
+)
+@device_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where record, groups and figure go.  [default: results]",
+)
+@json_option
+def dedup(data: str, data_root: Path | None, as_json: bool, **options: Any) -> None:
+    """Find groups of near-duplicates among the training images of DATA, and say how surely.
+
+    DATA is a name, a folder or an .npz, and stays as it is. Planted copies tell how many duplicates
+    are found; images without one, how many are wrongly taken for duplicates.
+
+    \b
+    gan-eval dedup cifar10
+    gan-eval dedup photos.npz --write photos-once.npz
+    gan-eval dedup cifar10 --radius 0
+    """
+    from gan_eval.experiments.dedup import dedup as run_dedup
+
+    with Watching() as watch:
+        found = run_dedup(data, root=data_root, watch=watch, **options)
+    record, files = found.record, [str(path.resolve()) for path in found.files]
+    if as_json:
+        print_json({**record.to_json(), "files": files})
+        return
+    rows = {"groups": record.result, **record.controls}
+    print_table(
+        f"{record.config['data']['name']}: {record.result['duplicates']} duplicates of others in "
+        f"{len(record.result['groups'])} groups, of {record.config['data']['n']} images",
+        ("hash", "radius", "copies found %", "false positives %", "by chance %"),
+        ((name, *_rates(rates)) for name, rates in rows.items()),
+    )
+    for advice in record.advice:
+        say(advice)
+    say(f"Written: {', '.join(files)}")
+
+
+def _rates(rates: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("planted_recall", "false_positive_rate", "false_positive_estimate")
+    return rates["radius"], *(percent(rates[name]) for name in names)

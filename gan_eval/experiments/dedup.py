@@ -1,0 +1,278 @@
+"""Near-duplicates in a data set, found by the semantic hash of a denoising autoencoder.
+
+Radford, Metz & Chintala 2015, section 4.1.1. An autoencoder learned from the images, fitted to
+32x32 in three channels, hashes each to 128 bits (see `gan_eval.training.autoencoder`). In the paper
+images of equal hash are duplicates. Here images are linked whose hashes differ in at most R bits,
+and a group is what chains of links connect: two of a group may differ in more bits than R. Of a
+group the first image is kept.
+
+Scores, measured on the data's own images in the same run, by how far hashes are apart:
+* recall P(r): the share of planted copies (cropped, resized, JPEG, brighter; made at 32x32, of
+  images that are drawn at random) within r bits of their original.
+* false positives F(r): the share of images without a planted copy that are within r bits of any
+  other image of the data, so that they land in a group. Real duplicates are among them, which
+  makes it an upper bound.
+* the estimate leaves real duplicates out: images whose pixels are as much like those of the nearest
+  other image as those of 99 in 100 planted copies are like their originals'.
+R is the least at which no more copies are found, as long as the estimate and twice its standard
+error are below 1 in 100.
+
+Memory: beside the images, which are streamed where they take more than half of what is free, about
+300 bytes an image for hashes and their tables, and 0.6 GB while the autoencoder is learned.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gan_eval.data import Images, open_images
+from gan_eval.data.export import write_images
+from gan_eval.devices import resolve_device
+from gan_eval.errors import InputError
+from gan_eval.experiments.account import slug
+from gan_eval.experiments.classify import Watch
+from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, Trial, likeness
+from gan_eval.experiments.subsets import sample
+from gan_eval.probes.hamming import components, nearest_others
+from gan_eval.records import Record, append_record, write_json
+from gan_eval.seeding import stream
+from gan_eval.training.autoencoder import (
+    BITS,
+    CHANNELS,
+    SIZE,
+    Autoencoder,
+    fit_autoencoder,
+    untrained_autoencoder,
+)
+from gan_eval.visualize.grids import strips, write_picture
+
+_LEARNED_FROM, _PLANTED, _JUDGED = 20_000, 250, 10_000
+_FEWEST = 8
+_LEAST_ALIKE = 0.01  # quantile of planted copies from which on images are duplicates
+_BLOCK = 1024
+_SHOWN, _SHOWN_OF_EACH = 12, 10
+_OTHER_PARTS = ("val", "test")
+_PAPER = {"duplicates": 275_000, "images": 3_000_000, "false_positives_among_duplicates": 0.01}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deduplicated:
+    """What became of it: the record, and the files that were written."""
+
+    record: Record
+    files: tuple[Path, ...]
+
+
+def dedup(
+    data: str,
+    *,
+    root: Path | None = None,
+    radius: int | None = None,
+    write: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: Path | None = None,
+    watch: Watch = lambda what, done, total: None,
+) -> Deduplicated:
+    """Find groups of duplicates among the training images of `data`, and measure how surely.
+
+    `result` holds `groups` (lists of rows of the train part, from 0, each in order), `duplicates`
+    (images in groups but for the first of each), `radius`, `planted_recall` (also by kind) and
+    `false_positive_rate` with its estimate; see the module. `by_radius` has these at every radius
+    from 0. All groups are in the record, about 7 bytes an image, and in a file of their own.
+    `controls` has the rates of equal hashes, the paper's rule, and those of an untrained
+    autoencoder, whose radius is chosen in the same way.
+
+    Args:
+        data: the images, as `open_images` takes them.
+        root: where named data sets are.
+        radius: bits in which the hashes of duplicates differ at most; None chooses it.
+        write: a new .npz for the data without the duplicates, at its own size; parts "val" and
+            "test" go along whole, where there are any.
+        seed: of the autoencoder, of the planted copies and of the groups that are shown.
+        device: "auto", "cuda", "mps" or "cpu".
+        out: where record, groups and figure go; None takes "results".
+        watch: is told of the progress.
+
+    Raises:
+        InputError: what was asked for cannot be had; nothing was written.
+    """
+    started, device = time.perf_counter(), resolve_device(device)
+    _check(radius, write)
+    images = open_images(data, root=root, size=SIZE, channels=CHANNELS)
+    if len(images) < _FEWEST:
+        raise InputError(f"data must hold at least {_FEWEST} images. Got {len(images)}.")
+    whole = None if write is None else _whole(data, root)
+    learned, untrained = _autoencoders(images, seed, device, watch)
+    hashes, others = hash_images((learned, untrained), images, partial(watch, "hashes"))
+    trial, control = (
+        _trial(network, images, found, seed)
+        for network, found in ((learned, hashes), (untrained, others))
+    )
+    chosen = trial.choose() if radius is None else radius
+    groups = _groups(components(hashes, chosen, partial(watch, "search")))
+    record = Record(
+        exhibit="dedup",
+        name="autoencoder",
+        protocol={
+            "name": f"{BITS}-bit semantic hash; {' '.join(COPIES)}",
+            "version": 1,
+            "planted": len(trial.planted["crop"]),
+            "judged": len(trial.others),
+        },
+        config={
+            "data": {"name": images.name, "split": images.split, "n": len(images)},
+            "radius": "chosen" if radius is None else "given",
+        },
+        result={
+            "groups": groups,
+            "duplicates": sum(len(group) - 1 for group in groups),
+            **trial.at(chosen),
+            "by_radius": [trial.at(each) for each in range(LARGEST_RADIUS + 1)],
+        },
+        controls={"equal hashes": trial.at(0), "untrained": control.at(control.choose())},
+        paper=_PAPER,
+        advice=_advice(trial, chosen),
+        fingerprints={"data": images.fingerprint},
+        seed=seed,
+        device=device,
+        precision="32",
+        seconds=round(time.perf_counter() - started, 3),
+    )
+    files = _save(out or Path("results"), record, images)
+    if write is not None and whole is not None:
+        _write_kept(write, data, root, whole, groups)
+        files = (*files, write)
+    return Deduplicated(record=record, files=files)
+
+
+def _check(radius: int | None, write: Path | None) -> None:
+    if radius is not None and not 0 <= radius <= LARGEST_RADIUS:
+        raise InputError(
+            f"radius must be from 0 to {LARGEST_RADIUS} of the {BITS} bits. Got {radius}; "
+            "leave it out to have it chosen."
+        )
+    if write is not None and (write.suffix != ".npz" or write.exists()):
+        what = "which exists" if write.suffix == ".npz" else "which does not end so"
+        raise InputError(f"--write must name a new .npz file. Got {write}, {what}; name another.")
+
+
+def _whole(data: str, root: Path | None, split: str = "train") -> Images:
+    """Return the images at their own size, not held."""
+    try:
+        return open_images(data, root=root, split=split, memory=0)
+    except InputError as error:
+        raise InputError(
+            "--write takes squares of one size; leave it out, and the groups say which images to "
+            f"leave out. {error}"
+        ) from error
+
+
+def _autoencoders(
+    images: Images, seed: int, device: str, watch: Watch
+) -> tuple[Autoencoder, Autoencoder]:
+    """Return the learned one, and the one that it started from."""
+    chosen = sample(images, _LEARNED_FROM, seed)
+    known = chosen.take(range(len(chosen)))
+    tell = partial(watch, "autoencoder: steps")
+    learned = fit_autoencoder(known, seed=seed, device=device, tell=tell)
+    return learned, untrained_autoencoder(known, seed=seed).to(device)
+
+
+def hash_images(
+    networks: Sequence[Autoencoder], images: Images, tell: Callable[[int, int], None]
+) -> list[NDArray[np.uint8]]:
+    """Return the hashes (n, 16) of all of `images` by each network; `tell` learns how many."""
+    found = [np.empty((len(images), BITS // 8), np.uint8) for _ in networks]
+    for start in range(0, len(images), _BLOCK):
+        stop = min(start + _BLOCK, len(images))
+        block = images.take(range(start, stop))
+        for network, hashes in zip(networks, found, strict=True):
+            hashes[start:stop] = network.hashes(block)
+        tell(stop, len(images))
+    return found
+
+
+def _trial(network: Autoencoder, images: Images, hashes: NDArray[np.uint8], seed: int) -> Trial:
+    order = torch.randperm(len(images), generator=stream(seed, "planted")).numpy()
+    planted, judged = np.split(order[: _PLANTED + _JUDGED], [min(_PLANTED, len(images) // 4)])
+    originals = images.take(planted.tolist())
+    copies = {kind: copy(originals) for kind, copy in COPIES.items()}
+    bits = {kind: network.hashes(made) ^ hashes[planted] for kind, made in copies.items()}
+    alike = torch.cat([likeness(originals, made) for made in copies.values()])
+    apart, nearest = nearest_others(hashes, judged)
+    close = np.flatnonzero(apart <= LARGEST_RADIUS)
+    distinct = np.ones(len(judged), np.bool_)
+    for part in np.split(close, range(_BLOCK, len(close), _BLOCK)):
+        pair = (images.take(rows[part].tolist()) for rows in (judged, nearest))
+        distinct[part] = (likeness(*pair) < alike.quantile(_LEAST_ALIKE)).numpy()
+    return Trial(
+        planted={kind: np.unpackbits(each, axis=1).sum(1) for kind, each in bits.items()},
+        others=apart,
+        distinct=distinct,
+    )
+
+
+def _groups(labels: NDArray[np.int64]) -> list[list[int]]:
+    """Return the rows of each label that has several, by their first row."""
+    order = np.argsort(labels, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    return sorted(part.tolist() for part in parts if len(part) > 1)
+
+
+def _advice(trial: Trial, radius: int) -> tuple[str, ...]:
+    found = trial.at(radius)
+    rate, estimate = found["false_positive_rate"], found["false_positive_estimate"]
+    if estimate >= MOST_FALSE:
+        return (
+            f"An estimated {estimate:.1%} of the images land in groups by chance: look at the "
+            f"figure, and {'try a smaller --radius' if radius else 'do not trust the groups'}.",
+        )
+    if rate >= MOST_FALSE:
+        return (
+            f"{rate:.1%} of the images land in groups, an estimated {estimate:.1%} by chance: the "
+            "data hold duplicates; look at the figure.",
+        )
+    return ()
+
+
+def _save(folder: Path, record: Record, images: Images) -> tuple[Path, ...]:
+    """Write record and groups, and draw some of these, which are chosen at random."""
+    groups, name = record.result["groups"], slug("dedup", images.name)
+    listed = folder / f"{name}-groups.json"
+    about = {"data": images.name, "split": images.split, **record.fingerprints}
+    write_json(listed, {**about, "radius": record.result["radius"], "groups": groups})
+    files = [append_record(folder, record), listed]
+    if groups:
+        order = torch.randperm(len(groups), generator=stream(record.seed, "shown"))
+        rows = [groups[number] for number in order[:_SHOWN].tolist()]
+        files.append(folder / f"{name}.png")
+        write_picture(files[-1], strips([_strip(images, group) for group in rows]))
+    return tuple(files)
+
+
+def _strip(images: Images, group: list[int]) -> tuple[str, Tensor]:
+    shown = group[:_SHOWN_OF_EACH]
+    more = f" and {len(group) - len(shown)} more" if len(group) > len(shown) else ""
+    return ", ".join(map(str, shown)) + more, images.take(shown)
+
+
+def _write_kept(
+    path: Path, data: str, root: Path | None, train: Images, groups: list[list[int]]
+) -> None:
+    kept = torch.ones(len(train), dtype=torch.bool)
+    kept[[row for group in groups for row in group[1:]]] = False
+    parts = {"train": (train, kept.nonzero()[:, 0])}
+    for split in _OTHER_PARTS:
+        with contextlib.suppress(InputError):
+            other = _whole(data, root, split)
+            parts[split] = (other, torch.arange(len(other)))
+    write_images(path, parts)

@@ -1,0 +1,142 @@
+"""Duplicates are found, distinct images are left alone, and both are measured."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan_eval.data import open_images
+from gan_eval.errors import InputError
+from gan_eval.experiments.dedup import dedup
+from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, Trial, likeness
+from gan_eval.training import autoencoder
+
+SIDE = 36
+DISTINCT = 60
+# Which of them come again, after the others: the first as it is, the second as a JPEG.
+TWICE, JPEG = 7, 3
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch) -> None:
+    monkeypatch.setattr(autoencoder, "_STEPS", 40)
+
+
+@pytest.fixture(scope="module")
+def smooth() -> torch.Tensor:
+    """Distinct smooth images, uint8 (60, 3, 36, 36)."""
+    coarse = torch.rand(DISTINCT, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    fine = torch.nn.functional.interpolate(coarse, (SIDE, SIDE), mode="bicubic")
+    return (fine * 255).clamp(0, 255).to(torch.uint8)
+
+
+@pytest.fixture
+def data(smooth, tmp_path) -> Path:
+    again = (smooth[TWICE : TWICE + 1], COPIES["jpeg"](smooth[JPEG : JPEG + 1]))
+    images = torch.cat([smooth, *again]).permute(0, 2, 3, 1).numpy()
+    rows = np.arange(len(images))
+    path = tmp_path / "some.npz"
+    np.savez(
+        path,
+        train_images=images,
+        train_labels=rows % 3,
+        train_attributes=np.stack([rows % 2, rows % 5 == 0], 1).astype(np.uint8),
+        class_names=np.array(["a", "b", "c"]),
+        attribute_names=np.array(["odd", "five"]),
+        test_images=images[:5],
+        test_labels=rows[:5] % 3,
+    )
+    return path
+
+
+def test_duplicates_are_found_and_left_out_of_what_is_written(data, tmp_path):
+    before = data.read_bytes()
+    found = dedup(str(data), write=tmp_path / "kept.npz", out=tmp_path / "out")
+    result = found.record.result
+    assert result["groups"] == [[JPEG, DISTINCT + 1], [TWICE, DISTINCT]]
+    assert result["duplicates"] == 2
+    assert data.read_bytes() == before
+    whole, kept = (open_images(str(path), root=None) for path in (data, tmp_path / "kept.npz"))
+    assert torch.equal(kept.pixels, whole.pixels[:DISTINCT])
+    assert torch.equal(kept.labels, whole.labels[:DISTINCT])
+    assert torch.equal(kept.attributes, whole.attributes[:DISTINCT])
+    assert (kept.class_names, kept.attribute_names) == (("a", "b", "c"), ("odd", "five"))
+    tests = (open_images(str(each), root=None, split="test") for each in (data, found.files[-1]))
+    assert len({images.fingerprint for images in tests}) == 1
+
+
+def test_a_seed_gives_the_same_groups_and_scores(data, tmp_path):
+    one, again = (dedup(str(data), seed=3, out=tmp_path / name).record for name in ("a", "b"))
+    assert one.result == again.result
+    assert one.controls == again.controls
+
+
+def test_a_radius_is_taken_as_it_is_and_0_means_equal_hashes(data, tmp_path):
+    record = dedup(str(data), radius=0, out=tmp_path).record
+    assert [TWICE, DISTINCT] in record.result["groups"]
+    assert record.result["radius"] == 0
+    scores = {key: record.result[key] for key in record.controls["equal hashes"]}
+    assert scores == record.controls["equal hashes"]
+
+
+def test_without_duplicates_there_is_no_figure(smooth, tmp_path):
+    path = tmp_path / "plain.npz"
+    np.savez(path, train_images=smooth.permute(0, 2, 3, 1).numpy())
+    found = dedup(str(path), radius=0, out=tmp_path)
+    assert found.record.result["groups"] == []
+    assert {file.suffix for file in found.files} == {".jsonl", ".json"}
+
+
+def test_images_of_many_sizes_are_searched_but_not_written(smooth, tmp_path):
+    (tmp_path / "folder").mkdir()
+    for number in range(9):
+        picture = smooth[number % 8].permute(1, 2, 0).numpy()[: SIDE - number % 8]
+        Image.fromarray(picture).save(tmp_path / "folder" / f"{number}.png")
+    folder, out = str(tmp_path / "folder"), tmp_path / "out"
+    with pytest.raises(InputError, match="--write takes squares of one size; leave it out"):
+        dedup(folder, write=tmp_path / "kept.npz", out=out)
+    assert not out.exists()
+    assert [0, 8] in dedup(folder, radius=0, out=out).record.result["groups"]
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_copies_differ_from_their_originals_but_are_like_them(smooth, kind):
+    copies = COPIES[kind](smooth)
+    assert (copies.shape, copies.dtype) == (smooth.shape, torch.uint8)
+    assert all(not torch.equal(a, b) for a, b in zip(copies, smooth, strict=True))
+    alike = likeness(smooth, copies)
+    assert alike.min() > 0.98
+    assert likeness(smooth, smooth.roll(1, 0)).max() < alike.min()
+
+
+def trial(planted: list[int], others: list[int], real: int = 0) -> Trial:
+    """A trial of one kind of copy, in which the first `real` of `others` are real duplicates."""
+    distinct = np.arange(len(others)) >= real
+    return Trial(planted={"crop": np.array(planted)}, others=np.array(others), distinct=distinct)
+
+
+class TestTrial:
+    def test_rates_are_shares_within_the_radius(self):
+        found = trial([0, 2, 4, 30], [1, 3, 3, 40, 50], real=2).at(3)
+        assert found["planted_recall"] == found["planted_recall_by_kind"]["crop"] == 2 / 4
+        assert found["false_positive_rate"] == 3 / 5
+        assert found["false_positive_estimate"] == 1 / 5
+
+    def test_the_radius_stops_before_one_in_a_hundred(self):
+        # At 9 bits 5 of 1,000, and 2 standard errors, are 0.0095; at 10 bits 6 are 0.0109.
+        others = [*range(5, 10), 10, *[60] * 994]
+        assert trial([3, 9, 10, 20], others).choose() == 9
+
+    def test_a_larger_radius_that_finds_no_more_copies_is_not_taken(self):
+        assert trial([0, 2, 4, 30], [60] * 1000).choose() == 4
+        assert trial([40], [60] * 1000).choose() == 0
+
+    def test_real_duplicates_do_not_keep_it_small(self):
+        others = [0] * 200 + [60] * 800
+        assert trial([8], others).choose() == 0
+        assert trial([8], others, real=200).choose() == 8
+
+    def test_it_is_never_beyond_what_can_be_searched(self):
+        assert trial([LARGEST_RADIUS, LARGEST_RADIUS + 1], [60] * 1000).choose() == LARGEST_RADIUS
