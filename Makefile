@@ -16,7 +16,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
-	$(BIN)/python benchmarks/speed_train.py
+	$(BIN)/gan-eval benchmark --all
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gan_eval needs Python 3.11 or newer; pass PYTHON=python3.12, say")'

@@ -1,14 +1,16 @@
-"""Scores of every trained run, between the two ends of the scale: real images and noise.
+"""FID, KID, Inception score, precision and recall of every trained run, between two ends.
 
-    python benchmarks/fid_table.py --runs runs [--n 10000] [--extractor inception]
+    gan-eval benchmark fid_table
 
-Each run's samples, the first n images of its training data and n images of noise are compared with
-the test part of that data (its training part where it has none), in the run's own form. Without
-Inception's official weights, name a copy (--inception-weights) or another extractor. Writes
-records.jsonl and table.md under results/fid/.
+Each run's samples, the first training images and noise are compared with the test part of what the
+run was trained on (its training part where there is none), in the run's own form: by Inception
+where its official weights are, and by the features of one discriminator that none of the runs was
+trained with, `radford2015-svhn`'s with the authors' weights. In a hurry: 1,000 samples.
+
+Paper: none. Ours: results/fid_table. On 2 cores: about a minute a run by D's features, ten minutes
+by Inception.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -16,84 +18,69 @@ import torch
 
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
-from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.features import form_of
+from gan_eval.experiments.reproduction import MissingError, Reproduction
 from gan_eval.experiments.score import score
-from gan_eval.experiments.score_account import tables_of, title_of
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.experiments.score_sides import array_side
+from gan_eval.features.inception import OFFICIAL_SHA256, URL, official_weights
 from gan_eval.models.runs import Run
-from gan_eval.records import Record, write_bytes
 from gan_eval.seeding import stream
 
-RESULTS = Path(__file__).parent.parent / "results" / "fid"
-COLUMNS = ("fid", "kid_mean", "kid_std", "isc_mean", "precision", "recall", "density", "coverage")
+SAMPLES, QUICK = 10_000, 1000
 
 
-def reference(run: Run) -> Images:
+def reference(run: Run, root: Path | None) -> Images:
     """Return the test part of what a run was trained on, in the run's form."""
-    data, form = run.config().data, FeatureSpec(name="disc", run=run).form()
+    data, form = run.config().data, form_of(run.config())
     assert data is not None
     try:
-        return open_images(data.name, root=None, split="test", **form)
+        return open_images(data.name, root=root, split="test", **form)
     except InputError as error:
         if not str(error).startswith("split must be one that"):
             raise
-        return open_images(data.name, root=None, split=data.split, **form)
+        return open_images(data.name, root=root, split=data.split, **form)
 
 
-def ends(run: Run, n: int) -> list[Any]:
+def ends(run: Run, n: int, root: Path | None) -> list[Any]:
     """Return training images and noise of the run's form."""
-    data, form = run.config().data, FeatureSpec(name="disc", run=run).form()
+    data, form = run.config().data, form_of(run.config())
     assert data is not None
     shape = (n, form["channels"], form["size"], form["size"])
     noise = torch.randint(256, shape, generator=stream(0, "noise"), dtype=torch.uint8)
-    real = open_images(data.name, root=None, split=data.split, limit=n, **form)
+    real = open_images(data.name, root=root, split=data.split, limit=n, **form)
     return [real, array_side(noise, "noise")]
 
 
-def line(record: Record) -> str:
-    cells = (record.result[name] for name in COLUMNS)
-    texts = ("–" if value is None else f"{value:.4g}" for value in cells)
-    weights = (record.result["weights_sha256"] or "–")[:12]
-    return f"| {record.name} | {' | '.join(texts)} | {record.result['extractor']} | {weights} |"
+def extractors(asked: Reproduction) -> list[ExtractorSpec]:
+    """Return what images are compared by, the best known first."""
+    found = []
+    with asked.row("by Inception's official weights"):
+        if not official_weights():
+            raise MissingError(
+                f"{URL} (SHA-256 {OFFICIAL_SHA256}) must be in torch hub's folder of checkpoints."
+            )
+        found.append(ExtractorSpec(name="inception"))
+    judge = Run(asked.runs / "authors-svhn")
+    with asked.row("by D with the authors' weights"):
+        if not judge.exists:
+            raise MissingError("runs/authors-svhn must be there; `gan-eval import newmu` makes it.")
+        found.append(ExtractorSpec(name=f"disc:{judge.folder}"))
+    return found
 
 
-def table(records: list[Record]) -> list[str]:
-    """Return a table of rows that may be compared, the best first."""
-    named = f"| model | {' | '.join(COLUMNS)} | extractor | weights |"
-    rule = "|---" * (len(COLUMNS) + 3) + "|"
-    return [f"## {title_of(records[0].result)}", "", named, rule, *map(line, records), ""]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--n", type=int, default=10_000)
-    parser.add_argument("--extractor", default="inception")
-    parser.add_argument("--inception-weights", type=Path)
-    parser.add_argument("--kid-subset-size", type=int, default=1000)
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    given = parser.parse_args()
-    protocol = ScoreProtocol(kid_subset_size=given.kid_subset_size)
-    tell = lambda what, done, total: print(what, done, total) if done == total else None  # noqa: E731
-    records: list[Record] = []
-    for folder in sorted(given.runs.iterdir()):
-        run = Run(folder)
-        data = run.config().data if run.exists else None
-        if data is None:
-            continue  # imported: no data of its own to be compared with
-        models = [run, *ends(run, given.n)]
-        name = f"disc:{folder}" if given.extractor == "disc" else given.extractor
-        spec = ExtractorSpec(name=name, weights=given.inception_weights)
-        found = score(models, reference(run), protocol=protocol, extractor=spec, n=given.n,
-                      out=given.out, watch=tell)  # fmt: skip
-        records += [each.record for each in found]
-    # Runs of one form and data share their two ends.
-    once = {(each.name, each.protocol["name"]): each for each in records}
-    lines = [text for some in tables_of(list(once.values())) for text in table(some)]
-    write_bytes(given.out / "table.md", "\n".join(lines).encode())
-
-
-if __name__ == "__main__":
-    main()
+def main(asked: Reproduction) -> None:
+    n = QUICK if asked.quick else SAMPLES
+    protocol = ScoreProtocol(kid_subset_size=n // 10)
+    runs = [Run(path.parent) for path in sorted(asked.runs.glob("*/config.json"))]
+    trained = [run for run in runs if run.config().data and run.generator.exists()]
+    if not trained:
+        raise MissingError(
+            "Trained runs must be under --runs. Found none; `gan-eval train` makes them."
+        )
+    for spec in extractors(asked):
+        for run in trained[: 2 if asked.quick else None]:
+            models = [run, *ends(run, n, asked.root)]
+            score(models, reference(run, asked.root), protocol=protocol, extractor=spec, n=n,
+                  **asked.common)  # fmt: skip

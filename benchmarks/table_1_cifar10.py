@@ -1,130 +1,74 @@
 """Table 1: CIFAR-10 from the features of discriminators that were trained without its labels.
 
-    python benchmarks/table_1_cifar10.py --runs runs [--rows pixels kmeans …]
+    gan-eval benchmark table_1_cifar10
 
-Needs CIFAR-10 and two runs under --runs, made here where they are missing:
-`radford2015-imagenet32` on Tiny-ImageNet (the stand-in for the paper's ImageNet-1k: a tenth of its
-images) and `radford2015-svhn` on CIFAR-10. The paper: 82.8 % right with all labels, 73.8 ± 0.4 %
-with 400 per class.
+Rows, each with all labels and with 400 per class, C chosen on the last 10,000 training images: D of
+`radford2015-imagenet32` trained on ImageNet or its stand-in, Tiny-ImageNet (a tenth of its images),
+also with the mean over an image and its mirror image; D of `radford2015-svhn` trained on CIFAR-10;
+untrained D; pixels; k-means. A row of the same weights that is in records.jsonl is not measured
+again. In a hurry: 400 labels per class, two draws, and no k-means.
 
-Each row has the paper's protocol, with all labels and with 400 per class: C is chosen on the last
-10,000 training images. "mirror" adds what `ablation_features.py` found best on validation images.
-A row that is in records.jsonl already, of the same weights, is not measured again. Writes
-records.jsonl, confusion matrices and table.md under results/table_1_cifar10/.
+Paper: 82.8 % right with all labels, 73.8 ± 0.4 % with 400 per class.
+Ours: results/table_1_cifar10. On 2 cores: 10 minutes for each epoch of the large D, then about
+two hours; in a hurry about five minutes.
 """
 
-import argparse
 import json
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from gan_eval.experiments.classify import classify
 from gan_eval.experiments.features import FeatureSpec
-from gan_eval.models.runs import Run
-from gan_eval.probes.protocol import PROTOCOLS
-from gan_eval.records import read_lines, write_bytes
+from gan_eval.experiments.reproduction import MissingError, Reproduction
+from gan_eval.probes.protocol import PROTOCOLS, Protocol, choose_protocol
+from gan_eval.records import read_lines
 
-RESULTS = Path(__file__).parent.parent / "results" / "table_1_cifar10"
-OURS = ("radford2015-imagenet32-on-tiny-imagenet32", "radford2015-svhn-on-cifar10")
-PAPER = {  # right in %, with all labels and with 400 per class; † quoted from memory of the paper
-    "DCGAN (ours) + L2-SVM": ("82.8", "73.8 ± 0.4†"),
-    "1-layer k-means": ("80.6†", "63.7 ± 0.7†"),
-    "3-layer k-means, learned RF": ("82.0†", "70.7 ± 0.7†"),
-    "view-invariant k-means": ("81.9†", "72.6 ± 0.7†"),
-    "exemplar CNN": ("84.3†", "77.4 ± 0.2†"),
-}
+EPOCHS = {"radford2015-imagenet32": 30, "radford2015-svhn": 20}
+QUICK = replace(choose_protocol("paper-cifar10-400", draws=2), selection_draws=1)
 
 
-def trained(runs: Path, name: str, epochs: int) -> Run:
-    """Return the run called `name`, training it first where there is none."""
-    run, (preset, data) = Run(runs / name), name.split("-on-")
-    if not run.exists:
-        command = ["train", "--preset", preset, "--data", data, "--epochs", str(epochs)]
-        command = [*command, "--out", str(run.folder)]
-        subprocess.run([sys.executable, "-m", "gan_eval", *command], check=True)
-    return run
-
-
-def rows(runs: Path) -> dict[str, FeatureSpec]:
-    """Return what is compared, by the name of its row."""
-    tiny, cifar = trained(runs, OURS[0], 30), trained(runs, OURS[1], 20)
-    return {
-        "pixels": FeatureSpec(name="pixels"),
-        "kmeans": FeatureSpec(name="kmeans"),
-        "disc-cifar10": FeatureSpec(name="disc", run=cifar),
-        "disc-tiny-imagenet": FeatureSpec(name="disc", run=tiny),
-        "random-disc": FeatureSpec(name="random-disc", run=tiny),
-        "disc-tiny-imagenet, mirror": FeatureSpec(name="disc", run=tiny, mirror=True),
-    }
-
-
-def known(row: str, spec: FeatureSpec, protocol: str) -> dict[str, Any] | None:
-    """Return the newest record of a row, if it is of these very weights."""
-    trained = json.loads(json.dumps(spec.describe()))
-    lines = [
-        line
-        for line in read_lines(RESULTS / "records.jsonl")
-        if (line["name"], line["protocol"]["name"]) == (spec.name, protocol)
-        and line["config"]["trained"] == trained
-        and line["config"]["features"].get("mirror", False) == spec.mirror
-    ]
-    return lines[-1] if lines else None
-
-
-def measured(row: str, spec: FeatureSpec, protocol: str) -> dict[str, Any]:
-    """Return the record of a row, measuring it where it is missing."""
-    found = known(row, spec, protocol)
-    if found is None:
-        tell = lambda what, done, total: print(row, what, done, total, flush=True)  # noqa: E731
-        (one,) = classify([spec], "cifar10", PROTOCOLS[protocol], out=RESULTS, watch=tell)
-        found = one.record.to_json()
+def discriminators(asked: Reproduction, data: str) -> dict[str, FeatureSpec]:
+    """Return the rows of trained discriminators, and of an untrained one."""
+    found: dict[str, FeatureSpec] = {}
+    with asked.row("D trained on ImageNet"):
+        preset = "radford2015-imagenet32"
+        run = asked.trained(preset, asked.data("imagenet"), EPOCHS[preset])
+        found["disc"] = FeatureSpec(name="disc", run=run)
+        if not asked.quick:
+            found["mirror"] = FeatureSpec(name="disc", run=run, mirror=True)
+        found["random-disc"] = FeatureSpec(name="random-disc", run=run)
+    if not asked.quick:
+        with asked.row("D trained on CIFAR-10"):
+            preset = "radford2015-svhn"
+            run = asked.trained(preset, data, EPOCHS[preset])
+            found["disc on CIFAR-10"] = FeatureSpec(name="disc", run=run)
     return found
 
 
-def cells(row: str, spec: FeatureSpec) -> list[str]:
-    """Return a row of the table; what has not been measured is left open."""
-    every, few = (known(row, spec, name) for name in ("paper-cifar10", "paper-cifar10-400"))
-    width = (every or few or {"result": {"feature_width": 0}})["result"]["feature_width"]
-    right = "–" if every is None else f"{100 - 100 * every['result']['error_mean']:.1f}"
-    spread = 100 * few["result"]["error_std"] if few else 0
-    right_few = (
-        "–" if few is None else f"{100 - 100 * few['result']['error_mean']:.1f} ± {spread:.1f}"
-    )
-    costs = ", ".join(f"{each['result']['C']:g}" if each else "–" for each in (every, few))
-    minutes = ", ".join(f"{each['seconds'] / 60:.1f}" if each else "–" for each in (every, few))
-    epochs = f"{spec.run.config().steps} steps" if spec.name == "disc" and spec.run else ""
-    return [row, epochs, f"{width:,}", right, right_few, costs, minutes]
+def known(asked: Reproduction, spec: FeatureSpec, protocol: Protocol) -> bool:
+    """Return whether there is a record of these very weights."""
+
+    def same(line: dict[str, Any]) -> bool:
+        return (
+            (line["name"], line["protocol"]["name"]) == (spec.name, protocol.name)
+            and line["config"]["trained"] == json.loads(json.dumps(spec.describe()))
+            and line["config"]["features"].get("mirror", False) == spec.mirror
+        )
+
+    return any(same(line) for line in read_lines(asked.out / "records.jsonl"))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--rows", nargs="+", help="of the table; all by default")
-    given = parser.parse_args()
-    specs = rows(given.runs)
-    for protocol in ("paper-cifar10-400", "paper-cifar10"):
-        for row in given.rows or specs:
-            measured(row, specs[row], protocol)
-    table = [
-        [
-            "features",
-            "D trained for",
-            "width",
-            "right, all labels",
-            "400 per class",
-            "C",
-            "minutes",
-        ],
-        ["---"] * 7,
-        *(cells(row, spec) for row, spec in specs.items()),
-        *([f"paper: {name}", "", "", *numbers, "", ""] for name, numbers in PAPER.items()),
+def main(asked: Reproduction) -> None:
+    data = asked.data("cifar10")
+    controls = ("pixels",) if asked.quick else ("pixels", "kmeans")
+    rows = [
+        *(FeatureSpec(name=name) for name in controls),
+        *discriminators(asked, data).values(),
     ]
-    text = "".join("| " + " | ".join(line) + " |\n" for line in table)
-    head = "Right in % on CIFAR-10's test part; ± one standard deviation over draws of labels.\n\n"
-    write_bytes(RESULTS / "table.md", (head + text).encode())
-
-
-if __name__ == "__main__":
-    main()
+    protocols = [PROTOCOLS["paper-cifar10-400"], PROTOCOLS["paper-cifar10"]]
+    for protocol in [QUICK] if asked.quick else protocols:
+        for spec in rows:
+            if not known(asked, spec, protocol):
+                classify([spec], data, protocol, **asked.common)
+    if len(asked.missing) == 2:
+        raise MissingError(asked.missing[0]["needs"])

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from gan_eval.errors import InputError
     from gan_eval.experiments.arithmetic import arithmetic
     from gan_eval.experiments.classify import classify
+    from gan_eval.experiments.dedup import dedup
     from gan_eval.experiments.dropout import dropout
     from gan_eval.experiments.features import features_of
     from gan_eval.experiments.filters import filters
     from gan_eval.experiments.interpolate import interpolate
     from gan_eval.experiments.neighbors import neighbors
     from gan_eval.experiments.score import score
+    from gan_eval.experiments.score_extractors import ExtractorSpec
+    from gan_eval.experiments.score_figures import ScoreProtocol
     from gan_eval.models.dcgan import Discriminator, Generator
     from gan_eval.models.importers import import_newmu, import_pytorch_examples
     from gan_eval.models.presets import PRESETS, configure
@@ -35,18 +38,21 @@ __all__ = [
     "L2SVM",
     "PRESETS",
     "Discriminator",
+    "ExtractorSpec",
     "Generator",
     "Images",
     "InputError",
     "NearestNeighbor",
     "Request",
     "Run",
+    "ScoreProtocol",
     "arithmetic",
     "carry_out",
     "choose_protocol",
     "classify",
     "compare",
     "configure",
+    "dedup",
     "dropout",
     "features_of",
     "filters",
@@ -65,18 +71,21 @@ _HOMES = {
     "L2SVM": "probes.estimator",
     "PRESETS": "models.presets",
     "Discriminator": "models.dcgan",
+    "ExtractorSpec": "experiments.score_extractors",
     "Generator": "models.dcgan",
     "Images": "data",
     "InputError": "errors",
     "NearestNeighbor": "probes.nearest_estimator",
     "Request": "training.config",
     "Run": "models.runs",
+    "ScoreProtocol": "experiments.score_figures",
     "arithmetic": "experiments.arithmetic",
     "carry_out": "training.job",
     "choose_protocol": "probes.protocol",
     "classify": "experiments.classify",
     "compare": "report.compare",
     "configure": "models.presets",
+    "dedup": "experiments.dedup",
     "dropout": "experiments.dropout",
     "features_of": "experiments.features",
     "filters": "experiments.filters",

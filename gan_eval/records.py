@@ -9,6 +9,7 @@ config              what it was made from: run, features, data, solver
 result              the numbers; rates and errors are fractions, times seconds
 controls            the same number of what it is to be compared with, by name
 paper               the published number, None where there is none
+quick               whether the numbers were wanted in a hurry: short trainings, small samples
 deviations          what differs from the source, in words
 advice              what to try next, in words
 fingerprints        hashes of data and weights
@@ -29,6 +30,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -38,6 +41,7 @@ from typing import Any
 import torch
 
 SCHEMA = 1
+_quick = ContextVar("quick", default=False)
 _UNFINISHED = ".unfinished."
 _PACKAGES = ("gan-eval", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
 
@@ -164,6 +168,16 @@ def commit() -> str | None:
     return done.stdout.strip() or None
 
 
+@contextmanager
+def in_a_hurry(quick: bool) -> Iterator[None]:
+    """Mark every record that is made meanwhile as quick, or as not."""
+    before = _quick.set(quick)
+    try:
+        yield
+    finally:
+        _quick.reset(before)
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -187,6 +201,7 @@ class Record:
     seconds: float
     controls: Mapping[str, Any] = field(default_factory=dict)
     paper: Mapping[str, Any] | None = None
+    quick: bool = field(default_factory=_quick.get)
     deviations: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
     peak_memory_bytes: int = field(default_factory=peak_memory_bytes)

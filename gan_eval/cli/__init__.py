@@ -12,6 +12,7 @@ from gan_eval.errors import InputError, closest
 
 _COMMANDS = (
     "arithmetic",
+    "benchmark",
     "classify",
     "compare",
     "data",
@@ -58,7 +59,7 @@ def cli() -> None:
     """Train DCGANs and measure what they learned (Radford, Metz & Chintala 2015).
 
     \b
-    gan-eval quickstart                      digits, no download, under 3 minutes
+    gan-eval quickstart                      # digits, no download, under 3 minutes
     gan-eval train --preset carpedm20 --data my-photos/ --out runs/mine
     gan-eval sample runs/mine --n 64 --out grid.png
     gan-eval classify runs/quickstart --data digits --features disc,random-disc,pixels
@@ -82,7 +83,8 @@ def main() -> NoReturn:
         if error.errno in _FULL:
             _give_up(
                 f"disk space must be left to write {error.filename or 'the results'}. Got none; "
-                "free some. What was saved before is whole: add --resume to continue a run."
+                "free some and repeat the command. What was saved before is whole; a training goes on "
+                "with --resume."
             )
         if error.filename is None:
             raise

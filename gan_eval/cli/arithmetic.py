@@ -8,6 +8,7 @@ import click
 from gan_eval.cli.classify import percent
 from gan_eval.cli.output import (
     device_option,
+    epoch_option,
     json_option,
     precision_option,
     print_json,
@@ -40,7 +41,7 @@ _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
     "--trials", type=click.IntRange(min=1), default=200, show_default=True, help="Random sums."
 )
 @click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: 0]")
-@click.option("--epoch", type=int, help="A kept epoch.  [default: the newest weights]")
+@epoch_option
 @click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
 @click.option(
     "--data-root",

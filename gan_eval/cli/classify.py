@@ -8,6 +8,7 @@ import click
 
 from gan_eval.cli.output import (
     device_option,
+    epoch_option,
     json_option,
     precision_option,
     print_json,
@@ -97,7 +98,7 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
     type=click.Path(path_type=Path),
     help="File for inception or torchvision:NAME.",
 )
-@click.option("--epoch", type=int, help="A kept epoch of the RUN.  [default: the newest weights]")
+@epoch_option
 @click.option(
     "--solver",
     type=click.Choice(["newton", "liblinear"]),

@@ -5,7 +5,14 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import device_option, json_option, print_json, print_table, say
+from gan_eval.cli.output import (
+    device_option,
+    epoch_option,
+    json_option,
+    print_json,
+    print_table,
+    say,
+)
 from gan_eval.cli.progress import Watching
 
 _SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
@@ -15,7 +22,7 @@ _SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--frames", default=10, show_default=True, help="From one point to the next.")
 @click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: 0]")
-@click.option("--epoch", type=int, help="A kept epoch.  [default: the newest weights]")
+@epoch_option
 @click.option("--data", help="Training images: a name, folder or .npz.  [default: the RUN's own]")
 @click.option(
     "--data-root",

@@ -8,6 +8,7 @@ import click
 from gan_eval.cli.output import (
     device_option,
     json_option,
+    kept_epoch,
     precision_option,
     print_json,
     print_table,
@@ -39,8 +40,10 @@ from gan_eval.cli.progress import Watching
 )
 @click.option(
     "--epoch",
-    type=int,
-    help="A kept epoch.  [default: the one with the lowest error on validation images]",
+    callback=kept_epoch,
+    metavar="N|best",
+    help="A kept epoch, or the best that was measured while training.  [default: the one with the"
+    " lowest error on validation images]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @device_option

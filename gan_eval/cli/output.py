@@ -9,6 +9,23 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+
+def kept_epoch(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+    """Return the number that `text` is, or "best" as it is."""
+    if text is None or text == "best":
+        return text
+    if not text.isdecimal():
+        raise click.BadParameter(f"must be the number of a kept epoch, or best. Got {text!r}.")
+    return int(text)
+
+
+epoch_option = click.option(
+    "--epoch",
+    callback=kept_epoch,
+    metavar="N|best",
+    help="A kept epoch of the RUN, or the best that was measured while training.  [default: the"
+    " newest weights]",
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
 )

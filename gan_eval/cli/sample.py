@@ -1,10 +1,11 @@
 """`gan-eval sample`."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from gan_eval.cli.output import device_option, json_option, print_json, say
+from gan_eval.cli.output import device_option, epoch_option, json_option, print_json, say
 
 
 @click.command(short_help="Draw images from a trained run.")
@@ -18,7 +19,7 @@ from gan_eval.cli.output import device_option, json_option, print_json, say
 )
 @click.option("--contact-sheet", is_flag=True, help="Number the images of a .png, from 0.")
 @click.option("--label", type=int, help="Of conditional runs, this label only.")
-@click.option("--epoch", type=int, help="A kept epoch.  [default: the newest weights]")
+@epoch_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @device_option
 @json_option
@@ -28,7 +29,7 @@ def sample(
     out: Path,
     contact_sheet: bool,
     label: int | None,
-    epoch: int | None,
+    epoch: int | Literal["best"] | None,
     seed: int,
     device: str,
     as_json: bool,

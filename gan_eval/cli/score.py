@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import device_option, json_option, print_json, print_table, say
+from gan_eval.cli.output import (
+    device_option,
+    epoch_option,
+    json_option,
+    print_json,
+    print_table,
+    say,
+)
 from gan_eval.cli.progress import Watching
 
 _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density", "coverage", "s")
@@ -51,7 +58,7 @@ _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density"
     help="Of the extractor.",
 )
 @click.option("--n", default=10_000, show_default=True, help="Samples drawn of each run.")
-@click.option("--epoch", type=int, help="A kept epoch of all runs.  [default: the newest weights]")
+@epoch_option
 @click.option(
     "--kid-subset-size",
     type=click.IntRange(min=2),

@@ -1,5 +1,6 @@
 """`gan-eval train`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +104,21 @@ def _epochs(context: click.Context, option: click.Parameter, text: str | None) -
     type=click.IntRange(min=1),
     metavar="N",
     help="Each N epochs, classify held-out training images by D's features: probe_error in"
-    " metrics.jsonl.",
+    " metrics.jsonl. Without --score-every, the epoch where it is lowest is kept as the best.",
 )
 @click.option("--probe-data", help="Labelled images for that, as --data.  [default: --data]")
+@click.option(
+    "--score-every",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Each N epochs, the distance of samples to training images: fid and kid in metrics.jsonl."
+    " The epoch where fid is lowest is kept as checkpoints/best, for --epoch best.",
+)
+@click.option(
+    "--score-extractor",
+    help="Features for that: random-disc, an untrained D; better disc:RUN, that of another run, or"
+    " inception and others as in `gan-eval score`.  [default: random-disc]",
+)
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events to the run.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved config as JSON and stop.")
@@ -117,13 +130,12 @@ def train(**options: Any) -> None:
     gan-eval train --preset sthalles --data digits --out runs/digits --epochs 20
     gan-eval train --preset carpedm20 --data my-photos/ --image-size 64 --out runs/photos
     gan-eval train --preset radford2015-svhn --data svhn --data-root ~/data --out runs/svhn
-    gan-eval train --out runs/svhn --resume --probe-every 5
+    gan-eval train --out runs/svhn --resume --probe-every 5 --score-every 5
     torchrun --nproc-per-node 2 -m gan_eval train --preset carpedm20 --data celeba --out runs/faces
     """
     from gan_eval.training.job import carry_out, is_chief
 
-    job = _job(options)
-    measures = _measures(job, options)
+    job, measures = _measured(_job(options), options)
     if options["dry_run"]:
         if is_chief():
             print_json(job.config.to_json())
@@ -207,21 +219,36 @@ def _job(options: dict[str, Any]) -> Any:
     return new_job(out, request)
 
 
-def _measures(job: Any, options: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what is measured while `job` is trained; the same run may be resumed with others."""
-    every, data = options["probe_every"], options["probe_data"]
-    if every is not None:
+def _measured(job: Any, options: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """Return `job` and what is measured on the way; the same run may be resumed with others."""
+    measures: list[Any] = []
+    if _wanted("probe", "data", options):
         from gan_eval.experiments.validation import watch_features
 
-        root = options["data_root"]
-        return (watch_features(job.config, job.images, every=every, data=data, root=root),)
-    if data is not None:
+        given = {"every": options["probe_every"], "data": options["probe_data"]}
+        measures.append(watch_features(job.config, job.images, root=options["data_root"], **given))
+    if _wanted("score", "extractor", options):
+        from gan_eval.experiments.score_training import UNTRAINED, watch_samples
+
+        given = {"every": options["score_every"], "root": options["data_root"]}
+        extractor = options["score_extractor"] or UNTRAINED
+        score = watch_samples(job.config, job.images, extractor=extractor, **given)
+        job = replace(job, config=replace(job.config, scored=score.about))
+        measures.append(score)
+    return job, tuple(measures)
+
+
+def _wanted(what: str, detail: str, options: dict[str, Any]) -> bool:
+    """Return whether `--WHAT-every` was given; `--WHAT-DETAIL` alone is refused."""
+    value = options[f"{what}_{detail}"]
+    if value is not None and options[f"{what}_every"] is None:
         from gan_eval.errors import InputError
 
         raise InputError(
-            f"--probe-data is for --probe-every. Got {data} alone; pass --probe-every 1 too."
+            f"--{what}-{detail} is for --{what}-every. Got {value} alone; pass --{what}-every 1 "
+            "too."
         )
-    return ()
+    return options[f"{what}_every"] is not None
 
 
 def _default_folder(options: dict[str, Any]) -> Path:
@@ -238,13 +265,15 @@ def _given(name: str) -> bool:
 
 
 def _report(job: Any, as_json: bool) -> None:
-    """Say where everything lies; as JSON also the config and the last row of metrics."""
+    """Say where everything lies; as JSON also the config, the last row of metrics and the best."""
     from gan_eval.records import read_lines
 
     run = job.run
-    curve = run.folder / "losses.png"
+    curve, best = run.folder / "losses.png", run.best()
     if not as_json:
         say(f"Samples are in {run.folder / 'samples'}, the loss curve is {curve}.")
+        if best is not None:
+            say(f"Best is epoch {best['epoch']} ({best['rule']}), for --epoch best.")
         return
     pictures = [*sorted((run.folder / "samples").glob("*.png")), curve]
     print_json(
@@ -252,6 +281,7 @@ def _report(job: Any, as_json: bool) -> None:
             "run": str(run.folder.resolve()),
             "config": job.config.to_json(),
             "last": list(read_lines(run.metrics))[-1],
+            "best": best,
             "files": [str(path.resolve()) for path in pictures],
         }
     )

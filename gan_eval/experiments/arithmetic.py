@@ -43,7 +43,7 @@ from gan_eval.experiments.sums import (
 )
 from gan_eval.images import to_uint8
 from gan_eval.latent.arithmetic import along, combine, neighbours
-from gan_eval.models.runs import Run
+from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.records import Record, append_record, write_json
 from gan_eval.seeding import stream
@@ -72,7 +72,7 @@ def arithmetic(
     trials: int = 200,
     root: Path | None = None,
     label: int | None = None,
-    epoch: int | None = None,
+    epoch: Epoch | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -142,12 +142,13 @@ def arithmetic(
     pools = {name: z[list(rows)] for name, rows in samples.items()}
     counted = sum_images(drawing, pools, trials, seed) if goal and "a" in pools else {}
     rates = {name: success(panel.judges, goal, counted.get(name)) for name in ("result", *CONTROLS)}
+    drawn_from = drawing.describe(run, epoch)
     record = Record(
         exhibit="arithmetic",
         name="generator",
         protocol={"name": f"sums of 3, at most {trials} trials", "version": 1, "samples": n},
         config={
-            **drawing.describe(run, epoch),
+            **drawn_from,
             **panel.describe(),
             "target": spell(goal),
             "turn_target": spell(turn_goal),
@@ -158,7 +159,7 @@ def arithmetic(
             "turn": turn_rates(drawing, pools, panel.judges, turn_goal, seed),
         },
         controls=rates,
-        deviations=tuple(run.config().deviations),
+        deviations=tuple(drawn_from["trained"]["deviations"]),
         fingerprints={"data": panel.images and panel.images.fingerprint, "weights": weights},
         seed=seed,
         device=device,

@@ -10,7 +10,7 @@ from torch import Tensor
 from gan_eval.experiments.features import FeatureSpec
 from gan_eval.images import to_uint8
 from gan_eval.models.dcgan import Generator, initialise
-from gan_eval.models.runs import Run
+from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.sampling import generate, latents
 from gan_eval.models.statistics import batch_statistics, set_statistics
 from gan_eval.seeding import stream
@@ -44,7 +44,7 @@ class Drawing:
         """Return uint8 images (n, channels, s, s) on the CPU, of z (n, d)."""
         return to_uint8(self.floats(z), self.network.config.scale)
 
-    def describe(self, run: Run, epoch: int | None) -> dict[str, Any]:
+    def describe(self, run: Run, epoch: Epoch | None) -> dict[str, Any]:
         """Return what was drawn from, JSON-able: the run, the prior and the label."""
         trained = FeatureSpec(name="disc", run=run, epoch=epoch).describe()
         return {"trained": trained, "prior": self.network.config.prior, "label": self.label}
@@ -58,7 +58,7 @@ class Drawing:
                 yield self.network(block.to(device), labels).float().cpu()
 
 
-def open_drawing(run: Run, *, epoch: int | None, label: int | None, device: str) -> Drawing:
+def open_drawing(run: Run, *, epoch: Epoch | None, label: int | None, device: str) -> Drawing:
     """Return the drawing of a run's generator; of a conditional one, by default of label 0.
 
     Raises:

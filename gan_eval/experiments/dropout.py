@@ -132,6 +132,7 @@ def dropout(
     scored = derive(seed, "dropout")
     scorer = Scorer.of(run, drawing, place, judge, precision=judging, seed=scored)
     result, controls = with_controls(scorer, weights, seed, watch)
+    drawn_from = drawing.describe(run, None)
     record = Record(
         exhibit="dropout",
         name=f"generator, layer {layer}",
@@ -142,7 +143,7 @@ def dropout(
             "random_draws": RANDOM_DRAWS,
         },
         config={
-            **drawing.describe(run, None),
+            **drawn_from,
             **panel.describe(),
             "layer": layer,
             "maps": len(weights),
@@ -151,7 +152,7 @@ def dropout(
         },
         result=result,
         controls=controls,
-        deviations=tuple(run.config().deviations),
+        deviations=tuple(drawn_from["trained"]["deviations"]),
         fingerprints={
             "data": panel.images and panel.images.fingerprint,
             "weights": weights_sha256(drawing.network),

@@ -20,7 +20,7 @@ from gan_eval.features.modules import torchvision_features
 from gan_eval.features.pixels import Pixels
 from gan_eval.images import Fit
 from gan_eval.models.presets import configure, preset
-from gan_eval.models.runs import Run
+from gan_eval.models.runs import Epoch, Run, RunConfig
 
 FEATURES = ("disc", "random-disc", "pixels", "kmeans", "inception", "torchvision:NAME")
 _TORCHVISION = "torchvision:"
@@ -33,7 +33,7 @@ class FeatureSpec:
     Attributes:
         name: one of `FEATURES`.
         run: whose discriminator "disc" is, and whose architecture "random-disc" has.
-        epoch: a kept one of the run, None for its newest weights.
+        epoch: a kept one of the run or "best", None for its newest weights.
         preset: the architecture of "random-disc" where there is no run.
         layers, pool, batch_norm, mirror: of the discriminators, see `DiscriminatorFeatures`.
         maps: of "kmeans".
@@ -43,7 +43,7 @@ class FeatureSpec:
 
     name: str
     run: Run | None = None
-    epoch: int | None = None
+    epoch: Epoch | None = None
     preset: str | None = None
     layers: tuple[int, ...] | None = None
     pool: int = 4
@@ -72,25 +72,30 @@ class FeatureSpec:
             return {}
         if self.run is None:
             return {"size": preset(self.preset or "").discriminator.image_size}
-        config = self.run.config()
-        fit: Fit = "pad" if config.data and config.data.fit == "pad" else "crop"
-        network = config.discriminator
-        return {"size": network.image_size, "channels": network.channels, "fit": fit}
+        return form_of(self.run.config())
 
     def describe(self) -> dict[str, Any]:
         """Return where a trained discriminator is from, JSON-able; {} for other features."""
         if self.name != "disc" or self.run is None:
             return {}
-        config = self.run.config()
+        config, steps = self.run.config(), self.run.steps(self.epoch)
+        part = f"weights after {steps:,} of {config.steps:,} steps"
         return {
             "run": self.run.folder.name,
-            "epoch": self.epoch,
+            "epoch": self.run.number(self.epoch),
             "preset": config.preset,
             "trained_on": config.data and config.data.name,
             "trained_split": config.data and config.data.split,
-            "steps": config.steps,
-            "deviations": list(config.deviations),
+            "steps": steps,
+            "deviations": [*config.deviations, *([part] if steps < config.steps else [])],
         }
+
+
+def form_of(config: RunConfig) -> dict[str, Any]:
+    """Return the size, channels and fit of the images that a run's networks take."""
+    fit: Fit = "pad" if config.data and config.data.fit == "pad" else "crop"
+    network = config.discriminator
+    return {"size": network.image_size, "channels": network.channels, "fit": fit}
 
 
 def features_of(names: Sequence[str], runs: Sequence[Run], **options: Any) -> list[FeatureSpec]:

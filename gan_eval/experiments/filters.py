@@ -101,12 +101,13 @@ def filters(
         scale = config.generator.scale
         responses = Responses(network, scale, layer, device=device, precision=chosen)
         found[name] = _look(responses, images, n, partial(_tell, watch, name))
+    described = FeatureSpec(name="disc", run=run).describe()
     record = Record(
         exhibit="filters",
         name=f"disc, convolution {layer}",
         protocol={"name": f"guided backpropagation, top {_TOP} images of every map", "version": 1},
         config={
-            "trained": FeatureSpec(name="disc", run=run).describe(),
+            "trained": described,
             "data": {"name": images.name, "split": images.split, "n": len(images)},
             "layer": layer,
             "maps": width,
@@ -114,7 +115,7 @@ def filters(
         },
         result=found["trained"].scores,
         controls={"untrained": found["untrained"].scores},
-        deviations=tuple(config.deviations),
+        deviations=tuple(described["deviations"]),
         fingerprints={"data": images.fingerprint, "weights": weights_sha256(trained)},
         seed=seed,
         device=device,

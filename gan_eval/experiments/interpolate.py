@@ -38,7 +38,7 @@ from gan_eval.latent.interpolate import (
     steps_of,
     straight,
 )
-from gan_eval.models.runs import Run
+from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.records import Record, append_record
 from gan_eval.seeding import stream
@@ -66,7 +66,7 @@ def interpolate(
     root: Path | None = None,
     frames: int = 10,
     label: int | None = None,
-    epoch: int | None = None,
+    epoch: Epoch | None = None,
     seed: int = 0,
     device: str = "auto",
     out: Path | None = None,
@@ -111,6 +111,7 @@ def interpolate(
         }
         for (name, walk), near in zip(walks.items(), distances.chunk(len(walks)), strict=True)
     }
+    drawn_from = drawing.describe(run, epoch)
     record = Record(
         exhibit="interpolate",
         name="generator",
@@ -120,14 +121,14 @@ def interpolate(
             "epsilon": _EPSILON,
         },
         config={
-            **drawing.describe(run, epoch),
+            **drawn_from,
             "data": {"name": images.name, "split": images.split, "n": len(images)},
             "features": dict(space.extractor.identity),
             "unit": space.unit,
         },
         result={**found["straight"], "spherical": found["spherical"]},
         controls={name: found[name] for name in ("crossfade", "untrained")},
-        deviations=tuple(run.config().deviations),
+        deviations=tuple(drawn_from["trained"]["deviations"]),
         fingerprints={"data": images.fingerprint, "weights": weights_sha256(drawing.network)},
         seed=seed,
         device=device,

@@ -1,13 +1,12 @@
 """Do generated images stand for real ones? Labels by the nearest generated sample.
 
-Radford, Metz & Chintala 2015, section 5.3, Table 3. A conditional generator draws samples, equally
+Radford, Metz & Chintala 2015, section 8.1, Table 3. A conditional generator draws samples, equally
 many of each label, and each test image takes the label of the one nearest sample, by the Euclidean
 distance of pixels: uint8, unscaled, at the network's size. The samples pass by and none is kept.
 
 The epoch is chosen on validation images, the last 10,000 of the training part, with other samples;
 the test part is not looked at before. Controls: the real training images without those of
-validation, and samples of an untrained generator. What is copied from training images is measured
-as `gan_eval.experiments.memorisation` says.
+validation, and samples of an untrained generator. Copies: see `gan_eval.experiments.memorisation`.
 """
 
 import time
@@ -29,7 +28,7 @@ from gan_eval.experiments.memorisation import Copies, Tell, blocks, real_distanc
 from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.experiments.sample_stream import LOT, SampleStream, StateFile, kept_epochs
-from gan_eval.models.runs import Run
+from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.nearest_neighbor import RunningNearest
 from gan_eval.probes.protocol import Protocol
@@ -64,7 +63,7 @@ def neighbors(
     root: Path | None = None,
     samples: int = 50_000,
     memorisation_only: bool = False,
-    epoch: int | None = None,
+    epoch: Epoch | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -113,18 +112,19 @@ def neighbors(
     copies, sides = bench.look_up(streams, train, samples)
     if parts:
         bench.classify(sides, streams, parts, samples, folder / _STATE)
+    drawn_from = FeatureSpec(name="disc", run=run, epoch=epoch).describe()
     record = Record(
         exhibit="neighbors",
         name="generator",
         protocol=_protocol(parts),
         config={
-            "trained": FeatureSpec(name="disc", run=run, epoch=epoch).describe(),
+            "trained": drawn_from,
             "data": _describe(train, parts),
             "validation_errors": tried,
         },
         result=sides.pop("result"),
         controls=sides,
-        deviations=tuple(run.config().deviations),
+        deviations=tuple(drawn_from["deviations"]),
         advice=_advice(tried, epoch),
         fingerprints={
             "train": train.fingerprint,
@@ -153,7 +153,7 @@ class _Bench:
         """Where images are compared: Apple's devices have no float64."""
         return "cpu" if self.device == "mps" else self.device
 
-    def stream(self, run: Run, epoch: int | None, seed: int) -> SampleStream:
+    def stream(self, run: Run, epoch: Epoch | None, seed: int) -> SampleStream:
         network = run.load_generator(epoch).to(self.device)
         return SampleStream(network=network, seed=seed, precision=self.precision)
 
@@ -285,7 +285,7 @@ def _describe(train: Images, parts: Parts | None) -> dict[str, Any]:
     return {**found, "notes": list(parts.notes if parts else train.notes)}
 
 
-def _advice(tried: list[list[Any]], epoch: int | None) -> tuple[str, ...]:
+def _advice(tried: list[list[Any]], epoch: Epoch | None) -> tuple[str, ...]:
     if len(tried) < 2 or epoch != tried[-1][0]:
         return ()
     return ("The last epoch was the best on validation images: train the run longer.",)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,7 @@ def open_parts(
         InputError: a split is missing, or its labels, or there are too few of them.
     """
 
-    def opened(split: str) -> Images:
-        form: dict[str, Any] = {"size": size, "channels": channels, "fit": fit}
-        if fit == "pad":  # only what is small enough can be padded
-            images = open_images(data, root=root, split=split, **{**form, "fit": "crop"})
-            if images.native is None or max(images.native[1:]) > images.size:
-                return images
-        return open_images(data, root=root, split=split, **form)
-
+    opened = partial(open_part, data, root=root, size=size, channels=channels, fit=fit)
     train, test = opened("train"), opened("test")
     validation = _if_there(opened, "val")
     for images in (train, test, validation):
@@ -81,6 +75,19 @@ def open_parts(
     return Parts(
         train=train, known=known, held_out=held_out, test=test, notes=(*train.notes, *notes)
     )
+
+
+def open_part(data: str, split: str, *, fit: Fit, **form: Any) -> Images:
+    """Return a part of `data`, padded only where its images are small enough for that.
+
+    Args:
+        form: of `open_images`.
+    """
+    if fit == "pad":
+        images = open_images(data, split=split, fit="crop", **form)
+        if images.native is None or max(images.native[1:]) > images.size:
+            return images
+    return open_images(data, split=split, fit=fit, **form)
 
 
 def join(parts: Sequence[Images], order: Tensor | None = None) -> Images:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
-from gan_eval.experiments.features import FeatureSpec
-from gan_eval.models.runs import Run
+from gan_eval.experiments.features import FeatureSpec, form_of
+from gan_eval.experiments.parts import open_part
+from gan_eval.models.runs import Run, RunConfig
 from gan_eval.training.config import reopen
 
 
@@ -33,3 +34,29 @@ def open_run_images(run: Run, data: str | None, *, root: Path | None, device: st
         )
     # The device that it was trained on need not be here.
     return reopen(replace(config, device=device), root)
+
+
+def watched_part(
+    config: RunConfig, images: Images, *, data: str | None = None, root: Path | None = None
+) -> Images:
+    """Return images of a training part, to look at a run by while it is trained; never test images.
+
+    Those that it is trained on, where they are of a training part, else that of the same data.
+
+    Args:
+        config: of the run.
+        images: those that it is trained on.
+        data: another set, as `open_images` takes it.
+        root: where named sets are; None takes the run's own root.
+
+    Raises:
+        InputError: there is no such part.
+    """
+    if data is None and images.split == "train":
+        return images
+    assert config.data is not None
+    if data is None and root is None and config.data.root:
+        root = Path(config.data.root)
+    # A few thousand are read, whatever memory there is.
+    form = {**form_of(config), "memory": 0}
+    return open_part(data or config.data.name, "train", root=root, **form)

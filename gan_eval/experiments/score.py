@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gan_eval.devices import make_fabric, processes, resolve_device
+from gan_eval.devices import keep_freed_memory, make_fabric, processes, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.score_bench import Bench, Pair, Watch
 from gan_eval.experiments.score_extractors import ExtractorSpec
@@ -19,6 +19,7 @@ from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.experiments.score_sides import Given, Sampling, Side, side_of
 from gan_eval.features.statistics_file import check_name, save_statistics
 from gan_eval.features.store import default_store
+from gan_eval.models.runs import Epoch
 from gan_eval.records import Record, append_record
 
 
@@ -37,7 +38,7 @@ def score(
     protocol: ScoreProtocol | None = None,
     extractor: ExtractorSpec | None = None,
     n: int = 10_000,
-    epoch: int | None = None,
+    epoch: Epoch | None = None,
     root: Path | None = None,
     store: Path | None = None,
     device: str = "auto",
@@ -67,6 +68,7 @@ def score(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
+    keep_freed_memory()
     device = resolve_device(device)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         make_fabric(device)

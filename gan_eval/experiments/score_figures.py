@@ -1,7 +1,8 @@
 """The figures that two sides' features give: which are wanted, how many images each needs.
 
 Several processes share the work: moments are taken of shares and added, subsets of the kernel
-distance are dealt out. The rest is the first process's.
+distance and pairs of blocks, in which neighbours are looked for, are dealt out. The rest is the
+first process's.
 """
 
 from collections.abc import Callable
@@ -142,6 +143,10 @@ def figures(
     found: dict[str, float | None] = dict.fromkeys(FIGURES)
     if "kid" in protocol.metrics and real.rows is not None and fake.rows is not None:
         found.update(_kernel(protocol, real.rows, fake.rows))
+    if "prdc" in protocol.metrics and real.rows is not None and fake.rows is not None:
+        sides = {"real": real.rows, "fake": fake.rows}
+        shares = precision_recall(**sides, k=protocol.neighbours, share=processes(), gather=gather)
+        found.update(vars(shares))
     if processes()[0] > 0:
         return found
     if "fid" in protocol.metrics:
@@ -154,9 +159,6 @@ def figures(
         found["fid_infinity"] = line.distance
     if "isc" in protocol.metrics and logits is not None:
         found.update(_inception_score(protocol, fake.rows, logits))
-    if "prdc" in protocol.metrics and real.rows is not None:
-        shares = precision_recall(real=real.rows, fake=fake.rows, k=protocol.neighbours)
-        found.update(vars(shares))
     return found
 
 

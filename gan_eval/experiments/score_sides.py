@@ -32,7 +32,7 @@ from gan_eval.experiments.features import FeatureSpec
 from gan_eval.features.statistics_file import Statistics, load_statistics
 from gan_eval.images import to_uint8
 from gan_eval.models.dcgan import Generator
-from gan_eval.models.runs import Run
+from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.sampling import generate
 from gan_eval.models.weights import weights_sha256
 
@@ -79,7 +79,7 @@ class Sampling:
 
     n: int = 10_000
     seed: int = 0
-    epoch: int | None = None
+    epoch: Epoch | None = None
     device: str = "cpu"
 
     def __post_init__(self) -> None:

@@ -32,6 +32,14 @@ def sample(data: Images, n: int, seed: int = 0) -> Images:
     return _rows(data, _order(data, seed)[:n], "sample")
 
 
+def held_sample(data: Images, n: int, seed: int = 0) -> Images:
+    """Return `sample`'s images in memory, with the same fingerprint however `data` lie."""
+    part = sample(data, n, seed)
+    pixels = part.take(range(len(part)))
+    fingerprint = fingerprint_pixels(pixels, part.labels)
+    return replace(part, pixels=pixels, stream=None, fingerprint=fingerprint)
+
+
 def _order(data: Images, seed: int) -> Tensor:
     return torch.randperm(len(data), generator=stream(seed, "subset"))
 

@@ -7,17 +7,17 @@ for reporting. Test images are never opened.
 """
 
 import time
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gan_eval.data import Images, open_images
-from gan_eval.data.images_set import fingerprint_pixels
+from gan_eval.data import Images
 from gan_eval.devices import Precision, processes
 from gan_eval.errors import InputError
+from gan_eval.experiments.run_images import watched_part
+from gan_eval.experiments.subsets import held_sample
 from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.images import Scale
 from gan_eval.models.dcgan import Discriminator, Generator
@@ -25,7 +25,6 @@ from gan_eval.models.runs import RunConfig
 from gan_eval.probes.l2_svm import fit_l2_svm
 from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import Labelled, Solver, select
-from gan_eval.seeding import stream
 from gan_eval.training.loop import Measure
 
 _PROTOCOL = Protocol(name="watching", held_out=2000, held_out_share=0.5)
@@ -58,53 +57,23 @@ def watch_features(
         InputError: there are no labelled images of two classes, or the discriminator is conditional
             or has no maps of 4 x 4.
     """
-    own = data is None and images.split == "train"
-    known = _drawn(images if own else _open(config, data, root))
+    part = watched_part(config, images, data=data, root=root)
+    known = held_sample(part, _IMAGES)
+    _check_classes(known)
     probe = _Probe(known, config.generator.scale, config.device, config.precision)
     probe.features(Discriminator(config.discriminator))  # mistakes come to light before training
     return Measure(every=every, take=probe.take)
 
 
-def _open(config: RunConfig, data: str | None, root: Path | None) -> Images:
-    """Return the training part of `data`, or of the run's own data, as D takes its images."""
-    assert config.data is not None
-    if data is None and root is None and config.data.root:
-        root = Path(config.data.root)
-    network = config.discriminator
-    form = partial(
-        open_images,
-        data or config.data.name,
-        root=root,
-        split="train",
-        size=network.image_size,
-        channels=network.channels,
-        memory=0,  # a few thousand are read, whatever there is
-    )
-    images = form()
-    # Padded as the run's images are, where these are small enough.
-    native = images.native and max(images.native[1:])
-    pad = config.data.fit == "pad" and native is not None and native <= images.size
-    return form(fit="pad") if pad else images
-
-
-def _drawn(images: Images) -> Images:
-    """Return the few thousand images that are looked at, in memory: those to learn from first."""
-    classes = 0
-    if images.labels is not None:
-        order = torch.randperm(len(images), generator=stream(0, "probe", "watched"))[:_IMAGES]
-        labels = images.labels[order]
-        learned = len(labels) - _PROTOCOL.held_out_of(len(labels))
-        classes = len(torch.unique(labels[:learned]))
+def _check_classes(images: Images) -> None:
+    """Refuse images of which those to learn from, which are the first, are of one class or none."""
+    n = len(images) - _PROTOCOL.held_out_of(len(images))
+    classes = 0 if images.labels is None else len(torch.unique(images.labels[:n]))
     if classes < 2:
         raise InputError(
             f"images to probe D's features with must be of at least 2 classes. Those of "
             f"{images.name!r} are of {classes}; pass --probe-data of a labelled set."
         )
-    pixels = images.take(order.tolist())
-    fingerprint = fingerprint_pixels(pixels, labels)
-    return replace(
-        images, pixels=pixels, stream=None, labels=labels, attributes=None, fingerprint=fingerprint
-    )
 
 
 @dataclass(frozen=True)

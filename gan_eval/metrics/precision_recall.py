@@ -11,9 +11,14 @@ ball of an image reaches to, but does not include, its k-th nearest other image 
 
 Squared distances are |x|^2 + |y|^2 - 2 x'y of centred rows in float64, in blocks: memory does not
 grow with n^2. What is nearer to a ball's surface than their rounding counts as on it, so outside.
+
+Pairs of blocks are independent: shares of them are done apart, and their neighbours and counts are
+merged.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -23,6 +28,10 @@ from gan_eval.metrics.matrix import Matrix, blocks, check_sides, device_of
 
 # Relative to the squared norms; float64 products of 30,000 terms err by 1e-14.
 _ROUNDING = 1e-12
+
+# Gets what one share found, and returns what each of them did, in order, on the CPU.
+Gather = Callable[[Tensor], list[Tensor]]
+Pair = tuple[slice, slice, Tensor, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +44,21 @@ class PrecisionRecall:
     coverage: float
 
 
-def precision_recall(*, real: Matrix, fake: Matrix, k: int = 5) -> PrecisionRecall:
+def precision_recall(
+    *,
+    real: Matrix,
+    fake: Matrix,
+    k: int = 5,
+    share: tuple[int, int] = (0, 1),
+    gather: Gather = lambda part: [part],
+) -> PrecisionRecall:
     """Return precision, recall, density and coverage of features `real` (n, d) and `fake` (m, d).
 
     Args:
+        real, fake: all rows, whatever the share.
         k: which neighbour a ball reaches to.
+        share: (i, of how many): which part of the work is done here.
+        gather: exchanges what was found with the other shares, which call it as often.
 
     Raises:
         InputError: a side has k rows or fewer, is not finite, or not as wide as the other.
@@ -52,37 +71,31 @@ def precision_recall(*, real: Matrix, fake: Matrix, k: int = 5) -> PrecisionReca
     if k < 1:
         raise InputError(f"k must be at least 1. Got {k}.")
     check_sides(real=real, fake=fake, at_least=k + 1)
-    device = device_of(real)
-    centre = next(blocks(real, device))[1].mean(0)
-    real_radii, fake_radii = _radii(real, centre, k), _radii(fake, centre, k)
-    balls = torch.zeros(len(fake), dtype=torch.int64, device=device)
-    covered, recalled = torch.zeros(2, len(real), dtype=torch.bool, device=device)
-    for rows, left in blocks(real, device):
-        for columns, right in blocks(fake, device):
-            squares = _squares(left - centre, right - centre, 1 + _ROUNDING)
-            inside = squares < real_radii[rows, None]
-            balls[columns] += inside.sum(0)
-            covered[rows] |= inside.any(1)
-            recalled[rows] |= (squares < fake_radii[columns]).any(1)
+    centre = next(blocks(real, device_of(real)))[1].mean(0)
+    nearest = [gather(_neighbours(side, centre, k, share).cpu()) for side in (real, fake)]
+    radii = [reduce(_nearest, parts)[:, -1].clamp_min(0) for parts in nearest]
+    counts = sum(gather(_counts(real, fake, centre, radii, share).cpu()), torch.tensor(0))
+    balls, covered, recalled = torch.split(counts, [len(fake), len(real), len(real)])
     return PrecisionRecall(
         precision=_share(balls > 0),
-        recall=_share(recalled),
+        recall=_share(recalled > 0),
         density=float(balls.double().mean()) / k,
-        coverage=_share(covered),
+        coverage=_share(covered > 0),
     )
 
 
-def _radii(x: Matrix, centre: Tensor, k: int) -> Tensor:
-    """Return the squared distance of each row to its k-th nearest other row (n,)."""
-    # The nearest of all is the row itself.
+def _neighbours(x: Matrix, centre: Tensor, k: int, share: tuple[int, int]) -> Tensor:
+    """Return the squared distances of each row to the nearest k + 1 that `share` sees (n, k + 1).
+
+    Increasing, infinite where it sees fewer. The nearest of all is the row itself.
+    """
     nearest = torch.full((len(x), k + 1), torch.inf, dtype=torch.float64, device=centre.device)
-    for rows, left in blocks(x, centre.device):
-        for columns, right in blocks(x[: rows.stop], centre.device):
-            squares = _squares(left - centre, right - centre)
-            nearest[rows] = _nearest(nearest[rows], squares)
-            if columns != rows:
-                nearest[columns] = _nearest(nearest[columns], squares.T)
-    return nearest[:, -1].clamp_min(0)
+    for rows, columns, left, right in _pairs(x, x, centre, share):
+        squares = _squares(left, right)
+        nearest[rows] = _nearest(nearest[rows], squares)
+        if columns != rows:
+            nearest[columns] = _nearest(nearest[columns], squares.T)
+    return nearest
 
 
 def _nearest(known: Tensor, squares: Tensor) -> Tensor:
@@ -90,6 +103,38 @@ def _nearest(known: Tensor, squares: Tensor) -> Tensor:
     count = known.shape[1]
     found = squares.topk(min(count, squares.shape[1]), largest=False).values
     return torch.cat([known, found], 1).topk(count, largest=False).values
+
+
+def _counts(
+    real: Matrix, fake: Matrix, centre: Tensor, radii: list[Tensor], share: tuple[int, int]
+) -> Tensor:
+    """Return, over the pairs of `share`, what is inside whose ball, int64 (m + n + n,).
+
+    For each fake image the real balls that it is in; for each real one the fake images in its ball,
+    then the fake balls that it is in.
+    """
+    of_real, of_fake = (each.to(centre.device) for each in radii)
+    balls = torch.zeros(len(fake), dtype=torch.int64, device=centre.device)
+    covered, recalled = torch.zeros(2, len(real), dtype=torch.int64, device=centre.device)
+    for rows, columns, left, right in _pairs(real, fake, centre, share):
+        squares = _squares(left, right, 1 + _ROUNDING)
+        inside = squares < of_real[rows, None]
+        balls[columns] += inside.sum(0)
+        covered[rows] += inside.sum(1)
+        recalled[rows] += (squares < of_fake[columns]).sum(1)
+    return torch.cat([balls, covered, recalled])
+
+
+def _pairs(x: Matrix, y: Matrix, centre: Tensor, share: tuple[int, int]) -> Iterator[Pair]:
+    """Yield the pairs of centred blocks that fall to `share`, each once where `y` is `x`."""
+    number, shares = share
+    turn = 0
+    for rows, left in blocks(x, centre.device):
+        below = x[: rows.stop] if y is x else y
+        for columns, right in blocks(below, centre.device):
+            if turn % shares == number:
+                yield rows, columns, left - centre, right - centre
+            turn += 1
 
 
 def _squares(x: Tensor, y: Tensor, norms: float = 1.0) -> Tensor:

@@ -2,7 +2,7 @@
 
 config.json  generator.safetensors  discriminator.safetensors  metrics.jsonl  losses.png
 samples/epoch-0001.png …   checkpoints/epoch-0001/{generator,discriminator}.safetensors
-resume/state.safetensors
+checkpoints/best/{generator,discriminator}.safetensors, best.json   resume/state.safetensors
 
 A run that was imported holds the first three only, or without one of the two networks.
 """
@@ -16,10 +16,12 @@ from gan_eval.errors import InputError
 from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig, Layer, Norm
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.recipe import Adam, Recipe, Schedule
-from gan_eval.models.weights import load_network
+from gan_eval.models.weights import load_network, read_about
 from gan_eval.records import write_json
 
 FORMAT = 1
+# A kept one, by its number, or the best of those that were measured while training.
+Epoch = int | Literal["best"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,7 @@ class RunConfig:
 
     `asked` are the options that it was started with, as they were given. A run with `imported`
     weights was not trained here: it has no data and no steps, and its recipe is the published one.
+    `scored` is what `fid` and `kid` in metrics.jsonl depend on; None where there are none.
     """
 
     preset: str
@@ -81,6 +84,7 @@ class RunConfig:
     compile: bool = False
     asked: dict[str, Any] = field(default_factory=dict)
     imported: ImportConfig | None = None
+    scored: dict[str, Any] | None = None
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -151,9 +155,46 @@ class Run:
         """Return where the sample grid of `epoch` lies."""
         return self.folder / "samples" / f"epoch-{epoch:04d}.png"
 
-    def checkpoint(self, epoch: int) -> Path:
+    def checkpoint(self, epoch: Epoch) -> Path:
         """Return the folder of the networks kept after `epoch`."""
-        return self.folder / "checkpoints" / f"epoch-{epoch:04d}"
+        name = epoch if epoch == "best" else f"epoch-{epoch:04d}"
+        return self.folder / "checkpoints" / name
+
+    def best(self) -> dict[str, Any] | None:
+        """Return the best of the epochs that were measured, why it is and its row of metrics."""
+        path = self.checkpoint("best") / "best.json"
+        found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+        return found
+
+    def number(self, epoch: Epoch | None) -> int | None:
+        """Return `epoch` as a number, also the best; None stays.
+
+        Raises:
+            InputError: no epoch was measured.
+        """
+        if epoch != "best":
+            return epoch
+        best = self.best()
+        if best is None:
+            raise InputError(
+                f"epoch best must have been measured while training. No epoch of run {self.folder} "
+                "was; name one that was kept, or train with --score-every or --probe-every."
+            )
+        return int(best["epoch"])
+
+    def steps(self, epoch: Epoch | None = None) -> int:
+        """Return the steps after which the weights of `epoch`, or the newest, were written.
+
+        0 of weights that were imported.
+        """
+        config = self.config()
+        if config.imported:
+            return 0
+        about: dict[str, Any] = read_about(self._weights(self.generator, epoch, None))
+        # Files of earlier versions say the epoch only; those of no epoch are of a whole run.
+        epochs = int(about.get("epoch", config.steps))
+        whole = config.recipe.pretrain_steps + epochs * config.steps_per_epoch
+        return int(about.get("step", min(whole, config.steps)))
 
     @property
     def exists(self) -> bool:
@@ -184,7 +225,7 @@ class Run:
                 f"({type(error).__name__}: {error}); restore it, or train again."
             ) from error
 
-    def load_generator(self, epoch: int | None = None) -> Generator:
+    def load_generator(self, epoch: Epoch | None = None) -> Generator:
         """Return the trained generator in evaluation mode, of `epoch` or the newest.
 
         Raises:
@@ -195,7 +236,7 @@ class Run:
         load_network(self._weights(self.generator, epoch, config.imported), network)
         return network.eval()
 
-    def load_discriminator(self, epoch: int | None = None) -> Discriminator:
+    def load_discriminator(self, epoch: Epoch | None = None) -> Discriminator:
         """Return the trained discriminator in evaluation mode, of `epoch` or the newest.
 
         Raises:
@@ -206,7 +247,7 @@ class Run:
         load_network(self._weights(self.discriminator, epoch, config.imported), network)
         return network.eval()
 
-    def _weights(self, newest: Path, epoch: int | None, imported: ImportConfig | None) -> Path:
+    def _weights(self, newest: Path, epoch: Epoch | None, imported: ImportConfig | None) -> Path:
         if imported and newest.stem not in imported.networks:
             raise InputError(
                 f"run {self.folder} has no {newest.stem}: the files that it was imported from held "
@@ -217,6 +258,7 @@ class Run:
                 f"epoch is for runs trained here: run {self.folder} was imported and has one set "
                 f"of weights. Got {epoch}; leave it out."
             )
+        self.number(epoch)
         return newest if epoch is None else self.checkpoint(epoch) / newest.name
 
 

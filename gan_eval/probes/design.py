@@ -67,12 +67,17 @@ class Design:
 
     def blocks(self, dtype: torch.dtype | None = None) -> Iterator[tuple[slice, Tensor]]:
         """Yield X in blocks of rows, and which rows they are; the next replaces the one before."""
-        dtype = dtype or self.dtype
+        dtype, first = dtype or self.dtype, self._stored(slice(0, 1))
+        parts = (
+            slice(start, min(start + self._rows, self.n)) for start in range(0, self.n, self._rows)
+        )
+        if (first.dtype, first.device) == (dtype, self.device):
+            yield from ((rows, self._stored(rows)) for rows in parts)
+            return
         # One place for all of them: memory that is new each time costs more than the products.
         held = torch.empty(min(self._rows, self.n), self.d, dtype=dtype, device=self.device)
-        for start in range(0, self.n, self._rows):
-            rows = slice(start, min(start + self._rows, self.n))
-            yield rows, held[: rows.stop - start].copy_(self._stored(rows))
+        for rows in parts:
+            yield rows, held[: rows.stop - rows.start].copy_(self._stored(rows))
 
     def _kept(self) -> Iterator[tuple[slice, Tensor]]:
         assert self._rough is not None

@@ -1,7 +1,7 @@
 """The nearest sample of every query, exactly, in a stream of samples that is never held.
 
 Classification by the one nearest sample is how Radford, Metz & Chintala 2015 measure a conditional
-generator (section 5.3, Table 3). Distances are Euclidean; of equally near samples the one that came
+generator (section 8.1, Table 3). Distances are Euclidean; of equally near samples the one that came
 first counts, as in scikit-learn's brute force.
 
 Queries and samples are rounded to a grid of at most 256 values, o + s q with 8-bit integers q, for

@@ -66,7 +66,7 @@ EXHIBITS = (
         kind="neighbors",
     ),
     Exhibit(
-        folder="figure_2_3",
+        folder="figure_2_3_samples",
         title="Figure 2, Figure 3",
         heading="samples after one and after five epochs",
         claim="Samples look like the images after one epoch already, and are not memorised.",
@@ -114,7 +114,7 @@ EXHIBITS = (
         kind="arithmetic",
     ),
     Exhibit(
-        folder="fid",
+        folder="fid_table",
         title="FID",
         heading="generation metrics, which the paper has not",
         claim="Rows of unlike protocols stand in tables of their own and are not ranked together.",

@@ -123,7 +123,8 @@ def _part(exhibit: Exhibit, section: Section, of_paper: bool) -> _Part:
         table=shown_lines(lines) if of_paper else None,
         scores=[_shown(table) for table in scores(section)],
         pictures={
-            run: [inline(path) for path in paths] for run, paths in by_run(section.pictures).items()
+            run: [inline(path, exhibit.folder) for path in paths]
+            for run, paths in by_run(section.pictures).items()
         },
         curves=[
             inline_curves(draw_panels([panel]), panel.title.replace("\n", ": "))

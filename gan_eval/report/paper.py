@@ -161,6 +161,8 @@ PUBLISHED = (
     ),
     _other("section_4_1_1_dedup", "removed of 3M bedrooms, about 275,000", 0.0917),
     _other("figure_6_forget", "window area removed by 20 units of bedrooms (gandissect)", 0.277),
-    _other("fid", "DCGAN nearest to the paper's on CIFAR-10", 42.7, fraction=False),
-    _other("fid", "DCGAN on CIFAR-10, FID's own paper", 37.7, fraction=False, remembered=True),
+    _other("fid_table", "DCGAN nearest to the paper's on CIFAR-10", 42.7, fraction=False),
+    _other(
+        "fid_table", "DCGAN on CIFAR-10, FID's own paper", 37.7, fraction=False, remembered=True
+    ),
 )

@@ -26,8 +26,10 @@ class Picture:
     source: str
 
 
-def inline(path: Path) -> Picture:
+def inline(path: Path, exhibit: str) -> Picture:
     """Return the PNG at `path` as itself or as WebP, whichever is smaller.
+
+    Its caption is its name, with that of the folder that it lies in within the exhibit's.
 
     Raises:
         InputError: it is no picture.
@@ -43,7 +45,8 @@ def inline(path: Path) -> Picture:
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", quality=_QUALITY)
     source = min(_uri("png", path.read_bytes()), _uri("webp", buffer.getvalue()), key=len)
-    return Picture(caption=path.stem, width=image.width, height=image.height, source=source)
+    inner = f"{path.parent.name}: " if path.parent.parent.name == exhibit else ""
+    return Picture(caption=inner + path.stem, width=image.width, height=image.height, source=source)
 
 
 def inline_curves(png: bytes, caption: str) -> Picture:

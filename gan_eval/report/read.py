@@ -1,6 +1,7 @@
 """Results from a folder: its JSON lines, checked one by one, and its pictures, by exhibit.
 
-`<folder>/<exhibit>/` holds what belongs to an exhibit; lines of other folders stand by themselves.
+`<folder>/<exhibit>/`, with the folders in it, holds what belongs to an exhibit; lines of other
+folders stand by themselves.
 A record that lies in `<folder>` itself, as in a run's, goes where its kind belongs.
 """
 
@@ -18,6 +19,8 @@ _MAPPINGS = ("protocol", "config", "result", "fingerprints", "controls", "versio
 _TEXTS = ("exhibit", "name", "time")
 _LISTS = ("deviations", "advice")
 _FIELDS = {each.name for each in fields(Record)}
+# What lines of earlier versions do not say.
+_LATER: dict[str, Any] = {"quick": False}
 # What a number was asked to be of, beside protocol, data and weights.
 _VARIANTS = ("features", "label", "target", "turn_target", "object")
 
@@ -31,12 +34,14 @@ class Section:
         older: those that newer ones of the same name, protocol, data and weights replace.
         rows: lines that are no records, as speed scripts write them.
         pictures: the PNGs.
+        missing: what `gan-eval benchmark` left out the last time, and what it needs.
     """
 
     records: list[Record] = field(default_factory=list)
     older: list[Record] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     pictures: list[Path] = field(default_factory=list)
+    missing: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +73,9 @@ def read_results(folder: Path) -> Results:
             record = _record(line, place) if "schema" in line else None
             home = _home(folder, path, record)
             section = sections.setdefault(home, Section())
-            if record is None and line not in section.rows:
+            if isinstance(line.get("missing"), list):
+                section.missing[:] = _missing(line, place)
+            elif record is None and line not in section.rows:
                 section.rows.append(line)
             if record is not None and record not in section.records:
                 section.records.append(record)
@@ -88,7 +95,8 @@ def read_results(folder: Path) -> Results:
 
 def _files(folder: Path, suffix: str) -> list[Path]:
     own = "records.jsonl" if suffix == ".jsonl" else f"[!.]*{suffix}"
-    found = (*folder.glob(own), *folder.glob(f"*/[!.]*{suffix}"))
+    inner = (folder.glob(f"{depth}[!.]*{suffix}") for depth in ("*/", "*/*/"))
+    found = (*folder.glob(own), *(path for some in inner for path in some))
     return sorted(path for path in found if path.is_file())
 
 
@@ -127,7 +135,7 @@ def _record(line: Mapping[str, Any], place: str) -> Record:
             "version of gan_eval that wrote it, or a newer one."
         )
     wrong = sorted(
-        (_FIELDS - line.keys())
+        (_FIELDS - _LATER.keys() - line.keys())
         | {name for name in _MAPPINGS if not isinstance(line.get(name, {}), dict)}
         | {name for name in _TEXTS if not isinstance(line.get(name, ""), str)}
         | {name for name in _LISTS if not isinstance(line.get(name, []), list)}
@@ -138,13 +146,27 @@ def _record(line: Mapping[str, Any], place: str) -> Record:
             f"{', '.join(wrong)}; mend the line or take it out."
         )
     lists = {name: tuple(map(str, line[name])) for name in _LISTS}
-    return Record(**{**{name: line[name] for name in _FIELDS}, **lists})
+    found = {**_LATER, **{name: line[name] for name in _FIELDS if name in line}}
+    return Record(**{**found, **lists})
+
+
+def _missing(line: Mapping[str, Any], place: str) -> list[dict[str, str]]:
+    """Return what a line says was left out."""
+    if not all(
+        isinstance(each, dict) and {"what", "needs"} <= each.keys() for each in line["missing"]
+    ):
+        raise InputError(
+            f"{place} must say of each missing row what it is and needs. Got {line['missing']}; "
+            "take the line out."
+        )
+    return [{name: str(each[name]) for name in ("what", "needs")} for each in line["missing"]]
 
 
 def _home(folder: Path, path: Path, record: Record | None) -> str:
     """Return the name of the folder that what lies at `path` belongs to."""
     if path.parent != folder:
-        return {"samples": "figure_2_3"}.get(path.parent.name, path.parent.name)
+        name = path.relative_to(folder).parts[0]
+        return {"samples": "figure_2_3_samples"}.get(name, name)
     if record is None:
         return folder.resolve().name
     data = record.config.get("data")
@@ -165,11 +187,19 @@ def _newest(section: Section) -> Section:
         older=[record for record in section.records if id(record) not in kept],
         rows=section.rows,
         pictures=section.pictures,
+        missing=section.missing,
     )
 
 
 def _identity(record: Record) -> str:
     """Return what two records of the same number share."""
     variant = {name: record.config.get(name) for name in _VARIANTS}
-    parts = [record.exhibit, record.name, record.protocol, record.fingerprints, variant]
+    parts = [
+        record.exhibit,
+        record.name,
+        record.quick,
+        record.protocol,
+        record.fingerprints,
+        variant,
+    ]
     return json.dumps(parts, sort_keys=True)

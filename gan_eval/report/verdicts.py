@@ -88,11 +88,6 @@ def curve_at(record: Record, path: str) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in pairs if x is not None and y is not None]
 
 
-def is_quick(record: Record) -> bool:
-    """Return whether a record says that it was measured in a hurry."""
-    return bool(value_at(record, "protocol.quick") or value_at(record, "config.quick"))
-
-
 def subject(record: Record) -> str:
     """Return what a record is of: name, run, epoch, what was asked for, and whether in a hurry."""
     run, epoch = value_at(record, "config.trained.run"), value_at(record, "config.trained.epoch")
@@ -105,7 +100,7 @@ def subject(record: Record) -> str:
         *(["mirror"] if value_at(record, "config.features.mirror") else []),
         *(str(each) for each in asked if each),
     ]
-    return ", ".join(parts) + (" (quick run)" if is_quick(record) else "")
+    return ", ".join(parts) + (" (quick run)" if record.quick else "")
 
 
 def _of(record: Record) -> str:
@@ -166,7 +161,7 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
                 of=_of(record),
                 ours=ours,
                 spread=spread,
-                quick=is_quick(record),
+                quick=record.quick,
                 difference=difference,
                 verdict=verdict,
                 why=why,
@@ -218,7 +213,7 @@ def _claimed(claim: Claim, record: Record, ours: float) -> Line:
         "of": _of(record),
         "ours": ours,
         "fraction": claim.fraction,
-        "quick": is_quick(record),
+        "quick": record.quick,
     }
     if not controls:
         return Line(**line, verdict="measured", why="no control was measured" * bool(claim.against))

@@ -21,9 +21,9 @@ from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.runs import Run, RunConfig
-from gan_eval.models.weights import save_network
 from gan_eval.records import append_line, read_lines, write_lines
 from gan_eval.seeding import stream
+from gan_eval.training.best import keep_best, save_networks
 from gan_eval.training.step import Trainer, Watched
 from gan_eval.training.stopping import agree, stop_signals
 from gan_eval.visualize.curves import draw_losses
@@ -42,10 +42,14 @@ class Measure:
 
     `take` gets generator and discriminator in evaluation mode and leaves them as they are. Every
     process calls it; the figures of the first one go into the step's row of metrics.
+
+    Attributes:
+        about: what the figures depend on, JSON-able.
     """
 
     every: int
     take: Callable[[Generator, Discriminator], dict[str, float]]
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,12 +150,17 @@ def train(
                     for name, value in row.items() if board else ():
                         board.add_scalar(name, value, row["step"])
                     if measured or last:
-                        draw_losses(list(read_lines(run.metrics)), run.folder / "losses.png")
+                        rows = list(read_lines(run.metrics))
+                        draw_losses(rows, run.folder / "losses.png")
+                        keep_best(run, trainer, rows, _epoch(progress.step, config))
             epoch = _epoch_ended(progress.step, config)
             stop = agree(stopped, fabric)
             if chief and (epoch in config.save_epochs or last):
                 _check(progress, trainer, run)
-                _keep(run, trainer, epoch if epoch is not None else _epochs_begun(config))
+                _keep(run, trainer, progress.step, _epoch(progress.step, config))
+            elif chief and stop:
+                _check(progress, trainer, run)
+                save_networks(run.folder, trainer, progress.step, _epoch(progress.step, config))
             overdue = time.perf_counter() - progress.saved > habits.save_seconds
             if chief and (epoch is not None or overdue or stop or last):
                 _save(run, trainer, progress)
@@ -199,8 +208,9 @@ def _epoch_ended(step: int, config: RunConfig) -> int | None:
     return done // config.steps_per_epoch if whole else None
 
 
-def _epochs_begun(config: RunConfig) -> int:
-    return -(-max(config.steps - config.recipe.pretrain_steps, 1) // config.steps_per_epoch)
+def _epoch(step: int, config: RunConfig) -> int:
+    """Return the epoch that step number `step` is in, from 1."""
+    return -(-max(step - config.recipe.pretrain_steps, 1) // config.steps_per_epoch)
 
 
 def _check(progress: _Progress, trainer: Trainer, run: Run) -> None:
@@ -253,13 +263,11 @@ def _save(run: Run, trainer: Trainer, progress: _Progress) -> None:
     progress.saved = time.perf_counter()
 
 
-def _keep(run: Run, trainer: Trainer, epoch: int) -> None:
+def _keep(run: Run, trainer: Trainer, step: int, epoch: int) -> None:
     """Write the sample grid and both networks, as `epoch` left them."""
     write_grid(run.grid(epoch), sample_fixed(trainer))
-    about = {"preset": trainer.config.preset, "epoch": epoch}
     for folder in (run.checkpoint(epoch), run.folder):
-        save_network(folder / run.generator.name, trainer.generator, about)
-        save_network(folder / run.discriminator.name, trainer.discriminator, about)
+        save_networks(folder, trainer, step, epoch)
 
 
 @torch.no_grad()

@@ -10,6 +10,8 @@ _PANELS = (
     ("D is right", {"d_real_accuracy": "on real images", "d_fake_accuracy": "on generated images"}),
     ("gradient norm", {"d_grad_norm": "discriminator", "g_grad_norm": "generator"}),
     ("diversity", {"diversity": "generated / real variance"}),
+    ("Fréchet distance", {"fid": "from training images"}),
+    ("kernel distance", {"kid": "from training images"}),
     ("error of the probe", {"probe_error": "L2-SVM on D's features, held-out images"}),
 )
 _MARKED = 50  # points of a curve at most that are marked one by one

@@ -1,9 +1,11 @@
-"""`gan-eval train --probe-every` as a user meets it."""
+"""`gan-eval train --probe-every` and `--score-every` as a user meets them."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ import pytest
 from PIL import Image
 
 from gan_eval.data import open_images
+from gan_eval.experiments import score_training
+from gan_eval.experiments.score_training import watch_samples
 from gan_eval.models.runs import Run
 from gan_eval.records import read_lines
 
@@ -19,6 +23,7 @@ SHORT = (
     "--limit", 64, "--batch-size", 16, "--precision", "32", "--device", "cpu",
 )  # fmt: skip
 FIGURES = {"probe_error", "probe_C", "probe_seconds"}
+SCORES = {"fid", "kid", "score_seconds"}
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +32,15 @@ def here(tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("GAN_EVAL_DATA", raising=False)
 
 
-def probed(run: Path) -> list[int]:
+@pytest.fixture
+def few(monkeypatch) -> None:
+    """Let scores be of few samples."""
+    monkeypatch.setattr(score_training, "watch_samples", partial(watch_samples, n=40))
+
+
+def probed(run: Path, figures: set[str] = FIGURES) -> list[int]:
     """Return the steps that were probed."""
-    return [row["step"] for row in read_lines(Run(run).metrics) if row.keys() >= FIGURES]
+    return [row["step"] for row in read_lines(Run(run).metrics) if row.keys() >= figures]
 
 
 def panels(run: Path) -> int:
@@ -60,9 +71,63 @@ def test_other_images_are_fitted_to_the_network(call, tmp_path):
     assert probed(tmp_path / "run") == [2]
 
 
+@pytest.mark.usefixtures("few")
+def test_the_epoch_of_the_lowest_distance_is_the_best_for_every_command(call, capsys, tmp_path):
+    run = Run(tmp_path / "run")
+    command = (*SHORT, "--epochs", 3, "--save-epochs", "1,2,3", "--out", run.folder, "--json")
+    assert call(*command, "--score-every", 1, "--probe-every", 2) == 0
+    streams = capsys.readouterr()
+    document = json.loads(streams.out)
+    assert probed(run.folder, SCORES) == [4, 8, 12]
+    assert probed(run.folder) == [8, 12]
+    assert panels(run.folder) == 4  # two rows of them
+    fids = {row["step"]: row["fid"] for row in read_lines(run.metrics)}
+    step = min(fids, key=lambda step: fids[step])
+    best = document["best"]
+    assert (best["step"], best["epoch"], best["fid"]) == (step, step // 4, fids[step])
+    assert best["rule"] == "lowest fid of the epochs that were measured"
+    scored = run.config().scored
+    assert (scored["extractor"]["name"], scored["n"]) == ("random-disc", 40)
+    assert (scored["reference"]["name"], scored["reference"]["n"]) == ("digits", 40)
+    names = [tmp_path / name for name in ("best.npz", "number.npz")]
+    for epoch, name in zip(("best", step // 4), names, strict=True):
+        assert call("sample", run.folder, "--n", 2, "--epoch", epoch, "--out", name) == 0
+    with np.load(names[0]) as one, np.load(names[1]) as other:
+        assert np.array_equal(one["train_images"], other["train_images"])
+    few = ("--extractor", "pixels", "--metrics", "fid", "--n", 10, "--out", tmp_path / "out")
+    capsys.readouterr()
+    assert call("score", run.folder, "--against", "digits:test", *few, "--epoch", "best") == 0
+    (record,) = read_lines(tmp_path / "out" / "records.jsonl")
+    assert record["config"]["fake"]["trained"]["epoch"] == step // 4
+
+
+@pytest.mark.usefixtures("few")
+def test_a_run_is_scored_in_one_way(call, refused, capsys, tmp_path):
+    assert call(*SHORT, "--epochs", 1, "--out", "run", "--score-every", 1) == 0
+    assert call(*SHORT, "--epochs", 1, "--out", "other") == 0
+    capsys.readouterr()
+    more = ("train", "--out", "run", "--resume", "--epochs", 2, "--score-every", 1)
+    message = refused(*more, "--score-extractor", "pixels")
+    assert "so far random-disc (" in message
+    assert "Got pixels (no weights) and 40 images of digits; pass the same" in message
+    assert call(*more) == 0
+    assert probed(tmp_path / "run", SCORES) == [4, 8]
+    capsys.readouterr()
+    for epoch, message in (
+        ("best", "epoch best must have been measured while training. No epoch of run other was"),
+        ("newest", "must be the number of a kept epoch, or best. Got 'newest'."),
+    ):
+        assert message in refused("sample", "other", "--epoch", epoch, "--out", "x.png")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--score-extractor", "pixels"), "--score-extractor is for --score-every. Got pixels al"),
+        (("--score-every", 0), "Invalid value for '--score-every'"),
+        (("--score-every", 1, "--score-extractor", "disc"), "'disc', the run's own"),
+        (("--score-every", 1, "--score-extractor", "disc:nowhere"), "run nowhere must be a fold"),
+        (("--score-every", 1, "--score-extractor", "pixel"), "Did you mean 'pixels'"),
         (("--probe-data", "digits"), "--probe-data is for --probe-every. Got digits alone"),
         (("--probe-every", 0), "Invalid value for '--probe-every'"),
         (("--probe-every", 1, "--data", "plain.npz"), "Those of 'plain' are of 0; pass --probe-"),
@@ -86,8 +151,11 @@ def test_mistakes_end_with_one_line_and_write_nothing(refused, tmp_path, argumen
 # Two ranks from one process, which has loaded the packages but computed nothing.
 _RANKS = """
 import os, signal, sys
+import functools
 import gan_eval.experiments.validation, gan_eval.training.job
+from gan_eval.experiments import score_training
 from gan_eval.cli import main
+score_training.watch_samples = functools.partial(score_training.watch_samples, n=40)
 ranks = []
 for rank in "01":
     ranks.append(os.fork())
@@ -99,8 +167,8 @@ sys.exit(any(os.waitpid(rank, 0)[1] for rank in ranks))
 """
 
 
-def test_two_processes_probe_once_and_do_not_wait_for_ever(tmp_path):
-    words = (*SHORT, "--epochs", 2, "--out", "run", "--probe-every", 1)
+def test_two_processes_measure_once_and_do_not_wait_for_ever(tmp_path):
+    words = (*SHORT, "--epochs", 2, "--out", "run", "--probe-every", 1, "--score-every", 1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -114,5 +182,5 @@ def test_two_processes_probe_once_and_do_not_wait_for_ever(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert [row["step"] for row in read_lines(tmp_path / "run" / "metrics.jsonl")] == [4, 8]
-    assert probed(tmp_path / "run") == [4, 8]
+    assert probed(tmp_path / "run") == probed(tmp_path / "run", SCORES) == [4, 8]
     assert Run(tmp_path / "run").config().world_size == 2

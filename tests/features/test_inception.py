@@ -1,6 +1,7 @@
 """Inception features from a file of random weights, against pytorch-fid's own forward pass."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import torch
 from PIL import Image
 from pytorch_fid import inception as reference
 from torch import Tensor, nn
+from torchvision.models import inception as inception_blocks
 
 from gan_eval.errors import InputError
+from gan_eval.features import inception
 from gan_eval.features.inception import OFFICIAL_SHA256, URL, Inception
+from gan_eval.features.inception_network import Mixed, faster
 from gan_eval.seeding import stream
 
 
@@ -74,6 +78,59 @@ def test_lower_layers_are_averaged_over_positions(weights: Path):
     lower = Inception(weights, dims=192)
     assert lower.width == 192
     assert torch.allclose(lower(noise(2)), own(weights, noise(2), 192), rtol=1e-4, atol=1e-5)
+
+
+def random_norms(module: nn.Module) -> nn.Module:
+    """Return `module` in evaluation mode and float64, no batch norm of which does nothing."""
+    generator = stream(2, "norms")
+    for each in module.modules():
+        if isinstance(each, nn.BatchNorm2d):
+            for tensor in (each.weight, each.bias, each.running_mean, each.running_var):
+                assert tensor is not None
+                with torch.no_grad():
+                    tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.1)
+            nn.init.uniform_(each.bias, -0.5, 0.5, generator=generator)
+        elif isinstance(each, nn.Conv2d):
+            nn.init.kaiming_normal_(each.weight, generator=generator)
+    return module.eval().double()
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        partial(reference.FIDInceptionA, pool_features=6),
+        inception_blocks.InceptionB,
+        partial(reference.FIDInceptionC, channels_7x7=6),
+        inception_blocks.InceptionD,
+        reference.FIDInceptionE_1,
+        reference.FIDInceptionE_2,
+    ],
+    ids=["5b-d", "6a", "6b-e", "7a", "7b", "7c"],
+)
+@torch.no_grad()
+def test_a_mixed_block_is_pytorch_fids(block: Callable[[int], nn.Module]):
+    theirs = random_norms(block(8))
+    read = torch.rand(2, 8, 9, 9, generator=stream(3, "maps")).double()
+    expected = theirs(read)
+    given = read.to(memory_format=torch.channels_last)
+    assert 0.1 < (expected > 0).double().mean() < 0.95
+    assert torch.allclose(Mixed(theirs)(given), expected, rtol=1e-9, atol=1e-9)
+    assert torch.equal(given, read)
+
+
+@torch.no_grad()
+def test_the_stem_is_pytorch_fids():
+    convolutions = (inception_blocks.BasicConv2d(*maps, kernel_size=3) for maps in ((3, 4), (4, 5)))
+    stem = random_norms(nn.Sequential(*convolutions, nn.MaxPool2d(3, 2)))
+    images = torch.rand(2, 3, 15, 15, generator=stream(3, "maps")).double()
+    assert torch.allclose(faster([stem])(images), stem(images), rtol=1e-9, atol=1e-9)
+
+
+def test_many_images_are_taken_in_parts(weights: Path, monkeypatch: pytest.MonkeyPatch):
+    lower, images = Inception(weights, dims=64), noise(5)
+    expected = lower(images)
+    monkeypatch.setattr(inception, "_AT_ONCE", 2)
+    assert torch.allclose(lower(images), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_logits_are_the_classifier_without_its_bias(extractor: Inception, weights: Path):

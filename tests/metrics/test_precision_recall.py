@@ -1,5 +1,8 @@
 """Precision, recall, density and coverage against points laid by hand and whole matrices."""
 
+import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import numpy as np
@@ -8,6 +11,9 @@ import torch
 
 from gan_eval.errors import InputError
 from gan_eval.metrics import kernel_distance, matrix, precision_recall
+
+# The package has a function of the module's name.
+module = importlib.import_module("gan_eval.metrics.precision_recall")
 
 
 def cloud(n: int, d: int, seed: int, shift: float = 0.0, scale: float = 1.0) -> np.ndarray:
@@ -72,6 +78,57 @@ def test_ties_and_duplicates_far_from_zero(rows: int, monkeypatch: pytest.Monkey
         assert measure(real, fake, k) == pytest.approx(by_matrices(real, fake, k), rel=1e-12)
     copies = np.repeat(cloud(20, 4, 0) + 100.1, 3, axis=0)
     assert set(measure(copies, copies[::-1].copy(), 2).values()) == {0.0}
+
+
+def in_shares(shares: int, **sides: np.ndarray) -> list[dict[str, float]]:
+    """Return what each of `shares` threads finds, which wait for each other as processes do."""
+    barrier, handed = threading.Barrier(shares, timeout=60), [None] * shares
+
+    def work(number: int) -> dict[str, float]:
+        def gather(part: torch.Tensor) -> list[torch.Tensor]:
+            barrier.wait()
+            handed[number] = part
+            barrier.wait()
+            return [*handed]
+
+        return asdict(precision_recall(**sides, share=(number, shares), gather=gather))
+
+    with ThreadPoolExecutor(shares) as pool:
+        return list(pool.map(work, range(shares)))
+
+
+@pytest.mark.parametrize("rows", [16, 50, 4096])
+@pytest.mark.parametrize("shares", [1, 2, 3])
+def test_shares_of_the_work_give_the_whole(shares: int, rows: int, monkeypatch: pytest.MonkeyPatch):
+    """Uneven ones: 15, 3 or 1 pairs of blocks of real images, and others of fake ones."""
+    real, fake = cloud(80, 8, 0), cloud(110, 8, 1, 0.3, 0.8)
+    whole = by_matrices(real, fake, 5)
+    monkeypatch.setattr(matrix, "_ROWS", rows)
+    for found in in_shares(shares, real=real, fake=fake):
+        assert found == pytest.approx(whole, rel=1e-9)
+
+
+def test_each_share_looks_at_other_pairs(monkeypatch: pytest.MonkeyPatch):
+    """Of 6 and 3 pairs within the sides and 6 between them, three shares do 2, 1 and 2 each."""
+    monkeypatch.setattr(matrix, "_ROWS", 10)
+    looked: list[tuple[int, int]] = []
+    squares = module._squares
+
+    def count(x: torch.Tensor, y: torch.Tensor, norms: float = 1.0) -> torch.Tensor:
+        looked.append((len(x), len(y)))
+        return squares(x, y, norms)
+
+    monkeypatch.setattr(module, "_squares", count)
+    parts: list[torch.Tensor] = []
+
+    def alone(part: torch.Tensor) -> list[torch.Tensor]:
+        parts.append(part)
+        # Other shares would fill these gaps.
+        return [part.nan_to_num(posinf=1.0)] if part.is_floating_point() else [part]
+
+    precision_recall(real=cloud(30, 2, 0), fake=cloud(20, 2, 1), share=(1, 3), gather=alone)
+    assert looked == [(10, 10)] * 5
+    assert [part.shape for part in parts] == [(30, 6), (20, 6), (20 + 30 + 30,)]
 
 
 def test_a_set_against_itself():

@@ -112,7 +112,7 @@ def test_without_a_control_nothing_is_decided(classified):
 
 
 def test_a_quick_run_is_marked(classified):
-    record = classified(protocol={"name": "authors-svhn", "version": 1, "quick": True})
+    record = classified(quick=True)
     (line,) = beside(SVHN, [record])
     assert line.quick
     assert "(quick run)" in line.of

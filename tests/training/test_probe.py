@@ -13,9 +13,9 @@ import torch
 from lightning_fabric import Fabric
 from sklearn.svm import LinearSVC
 
-from gan_eval import experiments
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
+from gan_eval.experiments import parts
 from gan_eval.experiments.validation import watch_features
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.models.dcgan import Discriminator, Generator
@@ -218,7 +218,7 @@ def test_labels_of_test_images_are_never_looked_at(
         opened.append(options["split"])
         return open_images(*arguments, **options)
 
-    monkeypatch.setattr(experiments.validation, "open_images", note)
+    monkeypatch.setattr(parts, "open_images", note)
     measure = watch_features(config, trained_on, every=1)
     assert opened == ["train"]
     drawn = measure.take.__self__.images  # type: ignore[attr-defined]

@@ -1,0 +1,22 @@
+"""Figure 4: a walk through Z. Is it smooth, and is every frame plausible?
+
+    gan-eval benchmark figure_4_walk
+
+`pytorch-examples` trained on CelebA or its stand-in of 18,000 faces, and on LSUN's bedrooms where
+these are there. Controls: a cross-fade of the end images, and an untrained generator.
+
+Paper: pictures of bedrooms that change smoothly. Ours: results/figure_4_walk. On 2 cores: 45
+minutes of training on faces, then one minute.
+"""
+
+from gan_eval.experiments.interpolate import interpolate
+from gan_eval.experiments.reproduction import Reproduction
+
+PRESET, EPOCHS, BEDROOM_EPOCHS = "pytorch-examples", 30, 5
+
+
+def main(asked: Reproduction) -> None:
+    interpolate(asked.trained(PRESET, asked.data("celeba"), EPOCHS), **asked.common)
+    with asked.row("bedrooms, as in the paper"):
+        bedrooms = asked.data("lsun-bedroom")
+        interpolate(asked.trained(PRESET, bedrooms, BEDROOM_EPOCHS), **asked.common)

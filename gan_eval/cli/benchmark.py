@@ -1,0 +1,199 @@
+"""`gan-eval benchmark`."""
+
+import importlib.util
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gan_eval.cli.output import say
+from gan_eval.cli.progress import Watching
+from gan_eval.errors import InputError, closest
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_QUICK_SECONDS = 90.0  # of training, where the rest is to fit into five minutes
+_LINES = "benchmark.jsonl"
+
+
+def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    number, unit = text[:-1], text[-1:]
+    try:
+        found = float(number) * _UNITS[unit]
+    except (KeyError, ValueError):
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise InputError(f"--budget must be a time, as 90s, 30m or 2h. Got {text!r}.")
+    return found
+
+
+@click.command(short_help="Reproduce exhibits of the paper, each by one script, and report them.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "every", is_flag=True, help="All exhibits.")
+@click.option("--quick", is_flag=True, help="At most five minutes each on 2 cores; marked so.")
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="GAN_EVAL_DATA",
+    help="Where named data sets, and published weights as newmu-svhn/, lie.  [env: GAN_EVAL_DATA]",
+)
+@click.option(
+    "--budget",
+    callback=_seconds,
+    metavar="TIME",
+    help="For all trainings together, as 90s, 30m or 2h; what is cut short goes on at the next "
+    "call.  [default: until they are done]",
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where trained runs are, and go.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Where records, pictures and the report go.",
+)
+def benchmark(names: tuple[str, ...], every: bool, **options: Any) -> None:
+    """Run the scripts of benchmarks/, then write the report.
+
+    Runs and features that are there are used, others are made; an exhibit that was broken off goes
+    on where it was. Where an official data set is missing its stand-in is taken, and named. What
+    cannot be run says what to get.
+
+    \b
+    gan-eval benchmark table_2_svhn
+    gan-eval benchmark table_1_cifar10 figure_4_walk --budget 2h
+    gan-eval benchmark --all --quick
+    """
+    scripts = _scripts()
+    chosen = _chosen(names, every, scripts)
+    if len(chosen) == 1 and not every:
+        needs = _run(chosen[0], scripts[chosen[0]], **options)
+        if needs:
+            raise InputError(f"{chosen[0]} was not run. {needs}")
+        _report(options["out"])
+        return
+    failed = _run_each(chosen, options)
+    _report(options["out"])
+    if failed:
+        raise click.ClickException(f"broken off: {', '.join(failed)}; their messages are above")
+
+
+def _scripts() -> dict[str, Path]:
+    """Return the exhibits' scripts by name, in the paper's order."""
+    from gan_eval.report.exhibits import EXHIBITS
+
+    package = Path(__file__).parent.parent
+    # In a checkout beside the package, in a wheel inside it.
+    for folder in (package / "benchmarks", package.parent / "benchmarks"):
+        found = {each.folder: folder / f"{each.folder}.py" for each in EXHIBITS}
+        if all(path.is_file() for path in found.values()):
+            return found
+    raise InputError(
+        "benchmarks must lie in or beside the package. Found none; install gan_eval anew."
+    )
+
+
+def _chosen(names: tuple[str, ...], every: bool, scripts: dict[str, Path]) -> list[str]:
+    if every == bool(names):
+        raise InputError(
+            f"exhibits must be named, or all asked for by --all. Got {', '.join(names) or 'none'}"
+            f"{' and --all' * every}; there are {', '.join(scripts)}."
+        )
+    for name in names:
+        if name not in scripts:
+            raise InputError(f"exhibit {name!r} is not known. {closest(name, scripts)}")
+    return list(scripts) if every else list(dict.fromkeys(names))
+
+
+def _run(
+    name: str,
+    script: Path,
+    *,
+    quick: bool,
+    data_root: Path | None,
+    budget: float | None,
+    runs: Path,
+    out: Path,
+) -> str | None:
+    """Run one script and keep a line of how it went; return what it needs if nothing was run."""
+    from gan_eval.experiments.reproduction import MissingError, Reproduction
+    from gan_eval.records import append_line, hardware, in_a_hurry, versions
+
+    seconds = min(budget or _QUICK_SECONDS, _QUICK_SECONDS) if quick else budget
+    started = time.monotonic()
+    with Watching() as watch, in_a_hurry(quick):
+        asked = Reproduction(
+            out=out / name, runs=runs, root=data_root, quick=quick, seconds=seconds, watch=watch
+        )
+        needs = None
+        try:
+            _load(name, script).main(asked)
+        except MissingError as error:
+            needs = str(error)
+    missing = [{"what": "", "needs": needs}] if needs else asked.missing
+    line = {
+        "benchmark": name,
+        "command": f"gan-eval benchmark {name}" + " --quick" * quick,
+        "run": needs is None,
+        "missing": missing,
+        "quick": quick,
+        "seconds": round(time.monotonic() - started, 1),
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+    append_line(out / name / _LINES, line)
+    for row in asked.missing:
+        say(f"{name}: not run: {row['what']}. {row['needs']}")
+    return needs
+
+
+def _load(name: str, script: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"gan_eval_benchmark_{name}", script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
+    """Run each in a process of its own, whose memory is its own; return those that broke off."""
+    from gan_eval.records import read_lines
+
+    given = [
+        *("--quick" for _ in range(options["quick"])),
+        *(text for name in ("data_root", "runs", "out") if options[name] is not None
+          for text in (f"--{name.replace('_', '-')}", str(options[name]))),
+    ]  # fmt: skip
+    budget, started, failed = options["budget"], time.monotonic(), []
+    for number, name in enumerate(names):
+        share = []
+        if budget is not None:
+            left = max(1.0, budget - (time.monotonic() - started)) / (len(names) - number)
+            share = ["--budget", f"{left:.0f}s"]
+        say(f"== {name}")
+        lines = options["out"] / name / _LINES
+        before = len(list(read_lines(lines)))
+        done = subprocess.run([sys.executable, "-m", "gan_eval", "benchmark", name, *given, *share])
+        if done.returncode in (130, 143) or done.returncode < 0:
+            raise SystemExit(done.returncode if done.returncode > 0 else 128 - done.returncode)
+        # 2 is also what a missing data set ends with, which is a row of the report.
+        if done.returncode and len(list(read_lines(lines))) == before:
+            failed.append(name)
+    return failed
+
+
+def _report(out: Path) -> None:
+    from gan_eval.report.page import report
+
+    say(f"Written: {report(out).files[-1]}")

@@ -1,0 +1,145 @@
+"""What the script of an exhibit works with: images or their stand-in, trained runs, and time.
+
+A script of `benchmarks/` has one function, `main(asked)`. It asks for images and runs by what they
+are; what it cannot have it leaves out by `asked.row`, and the reason is kept.
+"""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gan_eval.data.registry import inventory
+from gan_eval.errors import InputError
+from gan_eval.experiments.classify import Watch
+from gan_eval.models.runs import Run
+from gan_eval.training.config import Request
+from gan_eval.training.job import Job, carry_out, new_job, resumed_job
+from gan_eval.training.loop import Habits
+
+# What stands in for a set whose official files are not there; it goes by its own name in records.
+STAND_INS = {"svhn": "svhn10k", "imagenet": "tiny-imagenet32", "celeba": "celeba64"}
+_LOG_EVERY = 200
+
+
+class MissingError(InputError):
+    """Images, weights or time that a number needs are not there; the message says what to get."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """What an exhibit's script was asked for.
+
+    Attributes:
+        out: where records and pictures go.
+        runs: the folder of trained runs.
+        root: where named data sets are; None reads GAN_EVAL_DATA.
+        quick: whether minutes must do.
+        seconds: that trainings may take together; None for as long as they need. What is cut short
+            goes on the next time.
+        watch: is told of the progress.
+        missing: rows that were left out, and what they need.
+    """
+
+    out: Path
+    runs: Path
+    root: Path | None = None
+    quick: bool = False
+    seconds: float | None = None
+    watch: Watch = lambda what, done, total: None
+    missing: list[dict[str, str]] = field(default_factory=list)
+    _started: float = field(default_factory=time.monotonic)
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """Arguments that all experiments take."""
+        return {"root": self.root, "out": self.out, "watch": self.watch}
+
+    def data(self, *names: str) -> str:
+        """Return the first of `names`, or of what stands in for them, that is there.
+
+        Raises:
+            MissingError: none is.
+        """
+        sets = {row["name"]: row for row in inventory(self.root)}
+        wanted = [each for name in names for each in (name, STAND_INS.get(name)) if each]
+        for name in wanted:
+            if name in sets and sets[name]["found"]:
+                return name
+        needs = {name: sets[name]["needs"] if name in sets else f"{name}.npz" for name in wanted}
+        listed = "; or ".join(f"{name} ({files})" for name, files in needs.items())
+        raise MissingError(f"images must be under the data root. Found none of: {listed}.")
+
+    def trained(self, preset: str, data: str, epochs: int, seed: int = 0, **options: Any) -> Run:
+        """Return the run of `preset` on `data` that was trained longest, trained on to `epochs`.
+
+        In a hurry a run that is there is taken as it is.
+
+        Args:
+            options: fields of `Request`.
+
+        Raises:
+            MissingError: there are no weights yet when time is up; what was done is kept.
+            InputError: the data are not there, or are others than the run's.
+        """
+        run = self._longest(preset, data, seed, options)
+        if run is not None and self.quick and run.generator.exists():
+            return run
+        if run is None:
+            name = f"{preset}-on-{Path(data).stem}" + f"-seed-{seed}" * bool(seed)
+            request = Request(
+                preset=preset, data=data, root=self.root, epochs=epochs, seed=seed, **options
+            )
+            job = new_job(self.runs / name, request)
+        else:
+            later = max(epochs, run.config().recipe.epochs)
+            job = resumed_job(run.folder, root=self.root, epochs=later)
+        if not job.finished:
+            self._train(job)
+        if not job.run.generator.exists():
+            raise MissingError(
+                f"--budget must be long enough to train {job.run.folder.name} a little. Got "
+                f"{self.seconds:.0f} s; allow more."
+            )
+        return job.run
+
+    @contextmanager
+    def row(self, name: str) -> Iterator[None]:
+        """Leave out a row whose images or weights are missing, and keep what it needs."""
+        try:
+            yield
+        except MissingError as error:
+            self.missing.append({"what": name, "needs": str(error)})
+
+    def _longest(self, preset: str, data: str, seed: int, options: dict[str, Any]) -> Run | None:
+        """Return the run that has had the most steps, whatever its folder is called."""
+        found = []
+        for path in sorted(self.runs.glob("*/config.json")):
+            run = Run(path.parent)
+            config = run.config()
+            same = (config.preset, config.data and config.data.name, config.seed)
+            asked = {name: config.asked.get(name) for name in options}
+            if same == (preset, Path(data).stem, seed) and asked == options:
+                found.append((run.steps() if run.generator.exists() else 0, run))
+        return max(found, key=lambda each: each[0])[1] if found else None
+
+    def _train(self, job: Job) -> None:
+        """Train until the end or until time is up, whichever comes first."""
+        left = None if self.seconds is None else self.seconds - (time.monotonic() - self._started)
+        if left is not None and left <= 0 and job.run.generator.exists():
+            return
+        until = None if left is None else time.monotonic() + left
+        late: list[int] = []
+
+        def told(step: int) -> None:
+            self.watch(f"training {job.run.folder.name}", step, job.config.steps)
+            if until is not None and time.monotonic() > until and not late:
+                late.append(step)
+                signal.raise_signal(signal.SIGTERM)  # stops after this step, everything saved
+
+        stopped = carry_out(job, Habits(log_every=_LOG_EVERY, on_step=told))
+        if stopped and not late:
+            raise SystemExit(128 + stopped)

@@ -1,0 +1,87 @@
+"""`gan-eval benchmark`: what is run, what is not, and that the report says so."""
+
+import re
+import sys
+
+import pytest
+
+from gan_eval.cli import main
+from gan_eval.cli.benchmark import _scripts
+from gan_eval.records import read_lines
+from gan_eval.report.exhibits import EXHIBITS
+
+
+def call(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["gan-eval", "benchmark", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_every_exhibit_has_a_short_script():
+    scripts = _scripts()
+    assert list(scripts) == [each.folder for each in EXHIBITS]
+    for path in scripts.values():
+        text = path.read_text()
+        assert len(text.splitlines()) <= 100, path
+        assert f"gan-eval benchmark {path.stem}" in text
+        assert "Paper:" in text
+        assert "Ours: results/" in " ".join(text.split())
+
+
+def test_an_exhibit_without_its_images_is_an_error_and_a_row(monkeypatch, tmp_path, capfd):
+    out, root = tmp_path / "results", tmp_path / "data"
+    root.mkdir()
+    words = ("--data-root", root, "--runs", tmp_path / "runs", "--out", out)
+    assert call(monkeypatch, "table_2_svhn", *words) == 2
+    message = capfd.readouterr().err
+    assert "table_2_svhn was not run" in message
+    assert "svhn10k.npz" in message
+    (line,) = read_lines(out / "table_2_svhn" / "benchmark.jsonl")
+    assert line["run"] is False
+    # Together with others it is a row of the report, and no failure.
+    assert call(monkeypatch, "table_2_svhn", "figure_8_turn", *words, "--quick") == 0
+    page = (out / "report.html").read_text()
+    assert "svhn10k.npz" in page
+    assert "celeba64.npz" in page
+    table = (out / "tables" / "figure_8_turn.md").read_text()
+    assert "not run" in table
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), r"exhibits must be named"),
+        (("--all", "table_2_svhn"), r"Got table_2_svhn and --all"),
+        (("table_2_shvn",), r"table_2_svhn"),
+        (("table_2_svhn", "--budget", "soon"), r"--budget must be a time.*Got 'soon'"),
+        (("table_2_svhn", "--budget", "-3m"), r"--budget must be a time"),
+    ],
+)
+def test_mistakes(monkeypatch, capfd, words, message):
+    assert call(monkeypatch, *words) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("Error: ")
+    assert re.search(message, error)
+
+
+def test_quick_numbers_are_marked(monkeypatch, tmp_path, capfd):
+    script = tmp_path / "table_2_svhn.py"
+    script.write_text(
+        "from gan_eval.experiments.classify import classify\n"
+        "from gan_eval.experiments.features import features_of\n"
+        "from gan_eval.probes.protocol import choose_protocol\n"
+        "def main(asked):\n"
+        "    some = choose_protocol(labels_per_class=5, draws=2)\n"
+        "    classify(features_of(['pixels'], []), 'digits', some, **asked.common)\n"
+    )
+    found = {"table_2_svhn": script}
+    monkeypatch.setattr("gan_eval.cli.benchmark._scripts", lambda: found)
+    monkeypatch.setenv("GAN_EVAL_STORE", str(tmp_path / "store"))
+    out = tmp_path / "results"
+    assert call(monkeypatch, "table_2_svhn", "--quick", "--out", out) == 0
+    (record,) = read_lines(out / "table_2_svhn" / "records.jsonl")
+    assert record["quick"] is True
+    assert "(quick run)" in (out / "tables" / "table_2_svhn_scores.md").read_text()
+    assert "report.html" in capfd.readouterr().err

@@ -1,0 +1,70 @@
+"""What scripts of exhibits are given: images or their stand-in, runs by what they are, and time."""
+
+import signal
+
+import numpy as np
+import pytest
+
+from gan_eval.errors import InputError
+from gan_eval.experiments.reproduction import MissingError, Reproduction
+from gan_eval.models.runs import Run
+from gan_eval.training.checkpoint import saved_step
+
+PRESET = "sthalles"
+SMALL = {"limit": 64, "batch_size": 32}
+
+
+def asked(folder, **more):
+    return Reproduction(out=folder / "out", runs=folder / "runs", **more)
+
+
+def test_the_official_images_come_first_then_what_stands_in_for_them(tmp_path):
+    pixels = np.zeros((20, 32, 32, 3), np.uint8)
+    np.savez(tmp_path / "svhn10k.npz", train_images=pixels, train_labels=np.arange(20) % 10)
+    given = asked(tmp_path, root=tmp_path)
+    assert given.data("svhn") == "svhn10k"
+    np.savez(tmp_path / "svhn.npz", train_images=pixels, train_labels=np.arange(20) % 10)
+    assert given.data("svhn") == "svhn"
+    assert given.data("cifar10", "digits") == "digits"
+
+
+def test_missing_images_are_an_error_that_says_what_to_get(tmp_path):
+    with pytest.raises(MissingError, match=r"none of: svhn \(\{train,test,extra\}_32x32\.mat"):
+        asked(tmp_path, root=tmp_path).data("svhn")
+
+
+def test_a_row_that_cannot_be_had_is_left_out_and_said(tmp_path):
+    given = asked(tmp_path, root=tmp_path)
+    with given.row("bedrooms"):
+        given.data("lsun-bedroom")
+    (left,) = given.missing
+    assert left["what"] == "bedrooms"
+    assert "lsun-bedroom" in left["needs"]
+    with pytest.raises(InputError, match="other"), given.row("a mistake is no missing row"):
+        raise InputError("other")
+
+
+def test_a_run_is_found_by_what_it_is_and_trained_on(tmp_path):
+    first = asked(tmp_path).trained(PRESET, "digits", 1, **SMALL)
+    assert first.steps() == 2
+    (tmp_path / "runs" / "renamed").parent.mkdir(exist_ok=True)
+    first.folder.rename(tmp_path / "runs" / "renamed")
+    again = asked(tmp_path).trained(PRESET, "digits", 2, **SMALL)
+    assert again.folder.name == "renamed"
+    assert again.steps() == 4
+    assert asked(tmp_path).trained(PRESET, "digits", 2, **SMALL).steps() == 4
+    other = asked(tmp_path).trained(PRESET, "digits", 1, seed=1, **SMALL)
+    assert other.folder.name == f"{PRESET}-on-digits-seed-1"
+    # In a hurry nothing is trained on.
+    assert asked(tmp_path, quick=True).trained(PRESET, "digits", 9, **SMALL).steps() == 4
+
+
+def test_time_that_is_up_stops_a_training_which_goes_on_the_next_time(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    short = asked(tmp_path, seconds=1e-3).trained(PRESET, "digits", 2, **SMALL)
+    assert short.steps() == 1 == saved_step(short.state)
+    assert Run(short.folder).load_generator() is not None
+    assert signal.getsignal(signal.SIGTERM) == before
+    # Time was up before it began, but there are weights to go on with.
+    assert asked(tmp_path, seconds=-1.0).trained(PRESET, "digits", 2, **SMALL).steps() == 1
+    assert asked(tmp_path).trained(PRESET, "digits", 2, **SMALL).steps() == 4
