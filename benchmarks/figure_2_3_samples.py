@@ -73,7 +73,7 @@ def show(asked: Reproduction, run: Run, kept: list[int]) -> None:
         shutil.copyfile(run.folder / "losses.png", asked.out / f"{name}-losses.png")
     rate = statistics.median(row["images_per_second"] for row in rows)  # pauses are nobody's
     minutes = run.steps() * config.recipe.batch_size / rate / 60
-    line = {"benchmark": "samples", "name": name, "steps": run.steps(), "minutes": minutes,
+    line = {"benchmark": "figure_2_3_samples", "name": name, "steps": run.steps(), "minutes": minutes,
             "images": config.data and config.data.count, **steadiness(rows), "quick": asked.quick,
             "precision": config.precision, "device": config.device, "seed": config.seed,
             "deviations": config.deviations}  # fmt: skip
