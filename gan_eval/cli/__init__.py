@@ -83,8 +83,8 @@ def main() -> NoReturn:
         if error.errno in _FULL:
             _give_up(
                 f"disk space must be left to write {error.filename or 'the results'}. Got none; "
-                "free some and repeat the command. What was saved before is whole; a training goes on "
-                "with --resume."
+                "free some and repeat the command. What was saved before is whole; a training goes "
+                "on with --resume."
             )
         if error.filename is None:
             raise

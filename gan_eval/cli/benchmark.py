@@ -16,6 +16,7 @@ from gan_eval.errors import InputError, closest
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _QUICK_SECONDS = 90.0  # of training, where the rest is to fit into five minutes
 _LINES = "benchmark.jsonl"
+_MOST_BYTES = 500_000  # of a picture in a repository; larger ones are kept in 256 colours
 
 
 def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
@@ -128,6 +129,7 @@ def _run(
     """Run one script and keep a line of how it went; return what it needs if nothing was run."""
     from gan_eval.experiments.reproduction import MissingError, Reproduction
     from gan_eval.records import append_line, hardware, in_a_hurry, versions
+    from gan_eval.visualize.grids import lighten
 
     seconds = min(budget or _QUICK_SECONDS, _QUICK_SECONDS) if quick else budget
     started = time.monotonic()
@@ -140,6 +142,8 @@ def _run(
             _load(name, script).main(asked)
         except MissingError as error:
             needs = str(error)
+    for picture in (out / name).rglob("*.png"):
+        lighten(picture, _MOST_BYTES)
     missing = [{"what": "", "needs": needs}] if needs else asked.missing
     line = {
         "benchmark": name,

@@ -82,6 +82,14 @@ def write_gif(path: Path, frames: Tensor, milliseconds: int) -> None:
     )
 
 
+def lighten(path: Path, most: int) -> None:
+    """Reduce a PNG to 256 colours of its own if it takes more than `most` bytes."""
+    if path.stat().st_size > most:
+        with Image.open(path, formats=["PNG"]) as picture:
+            few = picture.convert("RGB").quantize(256)
+        write_picture(path, few)
+
+
 def _square(n: int) -> int:
     return math.ceil(math.sqrt(n))
 
