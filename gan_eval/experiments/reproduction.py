@@ -86,8 +86,11 @@ class Reproduction:
             InputError: the data are not there, or are others than the run's.
         """
         run = self._longest(preset, data, seed, options)
-        if run is not None and self.quick and run.generator.exists():
-            return run
+        if run is not None and run.generator.exists():
+            config = run.config()
+            wanted = config.recipe.pretrain_steps + epochs * config.steps_per_epoch
+            if self.quick or run.steps() >= wanted:
+                return run
         if run is None:
             name = f"{preset}-on-{Path(data).stem}" + f"-seed-{seed}" * bool(seed)
             request = Request(
@@ -98,7 +101,7 @@ class Reproduction:
             later = max(epochs, run.config().recipe.epochs)
             job = resumed_job(run.folder, root=self.root, epochs=later)
         if not job.finished:
-            self._train(job)
+            self._train(job, epochs)
         if not job.run.generator.exists():
             raise MissingError(
                 f"--budget must be long enough to train {job.run.folder.name} a little. Got "
@@ -126,20 +129,24 @@ class Reproduction:
                 found.append((run.steps() if run.generator.exists() else 0, run))
         return max(found, key=lambda each: each[0])[1] if found else None
 
-    def _train(self, job: Job) -> None:
-        """Train until the end or until time is up, whichever comes first."""
+    def _train(self, job: Job, epochs: int) -> None:
+        """Train up to `epochs` or until time is up, whichever comes first."""
         left = None if self.seconds is None else self.seconds - (time.monotonic() - self._started)
         if left is not None and left <= 0 and job.run.generator.exists():
             return
         until = None if left is None else time.monotonic() + left
-        late: list[int] = []
+        config = job.config
+        wanted = config.recipe.pretrain_steps + epochs * config.steps_per_epoch
+        enough: list[int] = []
 
         def told(step: int) -> None:
-            self.watch(f"training {job.run.folder.name}", step, job.config.steps)
-            if until is not None and time.monotonic() > until and not late:
-                late.append(step)
+            self.watch(f"training {job.run.folder.name}", step, wanted)
+            late = until is not None and time.monotonic() > until
+            # The run may have been planned to be longer.
+            if (late or step == wanted < config.steps) and not enough:
+                enough.append(step)
                 signal.raise_signal(signal.SIGTERM)  # stops after this step, everything saved
 
         stopped = carry_out(job, Habits(log_every=_LOG_EVERY, on_step=told))
-        if stopped and not late:
+        if stopped and not enough:
             raise SystemExit(128 + stopped)

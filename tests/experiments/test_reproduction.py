@@ -9,6 +9,8 @@ from gan_eval.errors import InputError
 from gan_eval.experiments.reproduction import MissingError, Reproduction
 from gan_eval.models.runs import Run
 from gan_eval.training.checkpoint import saved_step
+from gan_eval.training.job import carry_out, resumed_job
+from gan_eval.training.loop import Habits
 
 PRESET = "sthalles"
 SMALL = {"limit": 64, "batch_size": 32}
@@ -16,6 +18,11 @@ SMALL = {"limit": 64, "batch_size": 32}
 
 def asked(folder, **more):
     return Reproduction(out=folder / "out", runs=folder / "runs", **more)
+
+
+def raise_at(step, wanted):
+    if step == wanted:
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_the_official_images_come_first_then_what_stands_in_for_them(tmp_path):
@@ -53,10 +60,15 @@ def test_a_run_is_found_by_what_it_is_and_trained_on(tmp_path):
     assert again.folder.name == "renamed"
     assert again.steps() == 4
     assert asked(tmp_path).trained(PRESET, "digits", 2, **SMALL).steps() == 4
+    # One that was planned to be longer goes no further than it is asked to.
+    carry_out(resumed_job(again.folder, epochs=20), Habits(on_step=lambda step: raise_at(step, 5)))
+    assert again.steps() == 5
+    assert asked(tmp_path).trained(PRESET, "digits", 2, **SMALL).steps() == 5
+    assert asked(tmp_path).trained(PRESET, "digits", 4, **SMALL).steps() == 8
     other = asked(tmp_path).trained(PRESET, "digits", 1, seed=1, **SMALL)
     assert other.folder.name == f"{PRESET}-on-digits-seed-1"
     # In a hurry nothing is trained on.
-    assert asked(tmp_path, quick=True).trained(PRESET, "digits", 9, **SMALL).steps() == 4
+    assert asked(tmp_path, quick=True).trained(PRESET, "digits", 9, **SMALL).steps() == 8
 
 
 def test_time_that_is_up_stops_a_training_which_goes_on_the_next_time(tmp_path):
