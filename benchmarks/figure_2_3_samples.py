@@ -71,12 +71,12 @@ def show(asked: Reproduction, run: Run, kept: list[int]) -> None:
         write_grid(asked.out / f"{name}-epoch-{epoch:04d}.png", torch.cat(drawn), COLUMNS)
     if (run.folder / "losses.png").exists():
         shutil.copyfile(run.folder / "losses.png", asked.out / f"{name}-losses.png")
-    rate = statistics.median(row["images_per_second"] for row in rows)  # pauses are nobody's
+    rate = statistics.median(row["images_per_second"] for row in rows)
     minutes = run.steps() * config.recipe.batch_size / rate / 60
-    line = {"benchmark": "figure_2_3_samples", "name": name, "steps": run.steps(), "minutes": minutes,
-            "images": config.data and config.data.count, **steadiness(rows), "quick": asked.quick,
-            "precision": config.precision, "device": config.device, "seed": config.seed,
-            "deviations": config.deviations}  # fmt: skip
+    line = {"benchmark": "figure_2_3_samples", "name": name,
+            "steps": run.steps(), "minutes": minutes, "images": config.data and config.data.count,
+            **steadiness(rows), "quick": asked.quick, "seed": config.seed, "device": config.device,
+            "precision": config.precision, "deviations": config.deviations}  # fmt: skip
     append_line(asked.out / "runs.jsonl", line)
 
 
