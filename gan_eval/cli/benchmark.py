@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import say
+from gan_eval.cli.output import json_option, print_json, print_table, say
 from gan_eval.cli.progress import Watching
 from gan_eval.errors import InputError, closest
 
@@ -63,7 +63,8 @@ def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> f
     show_default=True,
     help="Where records, pictures and the report go.",
 )
-def benchmark(names: tuple[str, ...], every: bool, **options: Any) -> None:
+@json_option
+def benchmark(names: tuple[str, ...], every: bool, as_json: bool, **options: Any) -> None:
     """Run the scripts of benchmarks/, then write the report.
 
     Runs and features that are there are used, others are made; an exhibit that was broken off goes
@@ -81,10 +82,10 @@ def benchmark(names: tuple[str, ...], every: bool, **options: Any) -> None:
         needs = _run(chosen[0], scripts[chosen[0]], **options)
         if needs:
             raise InputError(f"{chosen[0]} was not run. {needs}")
-        _report(options["out"])
+        _report(options["out"], chosen, as_json)
         return
     failed = _run_each(chosen, options)
-    _report(options["out"])
+    _report(options["out"], chosen, as_json)
     if failed:
         raise click.ClickException(f"broken off: {', '.join(failed)}; their messages are above")
 
@@ -188,7 +189,8 @@ def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
         say(f"== {name}")
         lines = options["out"] / name / _LINES
         before = len(list(read_lines(lines)))
-        done = subprocess.run([sys.executable, "-m", "gan_eval", "benchmark", name, *given, *share])
+        command = [sys.executable, "-m", "gan_eval", "benchmark", name, *given, *share]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL)
         if done.returncode in (130, 143) or done.returncode < 0:
             raise SystemExit(done.returncode if done.returncode > 0 else 128 - done.returncode)
         # 2 is also what a missing data set ends with, which is a row of the report.
@@ -197,7 +199,24 @@ def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
     return failed
 
 
-def _report(out: Path) -> None:
+def _report(out: Path, names: list[str], as_json: bool) -> None:
+    """Write the report, and print how each exhibit went."""
+    from gan_eval.records import read_lines
     from gan_eval.report.page import report
 
-    say(f"Written: {report(out).files[-1]}")
+    page = report(out).files[-1]
+    lines = [found[-1] for name in names if (found := list(read_lines(out / name / _LINES)))]
+    if as_json:
+        print_json({"exhibits": lines, "files": [str(page.resolve())]})
+        return
+    rows = [
+        (
+            line["benchmark"],
+            "run" if line["run"] else "not run",
+            f"{line['seconds']:.0f}",
+            "; ".join(filter(None, (each["what"] for each in line["missing"]))),
+        )
+        for line in lines
+    ]
+    print_table("Exhibits", ("exhibit", "", "seconds", "left out"), rows)
+    say(f"Written: {page}")

@@ -190,7 +190,8 @@ class Run:
         config = self.config()
         if config.imported:
             return 0
-        about: dict[str, Any] = read_about(self._weights(self.generator, epoch, None))
+        newest = self.generator if self.generator.is_file() else self.discriminator
+        about: dict[str, Any] = read_about(self._weights(newest, epoch, None))
         # Files of earlier versions say the epoch only; those of no epoch are of a whole run.
         epochs = int(about.get("epoch", config.steps))
         whole = config.recipe.pretrain_steps + epochs * config.steps_per_epoch

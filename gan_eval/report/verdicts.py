@@ -28,7 +28,7 @@ RULE: tuple[tuple[Word, str], ...] = (
         "protocol than the paper's: no difference is stated, and the reason is.",
     ),
     ("measured", "the paper shows no number, and no control decides."),
-    ("not run", "nothing was measured yet."),
+    ("not run", "nothing was measured yet; where something is missing, why says what."),
     ("quoted", "another method, for context: the paper's number only."),
 )
 _NEAR = 0.1

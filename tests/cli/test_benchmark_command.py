@@ -1,5 +1,6 @@
 """`gan-eval benchmark`: what is run, what is not, and that the report says so."""
 
+import json
 import re
 import sys
 
@@ -80,8 +81,10 @@ def test_quick_numbers_are_marked(monkeypatch, tmp_path, capfd):
     monkeypatch.setattr("gan_eval.cli.benchmark._scripts", lambda: found)
     monkeypatch.setenv("GAN_EVAL_STORE", str(tmp_path / "store"))
     out = tmp_path / "results"
-    assert call(monkeypatch, "table_2_svhn", "--quick", "--out", out) == 0
+    assert call(monkeypatch, "table_2_svhn", "--quick", "--out", out, "--json") == 0
+    printed = capfd.readouterr()
+    (line,) = json.loads(printed.out)["exhibits"]
+    assert (line["benchmark"], line["run"], line["missing"]) == ("table_2_svhn", True, [])
     (record,) = read_lines(out / "table_2_svhn" / "records.jsonl")
     assert record["quick"] is True
     assert "(quick run)" in (out / "tables" / "table_2_svhn_scores.md").read_text()
-    assert "report.html" in capfd.readouterr().err

@@ -14,6 +14,7 @@ from gan_eval.data import open_images
 from gan_eval.models.runs import Run
 
 COMMANDS = {
+    "benchmark": {"names", "every", "quick", "data_root", "budget", "runs", "out", "as_json"},
     "arithmetic": {
         "run", "a", "b", "c", "target", "turn", "choices", "n", "trials", "label", "epoch", "data",
         "data_root", "seed", "device", "precision", "out", "as_json",
