@@ -2,17 +2,19 @@
 
     gan-eval benchmark fid_table
 
-Each run's samples, the first training images and noise are compared with the test part of what the
-run was trained on (its training part where there is none), in the run's own form: by Inception
-where its official weights are, and by the features of one discriminator that none of the runs was
-trained with, `radford2015-svhn`'s with the authors' weights. In a hurry: 1,000 samples.
+The samples of all runs on the same images, the first training images and noise are compared with
+the test part of these images (where there is none, with the last 10,000 training images), in the
+runs' own form: by Inception where its official weights are, and by the features of a discriminator
+that none of the runs was trained with, `radford2015-svhn`'s with the authors' weights. In a hurry:
+1,000 samples of the runs of one kind.
 
 Paper: none. Ours: results/fid_table. On 2 cores: about a minute a run by D's features, ten minutes
 by Inception.
 """
 
+from functools import partial
+from itertools import groupby, product
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,7 +25,7 @@ from gan_eval.experiments.reproduction import MissingError, Reproduction
 from gan_eval.experiments.score import score
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
-from gan_eval.experiments.score_sides import array_side
+from gan_eval.experiments.score_sides import Side, array_side
 from gan_eval.features.inception import OFFICIAL_SHA256, URL, official_weights
 from gan_eval.models.runs import Run
 from gan_eval.seeding import stream
@@ -31,26 +33,35 @@ from gan_eval.seeding import stream
 SAMPLES, QUICK = 10_000, 1000
 
 
-def reference(run: Run, root: Path | None) -> Images:
-    """Return the test part of what a run was trained on, in the run's form."""
-    data, form = run.config().data, form_of(run.config())
-    assert data is not None
-    try:
-        return open_images(data.name, root=root, split="test", **form)
-    except InputError as error:
-        if not str(error).startswith("split must be one that"):
-            raise
-        return open_images(data.name, root=root, split=data.split, **form)
-
-
-def ends(run: Run, n: int, root: Path | None) -> list[Any]:
-    """Return training images and noise of the run's form."""
+def both_ends(run: Run, n: int, root: Path | None) -> tuple[Images | Side, list[Images | Side]]:
+    """Return the reference in a run's form, and what is at the two ends: training images, noise."""
     data, form = run.config().data, form_of(run.config())
     assert data is not None
     shape = (n, form["channels"], form["size"], form["size"])
     noise = torch.randint(256, shape, generator=stream(0, "noise"), dtype=torch.uint8)
-    real = open_images(data.name, root=root, split=data.split, limit=n, **form)
-    return [real, array_side(noise, "noise")]
+    far = array_side(noise, "noise")
+    opened = partial(open_images, data.name, root=root, **form)
+    try:
+        return opened(split="test"), [opened(split=data.split, limit=n), far]
+    except InputError as error:
+        if not str(error).startswith("split must be one that"):
+            raise
+    first, last = range(n), range(data.count - n, data.count)
+    whole = opened(split=data.split)
+    of = {f"{whole.name}:{whole.split}, {what} {n:,}": whole.take(rows)
+          for what, rows in (("first", first), ("last", last))}  # fmt: skip
+    near, reference = (array_side(pixels, name) for name, pixels in of.items())
+    return reference, [near, far]
+
+
+def alike(runs: list[Run]) -> list[list[Run]]:
+    """Return runs on the same images in the same form together: they share a reference."""
+
+    def kind(run: Run) -> str:
+        data = run.config().data
+        return f"{data and (data.name, data.split)} {sorted(form_of(run.config()).items())}"
+
+    return [list(some) for _, some in groupby(sorted(runs, key=kind), kind)]
 
 
 def extractors(asked: Reproduction) -> list[ExtractorSpec]:
@@ -79,8 +90,7 @@ def main(asked: Reproduction) -> None:
         raise MissingError(
             "Trained runs must be under --runs. Found none; `gan-eval train` makes them."
         )
-    for spec in extractors(asked):
-        for run in trained[: 2 if asked.quick else None]:
-            models = [run, *ends(run, n, asked.root)]
-            score(models, reference(run, asked.root), protocol=protocol, extractor=spec, n=n,
-                  **asked.common)  # fmt: skip
+    together = alike(trained)[: 1 if asked.quick else None]
+    for spec, runs in product(extractors(asked), together):
+        reference, ends = both_ends(runs[0], n, asked.root)
+        score([*runs, *ends], reference, protocol=protocol, extractor=spec, n=n, **asked.common)
