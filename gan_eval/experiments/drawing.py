@@ -1,7 +1,7 @@
 """A run's generator as a function of z alone: weights, label and device are settled."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -9,14 +9,11 @@ from torch import Tensor
 
 from gan_eval.experiments.features import FeatureSpec
 from gan_eval.images import to_uint8
-from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
-from gan_eval.models.sampling import generate, latents
-from gan_eval.models.statistics import batch_statistics, set_statistics
-from gan_eval.seeding import stream
+from gan_eval.models.sampling import generate, latents, untrained
 
-# Images drawn at once; of as many z an untrained network takes its statistics.
-_BATCH = 100
+_BATCH = 100  # images drawn at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +27,10 @@ class Drawing:
 
     network: Generator
     label: int | None
+
+    def untrained(self, seed: int) -> "Drawing":
+        """Return the same with the weights that a run of `seed` starts from: a control."""
+        return replace(self, network=untrained(self.network, seed, self.label))
 
     def points(self, n: int, seed: int) -> Tensor:
         """Return the first `n` z of the seed's samples, (n, latent_dim), as `gan-eval sample`'s."""
@@ -69,17 +70,3 @@ def open_drawing(run: Run, *, epoch: Epoch | None, label: int | None, device: st
         label = 0
     next(generate(network, 1, 0, label))  # which says what is wrong with a label
     return Drawing(network=network, label=label)
-
-
-def untrained(drawing: Drawing, seed: int) -> Drawing:
-    """Return `drawing` with the weights that a run of `seed` starts from: a control.
-
-    Batch norm has the statistics of a batch, for training, which averages them, was not there.
-    """
-    device = next(drawing.network.parameters()).device
-    network = Generator(drawing.network.config)
-    initialise(network, stream(seed, "init", "generator"))
-    z = network.draw(_BATCH, stream(seed, "untrained"))
-    labels = None if drawing.label is None else torch.full((len(z),), drawing.label)
-    set_statistics(network, batch_statistics(network, z, labels))
-    return Drawing(network=network.to(device).eval(), label=drawing.label)

@@ -22,7 +22,7 @@ from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.attributes import own_features
 from gan_eval.experiments.classify import Watch
-from gan_eval.experiments.drawing import Drawing, open_drawing, untrained
+from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.features import build
 from gan_eval.experiments.memorisation import nearest_images
 from gan_eval.experiments.run_images import open_run_images
@@ -146,7 +146,7 @@ def _walks(drawing: Drawing, frames: int, seed: int) -> dict[str, "_Walk"]:
         "straight": _walk(drawing, points, frames, straight),
         "spherical": _walk(drawing, points, frames, spherical),
         "crossfade": _crossfade(drawing, points, frames),
-        "untrained": _walk(untrained(drawing, seed), points, frames, straight),
+        "untrained": _walk(drawing.untrained(seed), points, frames, straight),
     }
 
 

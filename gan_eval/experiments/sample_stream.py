@@ -11,16 +11,14 @@ import torch
 from torch import Tensor
 
 from gan_eval.devices import Precision
-from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Run
-from gan_eval.models.sampling import generate
-from gan_eval.models.statistics import batch_statistics, set_statistics
+from gan_eval.models.sampling import generate, untrained
 from gan_eval.models.weights import load_tensors, save_tensors, weights_sha256
 from gan_eval.probes.nearest_neighbor import RunningNearest
-from gan_eval.seeding import derive, stream
+from gan_eval.seeding import derive
 
 LOT = 1000
-_BATCH = 100  # z of which an untrained generator takes its statistics
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,16 +66,8 @@ class SampleStream:
         return network
 
     def untrained(self) -> "SampleStream":
-        """Return the samples of the weights that a run of this seed starts from: a control.
-
-        Batch norm has the statistics of a batch, for training, which averages them, was not there.
-        """
-        network, classes = Generator(self.network.config), self.network.config.classes
-        initialise(network, stream(self.seed, "init", "generator"))
-        z = network.draw(_BATCH, stream(self.seed, "untrained"))
-        labels = torch.arange(_BATCH) % classes if classes else None
-        set_statistics(network, batch_statistics(network, z, labels))
-        return replace(self, network=network.to(next(self.network.parameters()).device).eval())
+        """Return the samples of the weights that a run of this seed starts from: a control."""
+        return replace(self, network=untrained(self.network, self.seed))
 
 
 def kept_epochs(run: Run) -> list[int | None]:

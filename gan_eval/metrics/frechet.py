@@ -53,7 +53,7 @@ class Extrapolation:
 
 
 def frechet_distance(*, real: Moments, fake: Moments) -> FrechetDistance:
-    """Return the Fréchet distance of two sets of features; the sides may be swapped.
+    """Return the Fréchet distance of two sets' moments; the sides may be swapped.
 
     Raises:
         InputError: a side is of fewer than 2 images, or they are not equally wide.

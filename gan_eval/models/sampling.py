@@ -7,12 +7,14 @@ from torch import Tensor
 
 from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
-from gan_eval.models.dcgan import Generator
+from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.statistics import batch_statistics, set_statistics
 from gan_eval.seeding import stream
 
 # z is drawn in blocks of this fixed size, because PyTorch's first numbers depend on how many are
 # asked for at once.
 _BLOCK = 256
+_STATISTICS = 100  # z of which an untrained generator takes its batch-norm statistics
 
 
 def latents(network: Generator, n: int, seed: int) -> Iterator[Tensor]:
@@ -44,6 +46,22 @@ def generate(
         images = network(z.to(device), None if labels is None else labels.to(device))
         first += len(z)
         yield to_uint8(images, network.config.scale).cpu(), labels
+
+
+def untrained(network: Generator, seed: int, label: int | None = None) -> Generator:
+    """Return a generator like `network` with the weights a run of `seed` starts from: a control.
+
+    Batch norm has the statistics of a batch, for training, which averages them, was not there: of
+    all labels in turn, or of `label` alone.
+    """
+    made, classes = Generator(network.config), network.config.classes
+    initialise(made, stream(seed, "init", "generator"))
+    z = made.draw(_STATISTICS, stream(seed, "untrained"))
+    labels = None
+    if classes:
+        labels = torch.arange(len(z)) % classes if label is None else torch.full((len(z),), label)
+    set_statistics(made, batch_statistics(made, z, labels))
+    return made.to(next(network.parameters()).device).eval()
 
 
 def _check(network: Generator, n: int, label: int | None) -> None:

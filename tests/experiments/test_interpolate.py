@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gan_eval.errors import InputError
 from gan_eval.experiments import interpolate as module
-from gan_eval.experiments.drawing import Drawing, open_drawing, untrained
+from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.interpolate import interpolate
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.features.pixels import Pixels
@@ -80,11 +80,11 @@ def test_images_are_not_rounded_where_distances_are_taken():
 
 def test_an_untrained_generator_is_no_grey_picture(run):
     drawing = open_drawing(run, epoch=None, label=None, device="cpu")
-    control = untrained(drawing, 0)
+    control = drawing.untrained(0)
     z = drawing.points(40, 0)
     assert float(control.floats(z).std(0).mean()) > 0.01  # as its own statistics make it
-    assert torch.equal(control.floats(z), untrained(drawing, 0).floats(z))
-    assert not torch.equal(control.floats(z), untrained(drawing, 1).floats(z))
+    assert torch.equal(control.floats(z), drawing.untrained(0).floats(z))
+    assert not torch.equal(control.floats(z), drawing.untrained(1).floats(z))
     assert not control.network.training
 
 
