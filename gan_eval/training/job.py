@@ -145,7 +145,8 @@ def _check_space(folder: Path, config: RunConfig) -> None:
     with torch.device("meta"):
         networks = Generator(config.generator), Discriminator(config.discriminator)
     count = sum(parameter_count(network) for network in networks)
-    needed = count * (_STATE_BYTES + 4 * (2 + len(config.save_epochs)))
+    # The newest weights, the best and a copy while they are replaced; those of the kept epochs.
+    needed = count * (_STATE_BYTES + 4 * (3 + len(config.save_epochs)))
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if free < needed:
