@@ -24,13 +24,11 @@ from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate
-from gan_eval.records import append_line, read_lines
+from gan_eval.records import append_line, hardware, read_lines
 from gan_eval.visualize.grids import write_grid
 
 SAMPLES, COLUMNS = 36, 6
 SCORED, KID_SUBSET = 5000, 500
-
-
 # Preset, images, epochs, and options of the request.
 EXHIBITS: tuple[tuple[str, str, int, dict[str, Any]], ...] = (
     ("radford2015-svhn", "cifar10", 20, {}),
@@ -73,10 +71,12 @@ def show(asked: Reproduction, run: Run, kept: list[int]) -> None:
         shutil.copyfile(run.folder / "losses.png", asked.out / f"{name}-losses.png")
     rate = statistics.median(row["images_per_second"] for row in rows)
     minutes = run.steps() * config.recipe.batch_size / rate / 60
-    line = {"benchmark": "figure_2_3_samples", "name": name,
+    epochs = round(run.steps() / config.steps_per_epoch, 1)
+    line = {"benchmark": "figure_2_3_samples", "name": name, "epochs": epochs,
             "steps": run.steps(), "minutes": minutes, "images": config.data and config.data.count,
             **steadiness(rows), "quick": asked.quick, "seed": config.seed, "device": config.device,
-            "precision": config.precision, "deviations": config.deviations}  # fmt: skip
+            "precision": config.precision, "deviations": config.deviations,
+            "hardware": hardware()}  # fmt: skip
     append_line(asked.out / "runs.jsonl", line)
 
 

@@ -92,7 +92,10 @@ class Reproduction:
             if self.quick or run.steps() >= wanted:
                 return run
         if run is None:
-            name = f"{preset}-on-{Path(data).stem}" + f"-seed-{seed}" * bool(seed)
+            unlike = {**options, **({"seed": seed} if seed else {})}
+            name = f"{preset}-on-{Path(data).stem}" + "".join(
+                f"-{option}-{value}".replace("_", "-") for option, value in unlike.items()
+            )
             request = Request(
                 preset=preset, data=data, root=self.root, epochs=epochs, seed=seed, **options
             )

@@ -66,7 +66,7 @@ def test_a_run_is_found_by_what_it_is_and_trained_on(tmp_path):
     assert asked(tmp_path).trained(PRESET, "digits", 2, **SMALL).steps() == 5
     assert asked(tmp_path).trained(PRESET, "digits", 4, **SMALL).steps() == 8
     other = asked(tmp_path).trained(PRESET, "digits", 1, seed=1, **SMALL)
-    assert other.folder.name == f"{PRESET}-on-digits-seed-1"
+    assert other.folder.name == f"{PRESET}-on-digits-limit-64-batch-size-32-seed-1"
     # In a hurry nothing is trained on.
     assert asked(tmp_path, quick=True).trained(PRESET, "digits", 9, **SMALL).steps() == 8
 
