@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -58,6 +58,7 @@ def classify(
     protocol: Protocol,
     *,
     root: Path | None = None,
+    limit: int | None = None,
     solver: SolverName = "newton",
     store: Path | None = None,
     device: str = "auto",
@@ -75,6 +76,7 @@ def classify(
         data: a labelled set with a test part, as `open_images` takes it.
         protocol: how C is chosen and the error measured; see `choose_protocol`.
         root: where named data sets are.
+        limit: keep only the first `limit` images of each split, to be quick.
         solver: "newton", or scikit-learn's "liblinear" for reference.
         store: where features are kept; None takes `default_store()`.
         device: "auto", "cuda", "mps" or "cpu".
@@ -97,7 +99,7 @@ def classify(
         precision=resolve_precision(precision, device),
         watch=watch,
     )
-    opened = _open(specs, data, protocol, root)
+    opened = _open(specs, data, protocol, root=root, limit=limit)
     # All of them before the first is used, so that mistakes come to light before hours of work.
     extractors = [
         build(spec, parts.train, device=device, precision=probe.precision)
@@ -115,13 +117,11 @@ def classify(
     return [found[place] for place in sorted(found)]
 
 
-def _open(
-    specs: Sequence[FeatureSpec], data: str, protocol: Protocol, root: Path | None
-) -> list[Parts]:
+def _open(specs: Sequence[FeatureSpec], data: str, protocol: Protocol, **given: Any) -> list[Parts]:
     """Return the data in the form that each feature takes; each form is opened once."""
     forms = [spec.form() for spec in specs]
     opened = {
-        key: open_parts(data, protocol, root=root, **form)
+        key: open_parts(data, protocol, **given, **form)
         for key, form in {str(form): form for form in forms}.items()
     }
     return [opened[str(form)] for form in forms]

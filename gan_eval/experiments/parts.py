@@ -47,6 +47,7 @@ def open_parts(
     size: int | None = None,
     channels: int | None = None,
     fit: Fit = "crop",
+    limit: int | None = None,
 ) -> Parts:
     """Return the parts of `data`: its own validation split, or the last of the training images.
 
@@ -54,13 +55,14 @@ def open_parts(
 
     Args:
         data, root, size, channels, fit: as `open_images` has them.
+        limit: keep only the first `limit` images of each split.
         protocol: how many images are held out, and how many labels are needed.
 
     Raises:
         InputError: a split is missing, or its labels, or there are too few of them.
     """
 
-    opened = partial(open_part, data, root=root, size=size, channels=channels, fit=fit)
+    opened = partial(open_part, data, root=root, size=size, channels=channels, fit=fit, limit=limit)
     train, test = opened("train"), opened("test")
     validation = _if_there(opened, "val")
     for images in (train, test, validation):

@@ -68,6 +68,14 @@ class TestParts:
         assert torch.equal(parts.known.labels[30:], own.labels)
         assert parts.known.fingerprint != parts.train.fingerprint
 
+    def test_a_limit_keeps_the_first_images_of_each_split(self, tmp_path):
+        data = npz(tmp_path / "a.npz", train=30, val=17, test=19)
+        parts = open_parts(data, ALL, limit=10)
+        assert (len(parts.known), parts.held_out, len(parts.test)) == (20, 10, 10)
+        whole = open_parts(data, ALL)
+        assert torch.equal(parts.test.pixels, whole.test.pixels[:10])
+        assert torch.equal(parts.known.pixels[10:], whole.known.pixels[30:40])
+
     def test_images_sorted_by_class_are_shuffled_first(self, tmp_path):
         for split, n in (("train", 10), ("test", 3)):
             for label, name in enumerate("ab"):
