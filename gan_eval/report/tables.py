@@ -62,18 +62,8 @@ def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
         *(line for each in CLAIMS if each.exhibit == exhibit.folder
           for line in claimed(each, records)),
     ]  # fmt: skip
-    lines += [
-        Line(what=each["what"], verdict="not run", why=each["needs"])
-        for each in section.missing
-        if each["what"]
-    ]
-    lines.sort(key=lambda line: line.verdict == "quoted")
     # What keeps the whole exhibit from being run.
     whole = next((each["needs"] for each in section.missing if not each["what"]), "")
-    lines = [
-        replace(each, why=each.why or whole) if each.verdict == "not run" else each
-        for each in lines
-    ]
     if all(line.verdict == "quoted" for line in lines):
         there = bool(section.records or section.rows or section.pictures)
         state = Line(
@@ -81,8 +71,17 @@ def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
             verdict="measured" if there else "not run",
             why="see the scores and pictures below" if there else whole,
         )
-        lines.insert(0, state)
-    return lines
+        lines.append(state)
+    lines += [
+        Line(what=each["what"], verdict="not run", why=each["needs"])
+        for each in section.missing
+        if each["what"]
+    ]
+    lines.sort(key=lambda line: line.verdict == "quoted")
+    return [
+        replace(each, why=each.why or whole) if each.verdict == "not run" else each
+        for each in lines
+    ]
 
 
 def _with_siblings(records: Sequence[Record]) -> list[Record]:
