@@ -5,7 +5,7 @@ from typing import Any
 
 from gan_eval.records import Record
 from gan_eval.report.paper import PUBLISHED
-from gan_eval.report.verdicts import curve_at, number_at, subject, value_at
+from gan_eval.report.verdicts import curve_at, number_at, subject, trained, value_at
 from gan_eval.visualize.series import Panel
 
 Points = Sequence[tuple[float, float]]
@@ -75,7 +75,7 @@ def _epochs(records: Sequence[Record]) -> list[Panel]:
     """Return Fréchet distances over the kept epochs of runs, a panel for each protocol."""
     groups: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for each in records:
-        distance, epoch = number_at(each, "result.fid"), _epoch(each)
+        distance, epoch = number_at(each, "result.fid"), trained(each, "epoch")
         if distance is not None and epoch is not None:
             lines = groups.setdefault(str(each.protocol.get("name")), {})
             lines.setdefault(each.name, []).append((epoch, distance))
@@ -88,11 +88,6 @@ def _epochs(records: Sequence[Record]) -> list[Panel]:
         )
         for protocol, lines in groups.items()
     ]
-
-
-def _epoch(record: Record) -> float | None:
-    paths = ("config.trained.epoch", "config.fake.trained.epoch")
-    return next((epoch for path in paths if (epoch := number_at(record, path)) is not None), None)
 
 
 def _pairs(xs: Any, ys: Any) -> Points:

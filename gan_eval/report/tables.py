@@ -6,7 +6,7 @@ Frames hold numbers as they are, rates as fractions; `shown` makes of them what 
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ _SCORES = {
         "feature_width", "C", "train_error", "validation_error", "error_mean", "error_spread",
         "draws", "n_test",
     ),
-    "neighbors": ("error", "samples"),
+    "neighbors": ("error", "samples", "mean", "median", "least", "nearer_than_real"),
     "dedup": ("duplicates", "radius", "planted_recall", "false_positive_rate"),
     "interpolate": ("path_length", "jump_ratio", "nearest_train_distance"),
     "filters": ("selectivity", "concentration"),
@@ -39,6 +39,7 @@ _SCORES = {
 _RATES = {
     "train_error", "validation_error", "error_mean", "error_spread", "error", "planted_recall",
     "false_positive_rate", "before", "after", "success_rate", "low", "high",
+    "nearer_than_real",
 }  # fmt: skip
 # Of a script's lines, what stands elsewhere on the page.
 _UNSHOWN = ("benchmark", "command", "versions", "last", "data", "deviations")
@@ -186,18 +187,22 @@ def _scored(records: Sequence[Record]) -> pd.DataFrame:
         names = _SCORES.get(record.exhibit) or tuple(
             name for name, value in record.result.items() if not isinstance(value, dict | list)
         )
-        nested = {
-            **{f"{subject(record)}: {name}": value for name, value in record.result.items()},
-            **{f"{subject(record)}, control: {name}": value
-               for name, value in record.controls.items()},
-        }  # fmt: skip
-        values = {subject(record): record.result, **nested}
-        for name, found in values.items():
-            if isinstance(found, Mapping) and set(found) & set(names):
+        controls = {f"control: {name}": value for name, value in record.controls.items()}
+        parts = [*_mappings(subject(record), record.result), *_mappings(subject(record), controls)]
+        for name, found in parts:
+            if set(found) & set(names):
                 rows.append({"of": name, **{each: found.get(each) for each in names}})
     if records[0].exhibit == "score":
         rows.sort(key=lambda row: math.inf if row["fid"] is None else row["fid"])
     return _filled(pd.DataFrame(rows))
+
+
+def _mappings(name: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield a mapping and those within it, each with a name that says where it lies."""
+    if isinstance(value, Mapping):
+        yield name, value
+        for key, each in value.items():
+            yield from _mappings(f"{name}, {key}", each)
 
 
 def _scripted(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

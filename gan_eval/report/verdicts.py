@@ -88,9 +88,16 @@ def curve_at(record: Record, path: str) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in pairs if x is not None and y is not None]
 
 
+def trained(record: Record, what: str) -> Any:
+    """Return what a record says of the run it is of: its "run", "epoch", "preset" and so on."""
+    places = ("config.trained", "config.fake.trained")
+    found = (value_at(record, f"{place}.{what}") for place in places)
+    return next((value for value in found if value is not None), None)
+
+
 def subject(record: Record) -> str:
     """Return what a record is of: name, run, epoch, what was asked for, and whether in a hurry."""
-    run, epoch = value_at(record, "config.trained.run"), value_at(record, "config.trained.epoch")
+    run, epoch = trained(record, "run"), trained(record, "epoch")
     asked = (value_at(record, f"config.{name}") for name in ("target", "turn_target", "object"))
     maps = value_at(record, "config.features.maps")
     parts = [
