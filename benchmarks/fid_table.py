@@ -15,17 +15,18 @@ by Inception.
 from functools import partial
 from itertools import groupby, product
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from gan_eval.data import Images, open_images
+from gan_eval.data import open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
 from gan_eval.experiments.reproduction import MissingError, Reproduction
 from gan_eval.experiments.score import score
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
-from gan_eval.experiments.score_sides import Side, array_side
+from gan_eval.experiments.score_sides import array_side
 from gan_eval.features.inception import OFFICIAL_SHA256, URL, official_weights
 from gan_eval.models.runs import Run
 from gan_eval.seeding import stream
@@ -33,25 +34,26 @@ from gan_eval.seeding import stream
 SAMPLES, QUICK = 10_000, 1000
 
 
-def both_ends(run: Run, n: int, root: Path | None) -> tuple[Images | Side, list[Images | Side]]:
-    """Return the reference in a run's form, and what is at the two ends: training images, noise."""
+def both_ends(run: Run, n: int, root: Path | None) -> tuple[Any, list[Any], int]:
+    """Return a reference in a run's form, what is at the ends, and the smaller number of images."""
     data, form = run.config().data, form_of(run.config())
     assert data is not None
     shape = (n, form["channels"], form["size"], form["size"])
     noise = torch.randint(256, shape, generator=stream(0, "noise"), dtype=torch.uint8)
-    far = array_side(noise, "noise")
+    ends: list[Any] = [array_side(noise, "noise")]
     opened = partial(open_images, data.name, root=root, **form)
     try:
-        return opened(split="test"), [opened(split=data.split, limit=n), far]
+        test = opened(split="test")
+        near = opened(split=data.split, limit=n)
+        return test, [near, *ends], min(len(near), len(test))
     except InputError as error:
         if not str(error).startswith("split must be one that"):
             raise
-    first, last = range(n), range(data.count - n, data.count)
     whole = opened(split=data.split)
-    of = {f"{whole.name}:{whole.split}, {what} {n:,}": whole.take(rows)
-          for what, rows in (("first", first), ("last", last))}  # fmt: skip
-    near, reference = (array_side(pixels, name) for name, pixels in of.items())
-    return reference, [near, far]
+    size = min(n, len(whole) // 2)
+    first, last = whole.take(range(size)), whole.take(range(len(whole) - size, len(whole)))
+    ends.insert(0, array_side(first, f"{data.name}:{data.split}, first {size:,}"))
+    return array_side(last, f"{data.name}:{data.split}, last {size:,}"), ends, size
 
 
 def alike(runs: list[Run]) -> list[list[Run]]:
@@ -83,7 +85,6 @@ def extractors(asked: Reproduction) -> list[ExtractorSpec]:
 
 def main(asked: Reproduction) -> None:
     n = QUICK if asked.quick else SAMPLES
-    protocol = ScoreProtocol(kid_subset_size=n // 10)
     runs = [Run(path.parent) for path in sorted(asked.runs.glob("*/config.json"))]
     trained = [run for run in runs if run.config().data and run.generator.exists()]
     if not trained:
@@ -92,5 +93,8 @@ def main(asked: Reproduction) -> None:
         )
     together = alike(trained)[: 1 if asked.quick else None]
     for spec, runs in product(extractors(asked), together):
-        reference, ends = both_ends(runs[0], n, asked.root)
-        score([*runs, *ends], reference, protocol=protocol, extractor=spec, n=n, **asked.common)
+        with asked.row(", ".join(run.folder.name for run in runs)):
+            reference, ends, size = both_ends(runs[0], n, asked.root)
+            protocol = ScoreProtocol(kid_subset_size=size // 10)
+            score([*runs, *ends], reference, protocol=protocol, extractor=spec, n=n,
+                  **asked.common)  # fmt: skip

@@ -19,4 +19,5 @@ def main(asked: Reproduction) -> None:
     interpolate(asked.trained(PRESET, asked.data("celeba"), EPOCHS), **asked.common)
     with asked.row("bedrooms, as in the paper"):
         bedrooms = asked.data("lsun-bedroom")
-        interpolate(asked.trained(PRESET, bedrooms, BEDROOM_EPOCHS), **asked.common)
+        run = asked.trained(PRESET, bedrooms, BEDROOM_EPOCHS)
+        interpolate(run, **{**asked.common, "out": asked.out / "bedrooms"})

@@ -41,6 +41,7 @@ from typing import Any
 import torch
 
 SCHEMA = 1
+CUT_SHORT = "weights after"  # so begins the deviation of a run whose training was not over
 _quick = ContextVar("quick", default=False)
 _UNFINISHED = ".unfinished."
 _PACKAGES = ("gan-eval", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")

@@ -1,6 +1,8 @@
 """`gan-eval benchmark`."""
 
 import importlib.util
+import math
+import signal
 import subprocess
 import sys
 import time
@@ -47,7 +49,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> f
     callback=_seconds,
     metavar="TIME",
     help="For all trainings together, as 90s, 30m or 2h; what is cut short goes on at the next "
-    "call.  [default: until they are done]",
+    "call. Measuring takes its own time.  [default: until they are done]",
 )
 @click.option(
     "--runs",
@@ -153,6 +155,7 @@ def _run(
         "missing": missing,
         "quick": quick,
         "seconds": round(time.monotonic() - started, 1),
+        "training_seconds": round(sum(asked.spent), 1),
         "hardware": hardware(),
         "versions": versions(),
     }
@@ -180,22 +183,26 @@ def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
         *(text for name in ("data_root", "runs", "out") if options[name] is not None
           for text in (f"--{name.replace('_', '-')}", str(options[name]))),
     ]  # fmt: skip
-    budget, started, failed = options["budget"], time.monotonic(), []
+    left, failed = options["budget"], []
     for number, name in enumerate(names):
         share = []
-        if budget is not None:
-            left = max(1.0, budget - (time.monotonic() - started)) / (len(names) - number)
-            share = ["--budget", f"{left:.0f}s"]
+        if left is not None:
+            share = ["--budget", f"{math.ceil(max(1.0, left / (len(names) - number)))}s"]
         say(f"== {name}")
         lines = options["out"] / name / _LINES
         before = len(list(read_lines(lines)))
         command = [sys.executable, "-m", "gan_eval", "benchmark", name, *given, *share]
         done = subprocess.run(command, stdout=subprocess.DEVNULL)
-        if done.returncode in (130, 143) or done.returncode < 0:
-            raise SystemExit(done.returncode if done.returncode > 0 else 128 - done.returncode)
+        if done.returncode in (-signal.SIGINT, -signal.SIGTERM, 130, 143):
+            raise SystemExit(abs(done.returncode) % 128 + 128)
+        told = list(read_lines(lines))[before:]
         # 2 is also what a missing data set ends with, which is a row of the report.
-        if done.returncode and len(list(read_lines(lines))) == before:
+        if done.returncode and not told:
             failed.append(name)
+        if done.returncode < 0:
+            say(f"{name}: killed by signal {-done.returncode}; was there too little memory?")
+        if left is not None:
+            left -= sum(line["training_seconds"] for line in told)
     return failed
 
 

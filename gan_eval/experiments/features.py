@@ -21,6 +21,7 @@ from gan_eval.features.pixels import Pixels
 from gan_eval.images import Fit
 from gan_eval.models.presets import configure, preset
 from gan_eval.models.runs import Epoch, Run, RunConfig
+from gan_eval.records import CUT_SHORT
 
 FEATURES = ("disc", "random-disc", "pixels", "kmeans", "inception", "torchvision:NAME")
 _TORCHVISION = "torchvision:"
@@ -79,7 +80,7 @@ class FeatureSpec:
         if self.name != "disc" or self.run is None:
             return {}
         config, steps = self.run.config(), self.run.steps(self.epoch)
-        part = f"weights after {steps:,} of {config.steps:,} steps"
+        part = f"{CUT_SHORT} {steps:,} of {config.steps:,} steps"
         return {
             "run": self.run.folder.name,
             "epoch": self.run.number(self.epoch),

@@ -41,7 +41,6 @@ _CHOOSING = 10_000  # samples that an epoch is chosen by, at most
 _UNTRAINED = 50_000  # samples of the control, at most
 _COPIES = LOT  # samples that are looked up among the training images, at most
 _KEPT_EVERY = 100 * LOT  # samples between two writings of the state
-_STATE = "neighbors.unfinished.safetensors"
 
 # Takes the number of the first lot; yields uint8 images and their labels.
 _Lots = Callable[[int], Iterator[tuple[Tensor, Tensor | None]]]
@@ -110,8 +109,7 @@ def neighbors(
     folder = out or run.folder
     # The longest comes last, so that its state is kept until the record is written.
     copies, sides = bench.look_up(streams, train, samples)
-    if parts:
-        bench.classify(sides, streams, parts, samples, folder / _STATE)
+    state = bench.classify(sides, streams, parts, samples, folder) if parts else None
     drawn_from = FeatureSpec(name="disc", run=run, epoch=epoch).describe()
     record = Record(
         exhibit="neighbors",
@@ -136,7 +134,10 @@ def neighbors(
         precision=bench.precision,
         seconds=round(time.perf_counter() - started, 3),
     )
-    return _write(folder, record, copies, train)
+    written = _write(folder, record, copies, train)
+    if state:
+        state.path.unlink(missing_ok=True)
+    return written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,18 +176,20 @@ class _Bench:
         streams: Mapping[str, SampleStream],
         parts: Parts,
         samples: int,
-        path: Path,
-    ) -> None:
-        """Add error, number of samples and curve to every side."""
+        folder: Path,
+    ) -> StateFile:
+        """Add error, number of samples and curve to every side; return what was kept on the way."""
         test = partial(self._pass, parts.test, range(len(parts.test)))
         n = len(parts.known) - parts.held_out
         sides["real"] |= test(partial(_real, parts), n, partial(self.watch, "real images"))
         few, tell = min(samples, _UNTRAINED), partial(self.watch, "untrained samples")
         sides["untrained"] |= test(partial(streams["untrained"].lots, few), few, tell)
         stream = streams["result"]
-        state = StateFile(path=path, of={**stream.identity, "test": parts.test.fingerprint})
+        of = {**stream.identity, "test": parts.test.fingerprint}
+        state = StateFile(folder=folder, samples=samples, of=of)
         lots, tell = partial(stream.lots, samples), partial(self.watch, "samples")
         sides["result"] |= test(lots, samples, tell, state)
+        return state
 
     def _pass(
         self,
@@ -201,7 +204,7 @@ class _Bench:
         assert queries.labels is not None
         nearest = RunningNearest(queries.take(rows).flatten(1), device=self.comparing)
         truth = queries.labels[rows.start : rows.stop].to(self.comparing)
-        curve = state.load(nearest, n) if state else []
+        curve = state.load(nearest) if state else []
         for images, labels in lots(nearest.seen // LOT):
             nearest.update(images.flatten(1), labels)
             if nearest.seen in _POINTS or nearest.seen == n:
@@ -294,7 +297,4 @@ def _advice(tried: list[list[Any]], epoch: Epoch | None) -> tuple[str, ...]:
 def _write(folder: Path, record: Record, copies: Copies, train: Images) -> Neighbors:
     picture = folder / "neighbors-memorisation.png"
     copies.draw(picture, train)
-    files = (append_record(folder, record), picture)
-    if "error" in record.result:
-        (folder / _STATE).unlink(missing_ok=True)
-    return Neighbors(record=record, files=files)
+    return Neighbors(record=record, files=(append_record(folder, record), picture))

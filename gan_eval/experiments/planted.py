@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
 # Farther apart, a search by tables looks at more places than there are images.
@@ -20,6 +19,7 @@ _EDGE = 1  # pixels cut off each side
 _SMALL = 0.75  # of the side, before it is enlarged again
 _QUALITY = 75  # of JPEG
 _BRIGHTER = 1.1
+_NOISE = 1.0  # grey level
 
 
 def _crop(images: Tensor) -> Tensor:
@@ -78,7 +78,11 @@ def likeness(images: Tensor, others: Tensor) -> Tensor:
 
 def _correlation(images: Tensor, others: Tensor) -> Tensor:
     a, b = (each.flatten(1).float() for each in (images, others))
-    return functional.cosine_similarity(a - a.mean(1, True), b - b.mean(1, True))
+    a, b = a - a.mean(1, True), b - b.mean(1, True)
+    # As if both had a little noise in common, so that blank images are alike.
+    noise = a.shape[1] * _NOISE**2
+    one, other = (each.square().sum(1) + noise for each in (a, b))
+    return ((a * b).sum(1) + noise) / (one * other).sqrt()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_eval.data.registry import inventory
+from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.classify import Watch
 from gan_eval.models.runs import Run
@@ -23,6 +24,10 @@ from gan_eval.training.loop import Habits
 # What stands in for a set whose official files are not there; it goes by its own name in records.
 STAND_INS = {"svhn": "svhn10k", "imagenet": "tiny-imagenet32", "celeba": "celeba64"}
 _LOG_EVERY = 200
+# Options that make a run another one; the others say where and for how long it was trained.
+_ALIKE = (
+    "split", "image_size", "channels", "fit", "limit", "latent_dim", "width", "batch_size",
+)  # fmt: skip
 
 
 class MissingError(InputError):
@@ -40,6 +45,7 @@ class Reproduction:
         quick: whether minutes must do.
         seconds: that trainings may take together; None for as long as they need. What is cut short
             goes on the next time.
+        spent: seconds that each training took.
         watch: is told of the progress.
         missing: rows that were left out, and what they need.
     """
@@ -51,7 +57,7 @@ class Reproduction:
     seconds: float | None = None
     watch: Watch = lambda what, done, total: None
     missing: list[dict[str, str]] = field(default_factory=list)
-    _started: float = field(default_factory=time.monotonic)
+    spent: list[float] = field(default_factory=list)
 
     @property
     def common(self) -> dict[str, Any]:
@@ -82,7 +88,7 @@ class Reproduction:
             options: fields of `Request`.
 
         Raises:
-            MissingError: there are no weights yet when time is up; what was done is kept.
+            MissingError: there are no weights when time is up.
             InputError: the data are not there, or are others than the run's.
         """
         run = self._longest(preset, data, seed, options)
@@ -102,54 +108,59 @@ class Reproduction:
             job = new_job(self.runs / name, request)
         else:
             later = max(epochs, run.config().recipe.epochs)
-            job = resumed_job(run.folder, root=self.root, epochs=later)
+            # The device that it was trained on need not be here.
+            there = resolve_device("auto")
+            job = resumed_job(run.folder, root=self.root, epochs=later, device=there)
         if not job.finished:
             self._train(job, epochs)
-        if not job.run.generator.exists():
-            raise MissingError(
-                f"--budget must be long enough to train {job.run.folder.name} a little. Got "
-                f"{self.seconds:.0f} s; allow more."
-            )
         return job.run
 
     @contextmanager
     def row(self, name: str) -> Iterator[None]:
-        """Leave out a row whose images or weights are missing, and keep what it needs."""
+        """Leave out a row that cannot be had, and keep what it needs."""
         try:
             yield
-        except MissingError as error:
+        except InputError as error:
             self.missing.append({"what": name, "needs": str(error)})
 
     def _longest(self, preset: str, data: str, seed: int, options: dict[str, Any]) -> Run | None:
         """Return the run that has had the most steps, whatever its folder is called."""
+        request = Request(preset=preset, data=data).to_json()
+        usual = {name: request[name] for name in (*_ALIKE, *options)}
         found = []
         for path in sorted(self.runs.glob("*/config.json")):
             run = Run(path.parent)
             config = run.config()
             same = (config.preset, config.data and config.data.name, config.seed)
-            asked = {name: config.asked.get(name) for name in options}
-            if same == (preset, Path(data).stem, seed) and asked == options:
+            asked = {name: config.asked.get(name, wanted) for name, wanted in usual.items()}
+            if same == (preset, Path(data).stem, seed) and asked == {**usual, **options}:
                 found.append((run.steps() if run.generator.exists() else 0, run))
         return max(found, key=lambda each: each[0])[1] if found else None
 
     def _train(self, job: Job, epochs: int) -> None:
         """Train up to `epochs` or until time is up, whichever comes first."""
-        left = None if self.seconds is None else self.seconds - (time.monotonic() - self._started)
-        if left is not None and left <= 0 and job.run.generator.exists():
-            return
-        until = None if left is None else time.monotonic() + left
+        left = None if self.seconds is None else self.seconds - sum(self.spent)
+        if left is not None and left <= 0:
+            if job.run.generator.exists():
+                return
+            raise MissingError(
+                f"--budget must leave time to train {job.run.folder.name}. Of {self.seconds:.0f} s "
+                "nothing was left; allow more."
+            )
+        started = time.monotonic()
         config = job.config
         wanted = config.recipe.pretrain_steps + epochs * config.steps_per_epoch
         enough: list[int] = []
 
         def told(step: int) -> None:
             self.watch(f"training {job.run.folder.name}", step, wanted)
-            late = until is not None and time.monotonic() > until
+            late = left is not None and time.monotonic() - started > left
             # The run may have been planned to be longer.
-            if (late or step == wanted < config.steps) and not enough:
+            if (late or wanted <= step < config.steps) and not enough:
                 enough.append(step)
                 signal.raise_signal(signal.SIGTERM)  # stops after this step, everything saved
 
         stopped = carry_out(job, Habits(log_every=_LOG_EVERY, on_step=told))
+        self.spent.append(time.monotonic() - started)
         if stopped and not enough:
             raise SystemExit(128 + stopped)

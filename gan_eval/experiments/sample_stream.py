@@ -84,20 +84,29 @@ def kept_epochs(run: Run) -> list[int | None]:
 class StateFile:
     """Where a comparison that takes hours is kept on the way: nearest samples and their curve.
 
+    A shorter comparison has another file, and leaves a longer one's alone.
+
     Attributes:
-        path: of a safetensors file.
+        folder: where the file is.
+        samples: of the whole comparison.
         of: what it belongs to, JSON-able; a file of something else is not taken up.
     """
 
-    path: Path
+    folder: Path
+    samples: int
     of: dict[str, Any]
 
-    def load(self, nearest: RunningNearest, most: int) -> list[list[float]]:
-        """Take up what is kept, if it is no more than `most` samples; return the curve so far."""
+    @property
+    def path(self) -> Path:
+        """Return the safetensors file."""
+        return self.folder / f"neighbors-{self.samples}.unfinished.safetensors"
+
+    def load(self, nearest: RunningNearest) -> list[list[float]]:
+        """Take up what is kept; return the curve so far."""
         if not self.path.exists():
             return []
         tensors, about = load_tensors(self.path)
-        if about["of"] != self.of or tensors["seen"] > most:
+        if about["of"] != self.of:
             return []
         nearest.seen = int(tensors["seen"])
         for name in ("squared", "indices", "labels"):

@@ -1,5 +1,6 @@
 """The curves of a section's records, as panels: what changed while something else was changed."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,14 +75,18 @@ def _turn(protocol: str, records: Sequence[Record]) -> Panel:
 def _epochs(records: Sequence[Record]) -> list[Panel]:
     """Return Fréchet distances over the kept epochs of runs, a panel for each protocol."""
     groups: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    titles = {}
     for each in records:
         distance, epoch = number_at(each, "result.fid"), trained(each, "epoch")
         if distance is not None and epoch is not None:
-            lines = groups.setdefault(str(each.protocol.get("name")), {})
+            # The same name may stand for an extractor that was trained on in between.
+            protocol = json.dumps(each.protocol, sort_keys=True) + str(each.quick)
+            titles[protocol] = each.protocol.get("name")
+            lines = groups.setdefault(protocol, {})
             lines.setdefault(each.name, []).append((epoch, distance))
     return [
         Panel(
-            title=f"Fréchet distance while training\n{protocol}",
+            title=f"Fréchet distance while training\n{titles[protocol]}",
             x="epoch",
             y="Fréchet distance",
             lines={name: sorted(points) for name, points in lines.items()},

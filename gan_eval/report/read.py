@@ -179,7 +179,7 @@ def _home(folder: Path, path: Path, record: Record | None) -> str:
 
 def _newest(section: Section) -> Section:
     found: dict[str, Record] = {}
-    for record in sorted(section.records, key=lambda record: record.time):
+    for record in sorted(section.records, key=lambda record: (_samples(record), record.time)):
         found[_identity(record)] = record
     kept = {id(record) for record in found.values()}
     return Section(
@@ -191,15 +191,26 @@ def _newest(section: Section) -> Section:
     )
 
 
+def _samples(record: Record) -> int:
+    """Return how long a comparison was: with more samples it says more, however old it is."""
+    return int(record.result.get("samples") or 0) if record.exhibit == "neighbors" else 0
+
+
 def _identity(record: Record) -> str:
-    """Return what two records of the same number share."""
+    """Return what two records of the same number share.
+
+    Of a run that was trained on in between, the newest weights count.
+    """
     variant = {name: record.config.get(name) for name in _VARIANTS}
+    fingerprints, run = dict(record.fingerprints), record.config.get("trained") or {}
+    if run.get("run") and record.exhibit != "neighbors":
+        fingerprints["weights"] = json.dumps([run["run"], run.get("epoch")])
     parts = [
         record.exhibit,
         record.name,
         record.quick,
         record.protocol,
-        record.fingerprints,
+        fingerprints,
         variant,
     ]
     return json.dumps(parts, sort_keys=True)

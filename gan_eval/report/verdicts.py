@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gan_eval.records import Record
+from gan_eval.records import CUT_SHORT, Record
 from gan_eval.report.exhibits import Claim
 from gan_eval.report.paper import Condition, Published
 
@@ -160,7 +160,7 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
     for record, ours in numbers:
         if ours is not None:
             spread = number_at(record, "result.error_spread") or 0.0
-            why = "; ".join(_unlike(published.holds_for, record))
+            why = "; ".join([*_unlike(published.holds_for, record), *_cut_short(record)])
             difference = None if why else ours - published.value
             verdict = "not comparable" if why else judge(published, ours, spread)
             yield Line(
@@ -197,6 +197,11 @@ def _unlike(conditions: Sequence[Condition], record: Record) -> Iterator[str]:
                 for x in (each.wanted[0], got)
             )
             yield f"{each.what}: {there}, not {wanted}"
+
+
+def _cut_short(record: Record) -> list[str]:
+    """Return that a run's training was not over, if it was not."""
+    return [text for text in record.deviations if text.startswith(CUT_SHORT)]
 
 
 def claimed(claim: Claim, records: Sequence[Record]) -> Iterator[Line]:

@@ -2,12 +2,13 @@
 
 import json
 import re
+import subprocess
 import sys
 
 import pytest
 
 from gan_eval.cli import main
-from gan_eval.cli.benchmark import _scripts
+from gan_eval.cli.benchmark import _run_each, _scripts
 from gan_eval.records import read_lines
 from gan_eval.report.exhibits import EXHIBITS
 
@@ -28,6 +29,28 @@ def test_every_exhibit_has_a_short_script():
         assert f"gan-eval benchmark {path.stem}" in text
         assert "Paper:" in text
         assert "Ours: results/" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(("code", "ended"), [(-9, None), (-15, 143), (143, 143)])
+def test_an_exhibit_that_is_killed_does_not_take_the_others_with_it(
+    monkeypatch, tmp_path, capfd, code, ended
+):
+    commands = []
+
+    def child(command, **options):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, code)
+
+    monkeypatch.setattr(subprocess, "run", child)
+    given = {"quick": False, "data_root": None, "runs": tmp_path, "out": tmp_path, "budget": 0.5}
+    if ended:
+        with pytest.raises(SystemExit, match=str(ended)):
+            _run_each(["fid_table", "figure_8_turn"], given)
+        assert len(commands) == 1
+        return
+    assert _run_each(["fid_table", "figure_8_turn"], given) == ["fid_table", "figure_8_turn"]
+    assert "fid_table: killed by signal 9" in capfd.readouterr().err
+    assert all(command[-2:] == ["--budget", "1s"] for command in commands)
 
 
 def test_an_exhibit_without_its_images_is_an_error_and_a_row(monkeypatch, tmp_path, capfd):

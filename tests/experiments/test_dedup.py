@@ -111,6 +111,12 @@ def test_copies_differ_from_their_originals_but_are_like_them(smooth, kind):
     assert likeness(smooth, smooth.roll(1, 0)).max() < alike.min()
 
 
+def test_blank_images_are_alike_and_unlike_others(smooth):
+    blank = torch.full_like(smooth, 90)
+    assert likeness(blank, blank).min() > 0.99
+    assert likeness(blank, smooth).abs().max() < 0.5
+
+
 def trial(planted: list[int], others: list[int], real: int = 0) -> Trial:
     """A trial of one kind of copy, in which the first `real` of `others` are real duplicates."""
     distinct = np.arange(len(others)) >= real

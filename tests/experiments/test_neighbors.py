@@ -193,9 +193,9 @@ class TestResuming:
         whole = neighbors(run, samples=3500, epoch=1, device="cpu", out=tmp_path / "whole").record
         out = tmp_path / "parts"
         assert self.stopped(run, out, 2000, samples=3500) == [1000, 2000]
-        assert [path.name for path in out.iterdir()] == [module._STATE]
+        assert [path.name for path in out.iterdir()] == ["neighbors-3500.unfinished.safetensors"]
         assert self.stopped(run, out, -1, samples=3500) == [3000, 3500]
-        assert not (out / module._STATE).exists()
+        assert not list(out.glob("*.unfinished.*"))
         (record,) = read_lines(out / "records.jsonl")
         assert record["result"] == whole.result
 
@@ -203,6 +203,11 @@ class TestResuming:
     def test_another_question_begins_anew(self, run, tmp_path, changed):
         self.stopped(run, tmp_path, 2000, samples=3000)
         assert self.stopped(run, tmp_path, 1000, **{"samples": 3000, **changed}) == [1000]
+
+    def test_a_shorter_comparison_leaves_a_longer_ones_state_alone(self, run, tmp_path):
+        self.stopped(run, tmp_path, 2000, samples=3000)
+        self.stopped(run, tmp_path, -1, samples=1500)
+        assert self.stopped(run, tmp_path, -1, samples=3000) == [3000]
 
 
 class TestMemorisation:

@@ -47,8 +47,11 @@ def test_a_row_that_cannot_be_had_is_left_out_and_said(tmp_path):
     (left,) = given.missing
     assert left["what"] == "bedrooms"
     assert "lsun-bedroom" in left["needs"]
-    with pytest.raises(InputError, match="other"), given.row("a mistake is no missing row"):
-        raise InputError("other")
+    with given.row("runs of other images"):
+        raise InputError("data must be the run's. Got others.")
+    assert given.missing[1]["needs"] == "data must be the run's. Got others."
+    with pytest.raises(ValueError, match="other"), given.row("a mistake is no missing row"):
+        raise ValueError("other")
 
 
 def test_a_run_is_found_by_what_it_is_and_trained_on(tmp_path):
@@ -67,6 +70,8 @@ def test_a_run_is_found_by_what_it_is_and_trained_on(tmp_path):
     assert asked(tmp_path).trained(PRESET, "digits", 4, **SMALL).steps() == 8
     other = asked(tmp_path).trained(PRESET, "digits", 1, seed=1, **SMALL)
     assert other.folder.name == f"{PRESET}-on-digits-limit-64-batch-size-32-seed-1"
+    # Nobody asked for a smaller network, nor for fewer images.
+    assert not asked(tmp_path)._longest(PRESET, "digits", 0, {})
     # In a hurry nothing is trained on.
     assert asked(tmp_path, quick=True).trained(PRESET, "digits", 9, **SMALL).steps() == 8
 
@@ -78,5 +83,8 @@ def test_time_that_is_up_stops_a_training_which_goes_on_the_next_time(tmp_path):
     assert Run(short.folder).load_generator() is not None
     assert signal.getsignal(signal.SIGTERM) == before
     # Time was up before it began, but there are weights to go on with.
-    assert asked(tmp_path, seconds=-1.0).trained(PRESET, "digits", 2, **SMALL).steps() == 1
+    over = asked(tmp_path, seconds=10.0, spent=[11.0])
+    assert over.trained(PRESET, "digits", 2, **SMALL).steps() == 1
+    with pytest.raises(MissingError, match="--budget must leave time to train sthalles-on-digits"):
+        over.trained(PRESET, "digits", 2, **SMALL, seed=1)
     assert asked(tmp_path).trained(PRESET, "digits", 2, **SMALL).steps() == 4

@@ -37,6 +37,22 @@ def test_what_differs_in_name_protocol_weights_data_or_features_is_another_numbe
     assert len(read_results(folder).sections["table_2_svhn"].records) == 2
 
 
+def test_a_run_that_was_trained_on_is_the_same_row(results, classified):
+    old = classified(fingerprints={"test": "test of svhn", "weights": "an hour ago"})
+    new = classified(time="2026-01-02T00:00:00+00:00")
+    section = read_results(results(table_2_svhn=[old, new])).sections["table_2_svhn"]
+    assert (section.records, section.older) == ([new], [old])
+
+
+def test_a_shorter_comparison_does_not_hide_a_longer_one(results, classified):
+    long, short = (
+        classified("generator", exhibit="neighbors", result={"samples": samples}, time=time)
+        for samples, time in ((10_000_000, "2026-01-01T00:00:00"), (1000, "2026-01-02T00:00:00"))
+    )
+    section = read_results(results(table_3_mnist=[long, short])).sections["table_3_mnist"]
+    assert (section.records, section.older) == ([long], [short])
+
+
 def test_a_line_twice_is_one_number(results, classified):
     folder = results(table_2_svhn=[classified(), classified()])
     section = read_results(folder).sections["table_2_svhn"]

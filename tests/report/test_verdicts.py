@@ -41,6 +41,12 @@ def test_a_number_on_the_papers_terms_is_compared(classified):
     assert line.of == "disc of mine on svhn by authors-svhn"
 
 
+def test_a_training_that_was_cut_short_is_not_compared(classified):
+    short = classified(deviations=("weights after 20 of 3,000 steps",))
+    (line,) = beside(SVHN, [short])
+    assert (line.verdict, line.why) == ("not comparable", "weights after 20 of 3,000 steps")
+
+
 def test_a_stand_in_is_never_compared(classified):
     (line,) = beside(SVHN, [classified(data="svhn10k")])
     assert (line.ours, line.difference, line.verdict) == (0.21, None, "not comparable")
