@@ -42,6 +42,7 @@ import torch
 
 SCHEMA = 1
 CUT_SHORT = "weights after"  # so begins the deviation of a run whose training was not over
+LENGTH = "trained for"  # and that of one whose recipe says another length
 _quick = ContextVar("quick", default=False)
 _UNFINISHED = ".unfinished."
 _PACKAGES = ("gan-eval", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gan_eval.records import CUT_SHORT, Record
+from gan_eval.records import CUT_SHORT, LENGTH, Record
 from gan_eval.report.exhibits import Claim
 from gan_eval.report.paper import Condition, Published
 
@@ -163,6 +163,8 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
             why = "; ".join([*_unlike(published.holds_for, record), *_cut_short(record)])
             difference = None if why else ours - published.value
             verdict = "not comparable" if why else judge(published, ours, spread)
+            if verdict in ("near", "short"):
+                why = "; ".join(text for text in record.deviations if text.startswith(LENGTH))
             yield Line(
                 **paper,
                 of=_of(record),

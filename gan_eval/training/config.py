@@ -11,7 +11,7 @@ from gan_eval.errors import InputError
 from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.recipe import Recipe
 from gan_eval.models.runs import DataConfig, RunConfig
-from gan_eval.records import versions
+from gan_eval.records import LENGTH, versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfi
         return config
     before = (config.steps - config.recipe.pretrain_steps) / config.steps_per_epoch
     ahead = [epoch for epoch in default_save_epochs(epochs or 1) if epoch > before]
-    kept = [text for text in config.deviations if not text.startswith(_LENGTH)]
+    kept = [text for text in config.deviations if not text.startswith(LENGTH)]
     return replace(
         config,
         steps=wanted,
@@ -211,15 +211,11 @@ def _recipe(published: Recipe, request: Request) -> Recipe:
     return replace(published, **{k: value for k, value in asked.items() if value is not None})
 
 
-# How a run's length is put in its deviations, where it is looked for when the run is trained on.
-_LENGTH = "trained for "
-
-
 def _length(published: Recipe, epochs: int | None, steps: int | None) -> tuple[str, ...]:
     if epochs in (None, published.epochs) and steps is None:
         return ()
     length = f"{steps} steps" if steps else f"{epochs} epochs"
-    return (f"{_LENGTH}{length} instead of {published.epochs} epochs",)
+    return (f"{LENGTH} {length} instead of {published.epochs} epochs",)
 
 
 def _differences(published: Recipe, request: Request, precision: str) -> tuple[str, ...]:

@@ -41,6 +41,13 @@ def test_a_number_on_the_papers_terms_is_compared(classified):
     assert line.of == "disc of mine on svhn by authors-svhn"
 
 
+def test_a_short_training_is_named_where_the_number_is_short(classified):
+    length = "trained for 20 epochs instead of 200 epochs"
+    few = classified(deviations=(length,), result={"error_mean": 0.3})
+    (line,) = beside(SVHN, [few])
+    assert (line.verdict, line.why) == ("short", length)
+
+
 def test_a_training_that_was_cut_short_is_not_compared(classified):
     short = classified(deviations=("weights after 20 of 3,000 steps",))
     (line,) = beside(SVHN, [short])
