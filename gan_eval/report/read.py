@@ -205,6 +205,9 @@ def _identity(record: Record) -> str:
     fingerprints, run = dict(record.fingerprints), record.config.get("trained") or {}
     if run.get("run") and record.exhibit != "neighbors":
         fingerprints["weights"] = json.dumps([run["run"], run.get("epoch")])
+        features = variant["features"]
+        if isinstance(features, Mapping):
+            variant["features"] = {**features, "weights_sha256": None}
     parts = [
         record.exhibit,
         record.name,

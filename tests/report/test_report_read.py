@@ -38,8 +38,15 @@ def test_what_differs_in_name_protocol_weights_data_or_features_is_another_numbe
 
 
 def test_a_run_that_was_trained_on_is_the_same_row(results, classified):
-    old = classified(fingerprints={"test": "test of svhn", "weights": "an hour ago"})
-    new = classified(time="2026-01-02T00:00:00+00:00")
+    about = classified().config
+    old, new = (
+        classified(
+            config={**about, "features": {"weights_sha256": weights}},
+            fingerprints={"test": "test of svhn", "weights": weights},
+            time=time,
+        )
+        for weights, time in (("a", "2026-01-01T00:00:00"), ("b", "2026-01-02T00:00:00"))
+    )
     section = read_results(results(table_2_svhn=[old, new])).sections["table_2_svhn"]
     assert (section.records, section.older) == ([new], [old])
 
