@@ -15,7 +15,6 @@ from sklearn.svm import LinearSVC
 
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
-from gan_eval.experiments import parts
 from gan_eval.experiments.validation import watch_features
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.models.dcgan import Discriminator, Generator
@@ -206,19 +205,10 @@ def test_it_is_an_error_and_not_an_accuracy(tiny: Tiny, tmp_path: Path):
 
 
 @pytest.mark.parametrize("split", ["test", "all"])
-def test_labels_of_test_images_are_never_looked_at(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, split: str
-):
+def test_labels_of_test_images_are_never_looked_at(tiny: Tiny, opened: list[str], split: str):
     """Also where the GAN was trained on test images, which are then not probed with."""
     config, _ = tiny("radford2015-svhn")
     trained_on = open_images("digits", root=None, split=split, size=32)
-    opened: list[str] = []
-
-    def note(*arguments: Any, **options: Any) -> Images:
-        opened.append(options["split"])
-        return open_images(*arguments, **options)
-
-    monkeypatch.setattr(parts, "open_images", note)
     measure = watch_features(config, trained_on, every=1)
     assert opened == ["train"]
     drawn = measure.take.__self__.images  # type: ignore[attr-defined]

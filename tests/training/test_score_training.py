@@ -14,7 +14,6 @@ from lightning_fabric import Fabric
 
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
-from gan_eval.experiments import parts
 from gan_eval.experiments.score import score
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
@@ -223,17 +222,10 @@ def test_no_figure_no_best():
 
 
 @pytest.mark.parametrize("split", ["test", "all"])
-def test_test_images_are_never_looked_at(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, split: str):
+def test_test_images_are_never_looked_at(tiny: Tiny, opened: list[str], split: str):
     """Also where the GAN was trained on test images."""
     config, _ = tiny("radford2015-svhn")
     trained_on = open_images("digits", root=None, split=split, size=32)
-    opened: list[str] = []
-
-    def note(*arguments: Any, **options: Any) -> Images:
-        opened.append(options["split"])
-        return open_images(*arguments, **options)
-
-    monkeypatch.setattr(parts, "open_images", note)
     measure = watch_samples(config, trained_on, every=1)
     assert opened == ["train"]
     shown = measure.take.__self__.real  # type: ignore[attr-defined]
