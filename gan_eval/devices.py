@@ -103,8 +103,7 @@ def memory_for_images(device: str) -> int | None:
     """
     if device != "cuda":
         return None
-    free, _ = torch.cuda.mem_get_info()
-    return min(free, available_memory()) // 2
+    return min(available_memory(device), available_memory()) // 2
 
 
 def computes_bf16(device: str) -> bool:
@@ -129,8 +128,10 @@ def keep_freed_memory() -> None:
     mallopt(_MALLOC_TOP_PAD, 2**28)
 
 
-def available_memory() -> int:
+def available_memory(device: str | torch.device = "cpu") -> int:
     """Return the bytes of memory that are free or can be freed; all of it where nobody says."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
     free = _free()
     try:
         limit = (_GROUP / "memory.max").read_text().strip()

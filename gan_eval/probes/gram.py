@@ -51,7 +51,7 @@ class GramSpace:
 
     @staticmethod
     def _times(gram: Tensor, a: Tensor) -> Tensor:
-        return product(gram, a.to(gram.dtype)).double()
+        return product(gram.T, a.to(gram.dtype)).double()  # the same, and read by rows
 
     def dot(self, a: Points, b: Points) -> Tensor:
         """Return the inner products of w (k,)."""
@@ -65,6 +65,10 @@ class GramSpace:
     def direction(self, system: System) -> Points:
         """Return the step to the solution over the active rows."""
         return self.points(self.solve(system))
+
+    def polish(self, at: Points, signs: Tensor, cost: Tensor) -> Points:
+        """Return `at`: here nothing comes without a product with K."""
+        return at
 
     def solve(self, system: System) -> Tensor:
         """Return the coordinates of the step to the solution over the active rows."""
@@ -125,6 +129,10 @@ class RefinedSpace:
         """Return the step to the solution over the active rows."""
         at = Points(system.at.coordinates[: self._design.n], system.at.margins)
         return self.points(self._gram.solve(replace(system, at=at)))
+
+    def polish(self, at: Points, signs: Tensor, cost: Tensor) -> Points:
+        """Return `at`, as in `GramSpace`."""
+        return at
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
 from gan_eval.probes.design import Design, Matrix
 from gan_eval.probes.gram import GramSpace, RefinedSpace, gram_bytes
-from gan_eval.probes.newton import Minimum, Points, Space, minimise
+from gan_eval.probes.newton import Minimum, Points, Space, line_search, minimise
 from gan_eval.probes.primal import PrimalSpace, primal_bytes
 
 # The relative gap at which the Gram matrix is left for products through X itself.
@@ -124,8 +124,7 @@ def check_memory(
     """
     count = gram_bytes if _in_gram(n, d) else primal_bytes
     needed = count(n, d, columns, itemsize)
-    device = torch.device(device)
-    free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else available_memory()
+    free = available_memory(device)
     if needed > free:
         raise InputError(
             f"the L2-SVM of {n:,} rows, {d:,} features and {columns} classes needs "
@@ -148,7 +147,7 @@ class _Path:
         self._primal = None if self._gram else PrimalSpace(design)
         rows = design.n if self._gram else design.d + 1
         zeros = torch.zeros(rows, signs.shape[1], dtype=torch.float64, device=design.device)
-        self._at = Points(zeros, torch.zeros_like(signs))
+        self._at = self._before = Points(zeros, torch.zeros_like(signs))
 
     def solve(self, value: float) -> dict[str, Any]:
         """Return the fields of the `LinearModel` at C = `value`."""
@@ -175,20 +174,23 @@ class _Path:
         assert self._primal is not None
         steps = torch.zeros_like(cost, dtype=torch.int64)
         # Half of the tolerance, here and below, for what rounding costs the certificate.
+        weights = self._begin(self._primal, cost).coordinates
         for design in self._designs():
             self._primal.design = design
-            self._at = Points(self._at.coordinates, design.margins(self._at.coordinates))
-            found = self._minimise(self._primal, self._at, cost, 0.5 * self._tol)
-            weights, steps = found.points.coordinates.clone(), steps + found.steps
+            start = Points(weights, design.margins(weights))
+            found = self._minimise(self._primal, start, cost, 0.5 * self._tol)
+            weights, steps = found.points.coordinates, steps + found.steps
             objective, gap = certify(design, weights, self._signs, cost)
             if (gap <= self._tol * objective).all():
                 break
+        self._before, self._at = self._at, found.points
         return weights, steps, objective, gap
 
     def _in_gram(self, cost: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return weights (d + 1, k), Newton steps, objectives and gaps (k,)."""
         assert self._gram is not None
-        found = self._minimise(self._gram, self._at, cost, max(self._tol, _ROUGH_TOL))
+        start = self._begin(self._gram, cost)
+        found = self._minimise(self._gram, start, cost, max(self._tol, _ROUGH_TOL))
         a, steps = found.points.coordinates, found.steps
         for design in self._designs():
             refined = RefinedSpace(self._gram, design)
@@ -198,8 +200,14 @@ class _Path:
             objective, gap = certify(design, weights, self._signs, cost)
             if (gap <= self._tol * objective).all():
                 break
-        self._at = self._gram.points(a)
+        self._before, self._at = self._at, self._gram.points(a)
         return weights, steps, objective, gap
+
+    def _begin(self, space: Space, cost: Tensor) -> Points:
+        """Return a start: on the line through the last two solutions, for the path is smooth."""
+        move = self._at.plus(-1.0, self._before)
+        length = line_search(self._at, move, self._signs, cost, space)
+        return self._at.plus(length, move)
 
     def _designs(self) -> list[Design]:
         """Return X in its own precision, then in float64 for what that cannot certify."""

@@ -29,6 +29,12 @@ class Points:
         """Return the points at `columns`, (j,) indices or (k,) booleans."""
         return Points(self.coordinates[:, columns], self.margins[:, columns])
 
+    def plus(self, length: Tensor | float, move: "Points") -> "Points":
+        """Return the points `length` times `move` away, one length for each or for all."""
+        return Points(
+            self.coordinates + length * move.coordinates, self.margins + length * move.margins
+        )
+
 
 @dataclass(frozen=True)
 class System:
@@ -69,6 +75,9 @@ class Space(Protocol):
 
     def direction(self, system: System) -> Points:
         """Return the step that solves the system as well as it asks for."""
+
+    def polish(self, at: Points, signs: Tensor, cost: Tensor) -> Points:
+        """Return points no worse, where they are to be had without a product with X or K."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +140,13 @@ def minimise(
                 goal=goal,
             )
         )
-        length = _line_search(at, move, y, c, space)
-        found.coordinates[:, live] = at.coordinates + length * move.coordinates
-        found.margins[:, live] = at.margins + length * move.margins
+        length = line_search(at, move, y, c, space)
+        at = space.polish(at.plus(length, move), y, c)
+        found.coordinates[:, live], found.margins[:, live] = at.coordinates, at.margins
     return Minimum(found, value, gap, steps)
 
 
-def _line_search(at: Points, move: Points, y: Tensor, c: Tensor, space: Space) -> Tensor:
+def line_search(at: Points, move: Points, y: Tensor, c: Tensor, space: Space) -> Tensor:
     """Return the length (k,) at which f is least along `move`.
 
     The derivative along the line grows and is piecewise linear: Newton's method within a bracket.

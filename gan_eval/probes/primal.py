@@ -1,21 +1,35 @@
 """The space of an L2-SVM with more rows than columns, or with too many rows for a Gram matrix.
 
 The Newton step solves (I + 2C X_m'X_m) s = -gradient over the active rows m, by conjugate
-gradients, without ever forming the matrix. The preconditioner is that matrix itself within the span
-of the few largest eigenvectors of X'X, which serve all classes and all C, and a multiple of the
-identity outside it.
+gradients, without ever forming the matrix. The leading directions V of X'X carry nearly all of its
+size, and X in them, XV (n, r), is small enough to be held in full precision. That is used three
+times: to precondition the systems, to take V out of X before it is rounded to bfloat16, and to
+minimise the objective within V after each step, which takes no pass over X.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from gan_eval.probes.design import Design, block_bytes, rough_products
-from gan_eval.probes.newton import Points, System
+from gan_eval.devices import available_memory
+from gan_eval.probes.design import Design, block_bytes, product, rough_products
+from gan_eval.probes.newton import Points, System, line_search
 from gan_eval.seeding import stream
 
 _RANK = 512
 # Rows that the directions are found on: enough for the largest few hundred to be those of all.
 _SAMPLE = 8192
+# A step is good enough when this share of the energy of its error is left: exact ones are in vain
+# while the set of active rows changes.
+_ENERGY = 0.04
+# Steps of conjugate gradients, and how many of the last ones a new one is made conjugate to.
+_STEPS, _KEPT = 250, 64
+# Minimisations within V after each step.
+_POLISHES = 2
+
+_Normal = Callable[[Tensor, Tensor], Tensor]
 
 
 class PrimalSpace:
@@ -26,9 +40,12 @@ class PrimalSpace:
     """
 
     def __init__(self, design: Design) -> None:
-        self.design = self._rough = design
-        design.keep_rough()
-        self._basis, self._seen, self._tail = _largest(design)
+        self.design = design
+        self._leading = _leading(design)
+        self._inverse: Tensor  # of the last direction's systems
+        self._normal: _Normal = design.normal
+        if design.rounds and _Deflated.nbytes(design) <= available_memory(design.device) // 2:
+            self._normal = _Deflated(design, self._leading)
 
     @property
     def rounding(self) -> float:
@@ -45,66 +62,165 @@ class PrimalSpace:
         return gradient, gradient.square().sum(0)
 
     def direction(self, system: System) -> Points:
-        """Return the Newton step, to within the residual that the system allows."""
+        """Return the Newton step, as exact as is worth it."""
         twice = 2 * system.cost
-        precondition = self._preconditioner(system)
+        precondition = _Preconditioner(self._leading, system.active, twice)
+        self._inverse = precondition.inverse
         residual = -system.gradient
-        step = torch.zeros_like(residual)
+        step, steps = torch.zeros_like(residual), _Conjugate()
         z = precondition(residual)
-        p, size = z, (residual * z).sum(0)
-        working = size > 0
-        for _ in range(self.design.d + 1):
-            product = p + twice * self._rough.rough_normal(p, system.active)
-            length = torch.where(working, size / (p * product).sum(0), 0.0)
-            step = step + length * p
-            residual = residual - length * product
+        first = (residual * z).sum(0)
+        for _ in range(min(_STEPS, self.design.d + 1)):
+            p = steps.conjugate(z)
+            change = p + twice * self._normal(p, system.active)
+            curvature = (p * change).sum(0)
+            length = _ratio((p * residual).sum(0), curvature)
+            step, residual = step + length * p, residual - length * change
             z = precondition(residual)
-            newer = (residual * z).sum(0)
-            working = working & (residual.square().sum(0) > system.goal)
-            if not working.any():
+            done = (residual * z).sum(0) <= _ENERGY * first
+            done |= residual.square().sum(0) <= system.goal
+            if done.all():
                 break
-            p = z + torch.where(working, newer / size, 0.0) * p
-            size = newer
+            steps.keep(p, change, curvature)
         return Points(step, self.design.margins(step))
 
-    def _preconditioner(self, system: System) -> "_Preconditioner":
-        return _Preconditioner(self._basis, self._seen, self._tail, system)
+    def polish(self, at: Points, signs: Tensor, cost: Tensor) -> Points:
+        """Return points with a smaller objective: Newton's method over w + Vc, after a `direction`.
+
+        Those directions bend most, and what is left of the gradient there is what the duality gap
+        would overrate. The curvature is that of the direction's system: good enough, for the length
+        of each move is searched.
+        """
+        basis, seen, twice = self._leading.basis, self._leading.seen, 2 * cost
+        for _ in range(_POLISHES):
+            slack = (1 - signs * at.margins).clamp_min_(0)
+            dual = (twice * signs * slack).to(seen)
+            gradient = basis.T @ at.coordinates.to(basis) - seen.T @ dual
+            inside = -torch.einsum("kij,jk->ik", self._inverse, gradient.double()).to(basis)
+            move = Points((basis @ inside).double(), (seen @ inside).double())
+            at = at.plus(line_search(at, move, signs, cost, self), move)
+        return at
+
+
+class _Conjugate:
+    """The last steps of conjugate gradients, which new ones are made conjugate to.
+
+    In exact arithmetic the one before would do. Products of bfloat16 are not exact, and then the
+    steps soon repeat each other: three times as many are needed.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def keep(self, p: Tensor, change: Tensor, curvature: Tensor) -> None:
+        """Hold a step p, its product with the matrix and their inner product."""
+        self._steps = [*self._steps, (p, change, curvature)][-_KEPT:]
+
+    def conjugate(self, z: Tensor) -> Tensor:
+        """Return z less its parts along the steps."""
+        for p, change, curvature in self._steps:
+            z = z - _ratio((change * z).sum(0), curvature) * p
+        return z
+
+
+@dataclass(frozen=True)
+class _Leading:
+    """V (d + 1, r), nearly the leading right singular vectors of X, and what X is there.
+
+    Attributes:
+        basis: V, in the precision of the design.
+        seen: XV (n, r), likewise.
+        tail: the mean of the other eigenvalues of X'X.
+    """
+
+    basis: Tensor
+    seen: Tensor
+    tail: float
+
+
+class _Deflated:
+    """Products with X_m'X_m, from X(1 - VV') in bfloat16 and XV in full precision.
+
+    Rounding all of X would drown the small eigenvalues: the last digit of a coordinate, times the
+    largest singular value, is more than they are.
+    """
+
+    def __init__(self, design: Design, leading: _Leading) -> None:
+        self._basis, self._seen = leading.basis, leading.seen
+        self._rest = torch.empty(design.n, design.d, dtype=torch.bfloat16, device=design.device)
+        self._parts = []
+        for rows, block in design.blocks():
+            with rough_products():  # rounded as the result will be
+                inside = self._seen[rows] @ self._basis[:-1].T
+            self._rest[rows] = inside.neg_().add_(block)
+            self._parts.append(rows)
+        self._intercept = 1 - self._seen @ self._basis[-1]
+
+    @staticmethod
+    def nbytes(design: Design) -> int:
+        """Return the bytes that it holds."""
+        return 2 * design.n * design.d
+
+    def __call__(self, p: Tensor, active: Tensor) -> Tensor:
+        """Return [X, 1]'D[X, 1]p, (d + 1, k), with D the `active` rows of each column."""
+        # Vectors lie as rows here: half as long as columns, for products as thin as these.
+        p, active = p.T.to(self._basis).contiguous(), active.T.contiguous()
+        inside = p @ self._basis
+        outside = p - inside @ self._basis.T
+        rough = outside[:, :-1].to(torch.bfloat16).contiguous()
+        out, back = torch.zeros_like(p), torch.zeros_like(inside)
+        for rows in self._parts:
+            block, seen, intercept = self._rest[rows], self._seen[rows], self._intercept[rows]
+            margins = rough @ block.T + inside @ seen.T + outside[:, -1:] * intercept
+            margins *= active[:, rows]
+            back += margins @ seen
+            out[:, :-1] += margins.to(torch.bfloat16) @ block
+            out[:, -1] += margins @ intercept
+        out += (back - out @ self._basis) @ self._basis.T
+        return out.T.double()
 
 
 class _Preconditioner:
-    """(I + 2C X_m'X_m)^-1, exact within the span of a basis V and a mean eigenvalue outside it."""
+    """(I + 2C X_m'X_m)^-1, exact within the span of V and a mean eigenvalue outside it."""
 
-    def __init__(self, basis: Tensor, seen: Tensor, tail: float, system: System) -> None:
-        twice = 2 * system.cost
-        self._basis = basis
-        self._rest = 1 + twice * system.active.mean(0) * tail
-        masks = system.active.to(seen)
-        with rough_products():  # rounding the factor alike on both sides, it stays positive
-            inner = torch.stack([seen.T @ (seen * mask[:, None]) for mask in masks.T]).double()
-        inner = twice[:, None, None] * inner + torch.eye(seen.shape[1]).to(inner)
-        self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(inner))
+    def __init__(self, leading: _Leading, active: Tensor, twice: Tensor) -> None:
+        self._basis = leading.basis
+        self._rest = 1 + twice * active.mean(0) * leading.tail
+        self.inverse = _inverse(leading, active > 0, twice)
 
     def __call__(self, residual: Tensor) -> Tensor:
-        inside = (self._basis.T @ residual.to(self._basis)).double()
-        solved = torch.einsum("kij,jk->ik", self._inverse, inside) - inside / self._rest
-        return residual / self._rest + (self._basis @ solved.to(self._basis)).double()
+        inside = product(self._basis.T, residual.to(self._basis)).double()
+        solved = torch.einsum("kij,jk->ik", self.inverse, inside) - inside / self._rest
+        return residual / self._rest + product(self._basis, solved.to(self._basis)).double()
 
 
-def _largest(design: Design) -> tuple[Tensor, Tensor, float]:
-    """Return V (d + 1, r), nearly the leading right singular vectors of X, and XV (n, r).
+def _inverse(leading: _Leading, active: Tensor, twice: Tensor) -> Tensor:
+    """Return (I + 2C V'X_m'X_mV)^-1 for each column's active rows m, (k, r, r)."""
+    inner = []
+    for column, weight in zip(active.T, twice, strict=True):
+        rows = leading.seen[column]
+        with rough_products():  # rounding the factor alike on both sides, it stays positive
+            inner.append(weight * (rows.T @ rows).double())
+    identity = torch.eye(leading.seen.shape[1]).to(inner[0])
+    return torch.cholesky_inverse(torch.linalg.cholesky(torch.stack(inner) + identity))
 
-    The third value is the mean of the other eigenvalues of X'X.
-    """
+
+def _leading(design: Design) -> _Leading:
     sample = Design(design.x[:: -(-design.n // _SAMPLE)], design.device, design.dtype)
     width = min(_RANK, design.d + 1, sample.n)
     start = torch.randn(design.d + 1, width, generator=stream(0, "nystrom"), dtype=torch.float64)
-    basis = start.to(design.device)
+    basis = start.to(design.device, design.dtype)
     for _ in range(2):
-        basis = torch.linalg.qr(sample.rough_normal(basis)).Q
-    basis = basis.to(design.dtype)
+        with rough_products():
+            basis = torch.linalg.qr(sample.normal(basis)).Q.to(design.dtype)
     seen = design.margins(basis).to(design.dtype)
     rest = design.energy() - float(seen.double().square().sum())
-    return basis, seen, max(0.0, rest) / max(1, design.d + 1 - width)
+    return _Leading(basis, seen, max(0.0, rest) / max(1, design.d + 1 - width))
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    """Return a / b, and 0 where b is not positive."""
+    return torch.where(b > 0, a / b, 0.0)
 
 
 def primal_bytes(n: int, d: int, columns: int, itemsize: int) -> int:
@@ -113,6 +229,6 @@ def primal_bytes(n: int, d: int, columns: int, itemsize: int) -> int:
     Without the rounded copy of X, which is only made where there is room for it.
     """
     rank = min(_RANK, d + 1)
-    vectors = 16 * 8 * (n + d) * columns
+    vectors = 16 * 8 * (n + d) * columns + 2 * 8 * min(_KEPT, d) * d * columns
     preconditioner = 3 * 8 * columns * rank**2 + (n + 4 * d) * rank * 8
     return vectors + preconditioner + 4 * block_bytes(d)

@@ -195,7 +195,7 @@ def test_several_models_say_together_what_each_says_alone():
 def test_what_it_needs_is_said_before_it_starts(monkeypatch: pytest.MonkeyPatch):
     assert check_memory(5000, 28672, 10, 4) > 5000**2 * 4
     assert check_memory(50_000, 28_672, 10, 4) < 4 * 2**30
-    monkeypatch.setattr("gan_eval.probes.l2_svm.available_memory", lambda: 2**30)
+    monkeypatch.setattr("gan_eval.probes.l2_svm.available_memory", lambda *_: 2**30)
     with pytest.raises(
         InputError, match=r"20,000 rows, 28,672 features and 10 classes needs .*GiB"
     ):

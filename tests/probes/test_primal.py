@@ -1,0 +1,70 @@
+"""The primal space of an L2-SVM: rounded products and what is minimised without a pass over X."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from gan_eval.probes import primal as primal_module
+from gan_eval.probes.design import Design
+from gan_eval.probes.newton import Points, System
+from gan_eval.probes.primal import PrimalSpace, _Deflated, _leading
+
+N, D, CLASSES = 600, 100, 3
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    """Rows that lie far from zero, as features do, and vary little there."""
+    monkeypatch.setattr(primal_module, "_RANK", 4)
+    return 300 + torch.randn(N, D, generator=torch.Generator().manual_seed(0))
+
+
+def test_small_eigenvalues_survive_rounding(rows: Tensor):
+    design, exact = Design(rows, dtype=torch.float32), Design(rows, dtype=torch.float64)
+    leading = _leading(design)
+    generator = torch.Generator().manual_seed(1)
+    p = torch.randn(D + 1, CLASSES, generator=generator, dtype=torch.float64)
+    basis = leading.basis.double()
+    p = p - basis @ (basis.T @ p)
+    active = (torch.rand(N, CLASSES, generator=generator) < 0.5).double()
+    expected = exact.normal(p, active)
+
+    def error(found: Tensor) -> float:
+        outside = found - expected
+        outside = outside - basis @ (basis.T @ outside)
+        return float(outside.norm() / (expected - basis @ (basis.T @ expected)).norm())
+
+    rounded = Design(rows.bfloat16(), dtype=torch.float64)
+    assert error(_Deflated(design, leading)(p, active)) < 0.01
+    assert error(rounded.normal(p, active)) > 0.2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_polishing_lowers_the_objective_and_leaves_no_gradient_along_v(
+    rows: Tensor, dtype: torch.dtype
+):
+    design = Design(rows, dtype=dtype)
+    space = PrimalSpace(design)
+    labels = torch.arange(N) % CLASSES
+    signs = torch.where(labels[:, None] == torch.arange(CLASSES), 1.0, -1.0).double()
+    cost = torch.full((CLASSES,), 0.01, dtype=torch.float64)
+    zeros = Points(torch.zeros(D + 1, CLASSES, dtype=torch.float64), torch.zeros_like(signs))
+
+    def objective(at: Points) -> Tensor:
+        slack = (1 - signs * at.margins).clamp_min(0)
+        return 0.5 * at.coordinates.square().sum(0) + cost * slack.square().sum(0)
+
+    def along(at: Points) -> Tensor:
+        slack = (1 - signs * at.margins).clamp_min(0)
+        gradient, _ = space.gradient(at, 2 * cost * signs * slack)
+        return (space._leading.basis.double().T @ gradient).norm(dim=0)
+
+    gradient, norm = space.gradient(zeros, 2 * cost * signs)
+    active = torch.ones_like(signs)
+    space.direction(System(zeros, gradient, signs, active, cost, goal=0.1 * norm))
+    found = space.polish(zeros, signs, cost)
+    assert (objective(found) < 0.9 * objective(zeros)).all()
+    assert (along(found) < 1e-3 * along(zeros)).all()
+    torch.testing.assert_close(
+        found.margins, design.margins(found.coordinates), rtol=0, atol=1e-3
+    )
