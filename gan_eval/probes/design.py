@@ -4,6 +4,7 @@ Products take X in blocks of rows and accumulate: X itself is never copied whole
 memory-mapped half-precision matrix of any size costs no more than a block of it in float32.
 """
 
+import mmap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,12 +72,16 @@ class Design:
             slice(start, min(start + self._rows, self.n)) for start in range(0, self.n, self._rows)
         )
         if (first.dtype, first.device) == (dtype, self.device):
-            yield from ((rows, self._stored(rows)) for rows in parts)
+            for rows in parts:
+                yield rows, self._stored(rows)
+                _let_go(self.x, rows)
             return
         # One place for all of them: memory that is new each time costs more than the products.
         held = torch.empty(min(self._rows, self.n), self.d, dtype=dtype, device=self.device)
         for rows in parts:
-            yield rows, held[: rows.stop - rows.start].copy_(self._stored(rows))
+            block = held[: rows.stop - rows.start].copy_(self._stored(rows))
+            _let_go(self.x, rows)
+            yield rows, block
 
     def margins(self, weights: Tensor) -> Tensor:
         """Return [X, 1] weights: (n, k) of (d + 1, k)."""
@@ -97,7 +102,7 @@ class Design:
 
     @property
     def rounds(self) -> bool:
-        """Whether products are worth rounding: float32 that the processor multiplies as bfloat16."""
+        """Whether to round products: float32 that the processor multiplies as bfloat16."""
         return self.dtype == torch.float32 and computes_bf16(self.device.type)
 
     def normal(self, weights: Tensor, active: Tensor | None = None) -> Tensor:
@@ -158,6 +163,23 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     if a.device.type == "cpu" and torch.get_num_threads() == 1:
         return torch.from_numpy(a.numpy() @ b.numpy())
     return (b.T.contiguous() @ a.T).T
+
+
+def _let_go(x: Matrix, rows: slice) -> None:
+    """Unmap the pages of some rows of a memory map that is read only.
+
+    They stay in the system's cache while there is room, and are no longer memory of this process.
+    """
+    if not (isinstance(x, np.memmap) and x.mode == "r" and x.flags.c_contiguous):
+        return
+    pages: mmap.mmap = x._mmap  # type: ignore[attr-defined]
+    if not hasattr(pages, "madvise"):
+        return
+    first = np.frombuffer(pages, np.uint8).ctypes.data
+    start, stop = (x.ctypes.data - first + row * x.strides[0] for row in (rows.start, rows.stop))
+    start = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    if stop > start:
+        pages.madvise(mmap.MADV_DONTNEED, start, stop - start)
 
 
 @contextmanager

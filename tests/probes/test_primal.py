@@ -65,6 +65,4 @@ def test_polishing_lowers_the_objective_and_leaves_no_gradient_along_v(
     found = space.polish(zeros, signs, cost)
     assert (objective(found) < 0.9 * objective(zeros)).all()
     assert (along(found) < 1e-3 * along(zeros)).all()
-    torch.testing.assert_close(
-        found.margins, design.margins(found.coordinates), rtol=0, atol=1e-3
-    )
+    torch.testing.assert_close(found.margins, design.margins(found.coordinates), rtol=0, atol=1e-3)
