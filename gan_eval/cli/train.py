@@ -231,11 +231,17 @@ def _measured(job: Any, options: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         from gan_eval.experiments.score_training import UNTRAINED, watch_samples
 
         given = {"every": options["score_every"], "root": options["data_root"]}
-        extractor = options["score_extractor"] or UNTRAINED
+        extractor = _other(options["score_extractor"] or UNTRAINED, job.run.folder)
         score = watch_samples(job.config, job.images, extractor=extractor, **given)
         job = replace(job, config=replace(job.config, scored=score.about))
         measures.append(score)
     return job, tuple(measures)
+
+
+def _other(extractor: str, folder: Path) -> str:
+    """Return the extractor: "disc", which is refused, where it names the trained run itself."""
+    kind, _, named = extractor.partition(":")
+    return "disc" if kind == "disc" and Path(named).resolve() == folder.resolve() else extractor
 
 
 def _wanted(what: str, detail: str, options: dict[str, Any]) -> bool:

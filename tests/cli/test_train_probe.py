@@ -110,6 +110,8 @@ def test_a_run_is_scored_in_one_way(call, refused, capsys, tmp_path):
     message = refused(*more, "--score-extractor", "pixels")
     assert "so far random-disc (" in message
     assert "Got pixels (no weights) and 40 images of digits; pass the same" in message
+    itself = refused(*more, "--score-extractor", f"disc:{tmp_path}/run")
+    assert "Got 'disc', the run's own" in itself
     assert call(*more) == 0
     assert probed(tmp_path / "run", SCORES) == [4, 8]
     capsys.readouterr()
