@@ -18,7 +18,7 @@ from gan_eval.probes.design import Design, block_bytes, product, rough_products
 from gan_eval.probes.newton import Points, System, line_search
 from gan_eval.seeding import stream
 
-_RANK = 512
+_RANK = 1024
 # Rows that the directions are found on: enough for the largest few hundred to be those of all.
 _SAMPLE = 8192
 # A step is good enough when this share of the energy of its error is left: exact ones are in vain
