@@ -65,19 +65,19 @@ class Design:
                 part = torch.from_numpy(part)
         return part
 
-    def blocks(self, dtype: torch.dtype | None = None) -> Iterator[tuple[slice, Tensor]]:
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield X in blocks of rows, and which rows they are; the next replaces the one before."""
-        dtype, first = dtype or self.dtype, self._stored(slice(0, 1))
+        first = self._stored(slice(0, 1))
         parts = (
             slice(start, min(start + self._rows, self.n)) for start in range(0, self.n, self._rows)
         )
-        if (first.dtype, first.device) == (dtype, self.device):
+        if (first.dtype, first.device) == (self.dtype, self.device):
             for rows in parts:
                 yield rows, self._stored(rows)
                 _let_go(self.x, rows)
             return
         # One place for all of them: memory that is new each time costs more than the products.
-        held = torch.empty(min(self._rows, self.n), self.d, dtype=dtype, device=self.device)
+        held = torch.empty(min(self._rows, self.n), self.d, dtype=self.dtype, device=self.device)
         for rows in parts:
             block = held[: rows.stop - rows.start].copy_(self._stored(rows))
             _let_go(self.x, rows)

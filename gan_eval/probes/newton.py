@@ -77,7 +77,7 @@ class Space(Protocol):
         """Return the step that solves the system as well as it asks for."""
 
     def polish(self, at: Points, signs: Tensor, cost: Tensor) -> Points:
-        """Return points no worse, where they are to be had without a product with X or K."""
+        """Return points no worse, had without a product with X or K, after a `direction`."""
 
 
 @dataclass(frozen=True)

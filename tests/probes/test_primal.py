@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gan_eval.probes import fit_l2_svm
 from gan_eval.probes import primal as primal_module
 from gan_eval.probes.design import Design
 from gan_eval.probes.newton import Points, System
@@ -66,3 +67,18 @@ def test_polishing_lowers_the_objective_and_leaves_no_gradient_along_v(
     assert (objective(found) < 0.9 * objective(zeros)).all()
     assert (along(found) < 1e-3 * along(zeros)).all()
     torch.testing.assert_close(found.margins, design.margins(found.coordinates), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("memory", [2**40, 0])
+def test_rounded_systems_lead_to_the_minimum(
+    rows: Tensor, memory: int, monkeypatch: pytest.MonkeyPatch
+):
+    # With and without room for the rounded rows; most directions lie outside V.
+    monkeypatch.setattr(primal_module, "available_memory", lambda _: memory)
+    x = rows - 297
+    labels = (x @ torch.randn(D, CLASSES, generator=torch.Generator().manual_seed(2))).argmax(1)
+    costs = [1e-3, 1e-2, 1e-1]
+    known = fit_l2_svm(x.double(), labels, costs, tol=1e-10)
+    for found, best in zip(fit_l2_svm(x, labels, costs), known, strict=True):
+        assert found.converged
+        torch.testing.assert_close(found.objective, best.objective, rtol=1e-6, atol=0)
