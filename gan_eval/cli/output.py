@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def kept_epoch(context: click.Context, option: click.Parameter, text: str | None) -> Any:
@@ -58,10 +59,13 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Print a table as wide as it needs on standard output."""
-    table = Table(title=title, title_justify="left")
+    """Print a table as wide as it needs on standard output, names in it as they are.
+
+    As plain strings, rich would read `[x]` as a style and `disc:a:` as a picture of an A.
+    """
+    table = Table(title=Text(title), title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(column), overflow="fold")
     for row in rows:
-        table.add_row(*("–" if value is None else str(value) for value in row))
+        table.add_row(*(Text("–" if value is None else str(value)) for value in row))
     Console(width=None if sys.stdout.isatty() else 140).print(table)

@@ -51,9 +51,9 @@ class Watching(_Bar):
 
     def __init__(self) -> None:
         super().__init__(
-            TextColumn("{task.description} {task.completed}/{task.total}"),
+            TextColumn("{task.description} {task.completed}/{task.total}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[rate]}", markup=False),
         )
         self._what, self._task = "", TaskID(0)
         self._since = self._said = 0.0
@@ -85,9 +85,9 @@ class TrainingProgress(_Bar):
 
     def __init__(self, total: int, batch_size: int, shown: bool = True) -> None:
         super().__init__(
-            TextColumn("step {task.completed}/{task.total}"),
+            TextColumn("step {task.completed}/{task.total}", markup=False),
             BarColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             shown=shown,
         )
         self._total, self._batch_size = total, batch_size
