@@ -87,6 +87,7 @@ class FeatureSpec:
             "preset": config.preset,
             "trained_on": config.data and config.data.name,
             "trained_split": config.data and config.data.split,
+            "seed": None if config.imported else config.seed,
             "steps": steps,
             "deviations": [*config.deviations, *([part] if steps < config.steps else [])],
         }

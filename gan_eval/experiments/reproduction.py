@@ -24,6 +24,7 @@ from gan_eval.training.loop import Habits
 # What stands in for a set whose official files are not there; it goes by its own name in records.
 STAND_INS = {"svhn": "svhn10k", "imagenet": "tiny-imagenet32", "celeba": "celeba64"}
 _LOG_EVERY = 200
+_SEEDS = 3  # of a training whose luck is measured
 # Options that make a run another one; the others say where and for how long it was trained.
 _ALIKE = (
     "split", "image_size", "channels", "fit", "limit", "latent_dim", "width", "batch_size",
@@ -114,6 +115,19 @@ class Reproduction:
         if not job.finished:
             self._train(job, epochs)
         return job.run
+
+    def trained_again(self, preset: str, data: str, epochs: int, **options: Any) -> list[Run]:
+        """Return the runs of three seeds that kept their weights of epoch `epochs`, for its spread.
+
+        Those that cannot be had are rows that are left out; in a hurry there are none.
+        """
+        runs = []
+        for seed in () if self.quick else range(_SEEDS):
+            with self.row(f"{preset} after {epochs} epochs, seed {seed}"):
+                run = self.trained(preset, data, epochs, seed, **options)
+                run.steps(epochs)  # which says so if they were not kept
+                runs.append(run)
+        return runs
 
     @contextmanager
     def row(self, name: str) -> Iterator[None]:

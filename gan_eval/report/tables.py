@@ -16,6 +16,7 @@ from gan_eval.records import Record
 from gan_eval.report.exhibits import CLAIMS, Exhibit
 from gan_eval.report.paper import PUBLISHED
 from gan_eval.report.read import Section
+from gan_eval.report.seeds import over_seeds
 from gan_eval.report.verdicts import Line, beside, claimed, subject, value_at
 
 _COLUMNS = ("number", "paper", "ours", "difference", "verdict", "of", "why")
@@ -39,7 +40,7 @@ _SCORES = {
 _RATES = {
     "train_error", "validation_error", "error_mean", "error_spread", "error", "planted_recall",
     "false_positive_rate", "before", "after", "success_rate", "low", "high",
-    "nearer_than_real",
+    "nearer_than_real", "error_std", "lowest_error", "highest_error",
 }  # fmt: skip
 # Of a script's lines, what stands elsewhere on the page.
 _UNSHOWN = ("benchmark", "command", "versions", "last", "data", "deviations")
@@ -149,7 +150,8 @@ def _difference(line: Line) -> str:
 def scores(section: Section) -> list[Table]:
     """Return all scores, those of one protocol and the same data in one table.
 
-    A record's controls have lines of their own. Lines of scripts make a table for each script.
+    A record's controls have lines of their own. Lines of scripts make a table for each script, and
+    trainings from several seeds one more.
     """
     groups: dict[str, list[Record]] = {}
     for record in section.records:
@@ -157,6 +159,9 @@ def scores(section: Section) -> list[Table]:
     tables = [
         Table(caption=_caption(records[0]), frame=_scored(records)) for records in groups.values()
     ]
+    repeated = over_seeds(section.records)
+    if repeated is not None:
+        tables.append(Table(caption="the same training from several seeds", frame=repeated))
     scripts = dict.fromkeys(str(row.get("benchmark", "")) for row in section.rows)
     for script in scripts:
         rows = [row for row in section.rows if str(row.get("benchmark", "")) == script]

@@ -1,5 +1,6 @@
 """What scripts of exhibits are given: images or their stand-in, runs by what they are, and time."""
 
+import shutil
 import signal
 
 import numpy as np
@@ -74,6 +75,19 @@ def test_a_run_is_found_by_what_it_is_and_trained_on(tmp_path):
     assert not asked(tmp_path)._longest(PRESET, "digits", 0, {})
     # In a hurry nothing is trained on.
     assert asked(tmp_path, quick=True).trained(PRESET, "digits", 9, **SMALL).steps() == 8
+
+
+def test_the_same_training_from_three_seeds(tmp_path):
+    longer = asked(tmp_path).trained(PRESET, "digits", 2, **SMALL)
+    given = asked(tmp_path)
+    runs = given.trained_again(PRESET, "digits", 1, **SMALL)
+    assert [run.config().seed for run in runs] == [0, 1, 2]
+    assert runs[0].folder == longer.folder  # whose weights of epoch 1 were kept
+    assert [run.steps(1) for run in runs] == [2, 2, 2]
+    shutil.rmtree(longer.folder / "checkpoints" / "epoch-0001")
+    assert len(given.trained_again(PRESET, "digits", 1, **SMALL)) == 2
+    assert given.missing[0]["what"] == f"{PRESET} after 1 epochs, seed 0"
+    assert not asked(tmp_path, quick=True).trained_again(PRESET, "digits", 1, **SMALL)
 
 
 def test_time_that_is_up_stops_a_training_which_goes_on_the_next_time(tmp_path):

@@ -1,0 +1,56 @@
+"""How much of a number is the luck of one training: the same network trained from several seeds."""
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from gan_eval.records import Record
+from gan_eval.report.verdicts import number_at, trained
+
+# Of each kind of record, the score that trainings are compared by.
+_SCORE = {"classify": "error_mean", "neighbors": "error"}
+_ALIKE = ("preset", "trained_on", "trained_split", "steps")
+
+
+def over_seeds(records: Iterable[Record]) -> pd.DataFrame | None:
+    """Return mean, standard deviation and ends of a score over trainings that differ in the seed.
+
+    Trainings of one network on the same images for as many steps, measured by the same protocol on
+    the same data, make a row; None where no two differ in their seed.
+    """
+    groups: dict[str, dict[int, Record]] = {}
+    for record in records:
+        seed = trained(record, "seed")
+        if record.exhibit in _SCORE and isinstance(seed, int):
+            groups.setdefault(_training(record), {})[seed] = record
+    rows = [_row([*group.values()], sorted(group)) for group in groups.values() if len(group) > 1]
+    return pd.DataFrame(rows) if rows else None
+
+
+def _training(record: Record) -> str:
+    """Return what records of trainings that differ in nothing but the seed have in common."""
+    data = {key: value for key, value in record.fingerprints.items() if key != "weights"}
+    features = dict(record.config.get("features") or {}, weights_sha256=None)
+    alike = {name: trained(record, name) for name in _ALIKE}
+    about = [record.exhibit, record.name, record.quick, record.protocol, features, alike, data]
+    samples = number_at(record, "result.samples")
+    return json.dumps([*about, samples], sort_keys=True)
+
+
+def _row(records: Sequence[Record], seeds: Sequence[int]) -> dict[str, object]:
+    first = records[0]
+    name = _SCORE[first.exhibit]
+    found = [value for each in records if (value := number_at(each, f"result.{name}")) is not None]
+    data, protocol = first.config["data"]["name"], first.protocol["name"]
+    preset, images, steps = (trained(first, what) for what in ("preset", "trained_on", "steps"))
+    network = f"{first.name} of {preset} trained on {images}, {steps:,} steps"
+    return {
+        "of": f"{network}, on {data} by {protocol}" + " (quick run)" * first.quick,
+        "seeds": ", ".join(map(str, seeds)),
+        name: statistics.fmean(found),
+        "error_std": statistics.stdev(found),
+        "lowest_error": min(found),
+        "highest_error": max(found),
+    }

@@ -1,0 +1,51 @@
+"""The spread of a score over trainings that differ in their seed."""
+
+from typing import Any
+
+import pytest
+
+from gan_eval.report.seeds import over_seeds
+
+
+@pytest.fixture
+def of_seed(classified: Any) -> Any:
+    """Return the maker of the record of a training from a seed."""
+
+    def make(seed: int, error: float, steps: int = 100, **changed: Any) -> Any:
+        run = {"run": f"seed-{seed}", "preset": "radford2015-svhn", "trained_on": "svhn",
+               "trained_split": "train", "seed": seed, "steps": steps}  # fmt: skip
+        config = {"trained": run, "data": {"name": "svhn"}, "features": {"weights_sha256": error}}
+        return classified(config=config, result={"error_mean": error}, **changed)
+
+    return make
+
+
+def test_mean_and_spread_of_the_trainings(of_seed):
+    frame = over_seeds([of_seed(0, 0.2), of_seed(2, 0.26), of_seed(1, 0.23)])
+    (row,) = frame.to_dict("records")
+    assert row["seeds"] == "0, 1, 2"
+    assert row["error_mean"] == pytest.approx(0.23)
+    assert row["error_std"] == pytest.approx(0.03)  # of three, from their mean
+    assert (row["lowest_error"], row["highest_error"]) == (0.2, 0.26)
+    assert "radford2015-svhn trained on svhn, 100 steps" in row["of"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"steps": 200},
+        {"protocol": {"name": "paper-cifar10", "version": 1}},
+        {"fingerprints": {"test": "another", "weights": "w"}},
+        {"quick": True},
+    ],
+)
+def test_what_differs_in_more_than_the_seed_is_no_repetition(of_seed, other):
+    assert over_seeds([of_seed(0, 0.2), of_seed(1, 0.23, **other)]) is None
+
+
+def test_one_seed_measured_twice_has_no_spread(of_seed):
+    assert over_seeds([of_seed(0, 0.2), of_seed(0, 0.21)]) is None
+
+
+def test_untrained_features_have_no_seeds(classified):
+    assert over_seeds([classified("pixels"), classified("kmeans")]) is None
