@@ -5,6 +5,7 @@ import ctypes
 import logging
 import os
 import platform
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 Precision = Literal["32", "bf16"]
+# The others wait for as long as the first process fits classifiers, which may take hours.
+_PATIENCE = timedelta(days=7)
 _Value = TypeVar("_Value")
 
 _GROUP = Path("/sys/fs/cgroup")
@@ -29,7 +32,9 @@ def make_fabric(device: str = "auto", precision: Precision = "32") -> "Fabric":
     Raises:
         InputError: the device is not on this machine.
     """
-    from lightning_fabric import Fabric  # half a second, which looking at data does not need
+    # Half a second, which looking at data does not need.
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     chosen = resolve_device(device)
     world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
@@ -39,7 +44,7 @@ def make_fabric(device: str = "auto", precision: Precision = "32") -> "Fabric":
         accelerator=chosen,
         devices=local,
         num_nodes=world // local,
-        strategy="ddp" if world > 1 else "auto",
+        strategy=DDPStrategy(timeout=_PATIENCE) if world > 1 else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()

@@ -8,12 +8,14 @@ import click
 from gan_eval.cli.classify import percent
 from gan_eval.cli.output import (
     device_option,
+    document,
     epoch_option,
     json_option,
     precision_option,
     print_json,
     print_table,
     say,
+    say_files,
 )
 from gan_eval.cli.progress import Watching
 
@@ -60,7 +62,7 @@ _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
 @precision_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Where record, choices and pictures go.  [default: the RUN's folder]",
 )
 @json_option
@@ -90,12 +92,12 @@ def arithmetic(
     given = {name: words for name, words in asked.items() if words is not None}
     with Watching() as watch:
         found = run_arithmetic(Run(run), given, root=data_root, watch=watch, **options)
-    record, files = found.record, [str(path.resolve()) for path in found.files]
+    record = found.record
     if as_json:
-        print_json({**record.to_json(), "files": files})
+        print_json(document(found))
         return
     _report(record)
-    say(f"Written: {', '.join(files)}")
+    say_files(found.files)
 
 
 def _report(record: Any) -> None:

@@ -60,7 +60,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> f
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=Path("results"),
     show_default=True,
     help="Where records, pictures and the report go.",

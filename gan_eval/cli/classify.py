@@ -8,18 +8,21 @@ import click
 
 from gan_eval.cli.output import (
     device_option,
+    document,
     epoch_option,
     json_option,
     precision_option,
     print_json,
     print_table,
     say,
+    say_files,
 )
 from gan_eval.cli.progress import Watching
 
 _COLUMNS = ("features", "width", "C", "train", "validation", "test", "±", "draws", "seconds")
 # What `FeatureSpec` takes as it was given.
 _OF_FEATURES = ("epoch", "preset", "layers", "pool", "batch_norm", "mirror", "maps", "weights")
+_OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
 
 
 def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
@@ -112,6 +115,13 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
     help="Where features are kept.  [default: GAN_EVAL_STORE, or ~/.cache/gan_eval/features]",
 )
 @click.option(
+    "--dtype",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    show_default=True,
+    help="In which features are kept.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
@@ -122,7 +132,7 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
 @precision_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Where records and figures go.  [default: the RUN's folder, else results]",
 )
 @json_option
@@ -167,7 +177,7 @@ def classify(**options: Any) -> None:
             protocol,
             root=options["data_root"],
             watch=watch,
-            **{name: options[name] for name in ("solver", "store", "device", "precision", "out")},
+            **{name: options[name] for name in _OF_CALL},
         )
     if found:  # what torchrun's other processes do not have
         _report(found, len(runs) > 1, options["as_json"])
@@ -190,13 +200,7 @@ def _report(found: Sequence[Any], several_runs: bool, as_json: bool) -> None:
     for record in records:
         for advice in record.advice:
             say(f"{record.name}: {advice}")
-    files = sorted({str(path) for each in found for path in each.files})
-    say(f"Written: {', '.join(files)}")
-
-
-def document(found: Any) -> dict[str, Any]:
-    """Return a record for `--json`: with the files that it is in, as absolute paths."""
-    return {**found.record.to_json(), "files": [str(path.resolve()) for path in found.files]}
+    say_files(sorted({path for each in found for path in each.files}))
 
 
 def row(found: Any, several_runs: bool = False) -> Iterable[Any]:

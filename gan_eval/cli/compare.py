@@ -14,7 +14,7 @@ from gan_eval.cli.output import json_option, print_json, print_table, say
 @click.argument("run_b", type=click.Path(path_type=Path))
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Where the figure goes.  [default: the folder of RUN_A]",
 )
 @json_option

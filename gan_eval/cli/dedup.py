@@ -6,7 +6,15 @@ from typing import Any
 import click
 
 from gan_eval.cli.classify import percent
-from gan_eval.cli.output import device_option, json_option, print_json, print_table, say
+from gan_eval.cli.output import (
+    device_option,
+    document,
+    json_option,
+    print_json,
+    print_table,
+    say,
+    say_files,
+)
 from gan_eval.cli.progress import Watching
 
 
@@ -38,7 +46,7 @@ from gan_eval.cli.progress import Watching
 @device_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Where record, groups and figure go.  [default: results]",
 )
 @json_option
@@ -57,9 +65,9 @@ def dedup(data: str, data_root: Path | None, as_json: bool, **options: Any) -> N
 
     with Watching() as watch:
         found = run_dedup(data, root=data_root, watch=watch, **options)
-    record, files = found.record, [str(path.resolve()) for path in found.files]
+    record = found.record
     if as_json:
-        print_json({**record.to_json(), "files": files})
+        print_json(document(found))
         return
     rows = {"groups": record.result, **record.controls}
     print_table(
@@ -70,7 +78,7 @@ def dedup(data: str, data_root: Path | None, as_json: bool, **options: Any) -> N
     )
     for advice in record.advice:
         say(advice)
-    say(f"Written: {', '.join(files)}")
+    say_files(found.files)
 
 
 def _rates(rates: dict[str, Any]) -> tuple[Any, ...]:

@@ -7,11 +7,12 @@ import click
 
 from gan_eval.cli.output import (
     device_option,
+    document,
     json_option,
     precision_option,
     print_json,
     print_table,
-    say,
+    say_files,
 )
 from gan_eval.cli.progress import Watching
 
@@ -31,7 +32,9 @@ _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "featur
     "attribute",
     help="An attribute or class of the data: it finds boxes where none are given, and scores.",
 )
-@click.option("--layer", type=int, help="Of the generator's maps.  [default: the second-highest]")
+@click.option(
+    "--layer", metavar="N", help="Of the generator's maps.  [default: the second-highest]"
+)
 @click.option("--label", type=int, help="Of conditional runs.  [default: 0]")
 @click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
 @click.option(
@@ -51,7 +54,7 @@ _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "featur
 @precision_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Where record, figure and found boxes go.  [default: the RUN's folder]",
 )
 @json_option
@@ -67,9 +70,8 @@ def dropout(run: Path, data_root: Path | None, as_json: bool, **options: Any) ->
 
     with Watching() as watch:
         found = run_dropout(Run(run), root=data_root, watch=watch, **options)
-    files = [str(path.resolve()) for path in found.files]
     if as_json:
-        print_json({**found.record.to_json(), "files": files})
+        print_json(document(found))
         return
     record = found.record
     rows = {"of positive weight": record.result, **record.controls}
@@ -78,7 +80,7 @@ def dropout(run: Path, data_root: Path | None, as_json: bool, **options: Any) ->
         _COLUMNS,
         ((name.replace("_", " "), *_cells(result)) for name, result in rows.items()),
     )
-    say(f"Written: {', '.join(files)}")
+    say_files(found.files)
 
 
 def _cells(result: dict[str, Any]) -> tuple[str | None, ...]:

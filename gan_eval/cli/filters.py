@@ -7,18 +7,19 @@ import click
 
 from gan_eval.cli.output import (
     device_option,
+    document,
     json_option,
     precision_option,
     print_json,
     print_table,
-    say,
+    say_files,
 )
 from gan_eval.cli.progress import Watching
 
 
 @click.command(short_help="See what a discriminator's filters answer to (Figure 5).")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--layer", type=int, help="A convolution of D, from 1.  [default: the last]")
+@click.option("--layer", metavar="N", help="A convolution of D, from 1.  [default: the last]")
 @click.option("--n", default=6, show_default=True, help="How many of its maps to draw.")
 @click.option("--data", help="Images to look at: a name, folder or .npz.  [default: the RUN's own]")
 @click.option(
@@ -38,7 +39,7 @@ from gan_eval.cli.progress import Watching
 @precision_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Where record and figure go.  [default: the RUN's folder]",
 )
 @json_option
@@ -57,9 +58,8 @@ def filters(run: Path, data_root: Path | None, as_json: bool, **options: Any) ->
 
     with Watching() as watch:
         found = run_filters(Run(run), root=data_root, watch=watch, **options)
-    files = [str(path.resolve()) for path in found.files]
     if as_json:
-        print_json({**found.record.to_json(), "files": files})
+        print_json(document(found))
         return
     record = found.record
     print_table(
@@ -70,7 +70,7 @@ def filters(run: Path, data_root: Path | None, as_json: bool, **options: Any) ->
             for name, scores in (("trained", record.result), *record.controls.items())
         ),
     )
-    say(f"Written: {', '.join(files)}")
+    say_files(found.files)
 
 
 def _share(value: float | None) -> str | None:

@@ -9,7 +9,7 @@ from gan_eval.cli.output import json_option, print_json, say
 
 _out = click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     required=True,
     help="The run's folder, new or empty.",
 )

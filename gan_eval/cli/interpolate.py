@@ -7,11 +7,12 @@ import click
 
 from gan_eval.cli.output import (
     device_option,
+    document,
     epoch_option,
     json_option,
     print_json,
     print_table,
-    say,
+    say_files,
 )
 from gan_eval.cli.progress import Watching
 
@@ -40,7 +41,7 @@ _SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
 @device_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Where record and pictures go.  [default: the RUN's folder]",
 )
 @json_option
@@ -60,9 +61,9 @@ def interpolate(run: Path, data_root: Path | None, as_json: bool, **options: Any
 
     with Watching() as watch:
         found = run_interpolate(Run(run), root=data_root, watch=watch, **options)
-    record, files = found.record, [str(path.resolve()) for path in found.files]
+    record = found.record
     if as_json:
-        print_json({**record.to_json(), "files": files})
+        print_json(document(found))
         return
     rows = {"straight": record.result, "spherical": record.result["spherical"], **record.controls}
     print_table(
@@ -70,4 +71,4 @@ def interpolate(run: Path, data_root: Path | None, as_json: bool, **options: Any
         ("walk", *(name.replace("_", " ") for name in _SCORES)),
         ((name, *(f"{row[score]:.3f}" for score in _SCORES)) for name, row in rows.items()),
     )
-    say(f"Written: {', '.join(files)}")
+    say_files(found.files)

@@ -7,12 +7,14 @@ import click
 
 from gan_eval.cli.output import (
     device_option,
+    document,
     json_option,
     kept_epoch,
     precision_option,
     print_json,
     print_table,
     say,
+    say_files,
 )
 from gan_eval.cli.progress import Watching
 
@@ -50,7 +52,7 @@ from gan_eval.cli.progress import Watching
 @precision_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Where record and picture go.  [default: the RUN's folder]",
 )
 @json_option
@@ -69,9 +71,9 @@ def neighbors(run: Path, data_root: Path | None, as_json: bool, **options: Any) 
 
     with Watching() as watch:
         found = run_neighbors(Run(run), root=data_root, watch=watch, **options)
-    record, files = found.record, [str(path.resolve()) for path in found.files]
+    record = found.record
     if as_json:
-        print_json({**record.to_json(), "files": files})
+        print_json(document(found))
         return
     sides = {"generator": record.result, **record.controls}
     if "error" in record.result:
@@ -86,7 +88,7 @@ def neighbors(run: Path, data_root: Path | None, as_json: bool, **options: Any) 
         say(f"Chosen on validation images: epoch {epoch or 'newest'}.")
     for advice in record.advice:
         say(advice)
-    say(f"Written: {', '.join(files)}")
+    say_files(found.files)
 
 
 def _print_errors(sides: dict[str, Any], data: str) -> None:

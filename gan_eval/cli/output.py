@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -56,6 +57,25 @@ def say(text: str) -> None:
 def print_json(value: Any) -> None:
     """Print `value` as the one JSON document of standard output."""
     click.echo(json.dumps(value, indent=2))
+
+
+def document(found: Any) -> dict[str, Any]:
+    """Return what an experiment found for `--json`: its record, and where it was written.
+
+    `files` are the pictures and `other_files` the rest, as absolute paths.
+    """
+    pictures = [path for path in found.files if path.suffix in (".png", ".gif")]
+    others = [path for path in found.files if path not in pictures]
+    return {
+        **found.record.to_json(),
+        "files": [str(path.resolve()) for path in pictures],
+        "other_files": [str(path.resolve()) for path in others],
+    }
+
+
+def say_files(files: Iterable[Path]) -> None:
+    """Say which files were written."""
+    say(f"Written: {', '.join(str(path.resolve()) for path in files)}")
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.classify import document, percent
-from gan_eval.cli.output import json_option, print_json, print_table, say
+from gan_eval.cli.classify import percent
+from gan_eval.cli.output import document, json_option, print_json, print_table, say
 from gan_eval.cli.progress import TrainingProgress, Watching
 from gan_eval.cli.train import announce, habits
 
@@ -25,7 +25,7 @@ _COLUMNS = ("epoch", "d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy", "
 @click.command(short_help="Train on embedded digits, and go through the paper's experiments.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs/quickstart"),
     show_default=True,
     help="The run's folder; a run that is there is continued.",
@@ -190,7 +190,8 @@ def _beside(name: str, record: Any) -> list[Sequence[str]]:
     """Return a row for each score of an experiment that its controls have too."""
     shown: list[Sequence[str]] = []
     for score, value in record.result.items():
-        rivals = {who: row[score] for who, row in record.controls.items() if row.get(score)}
+        rivals = {who: row.get(score) for who, row in record.controls.items()}
+        rivals = {who: rival for who, rival in rivals.items() if rival is not None}
         if isinstance(value, float) and rivals:
             beside = ", ".join(f"{who} {rival:.3g}" for who, rival in rivals.items())
             shown.append((name, score, f"{value:.3g}", beside))

@@ -18,7 +18,11 @@ from gan_eval.cli.output import device_option, epoch_option, json_option, print_
     help="A .png (one grid) or an .npz (train_images, uint8; readable as --data).",
 )
 @click.option("--contact-sheet", is_flag=True, help="Number the images of a .png, from 0.")
-@click.option("--label", type=int, help="Of conditional runs, this label only.")
+@click.option(
+    "--label",
+    type=int,
+    help="Of conditional runs, this label only.  [default: all in turn; 0 of a contact sheet]",
+)
 @epoch_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @device_option
@@ -55,6 +59,9 @@ def sample(
     if contact_sheet and out.suffix != ".png":
         raise InputError(f"--contact-sheet is a picture: --out must end in .png. Got {out}.")
     network = Run(run).load_generator(epoch).to(resolve_device(device))
+    if contact_sheet and network.config.classes and label is None:
+        label = 0  # of which arithmetic and dropout take their samples too
+        say("Of label 0; pass --label for another.")
     drawn = list(generate(network, n, seed, label))
     images = torch.cat([pixels for pixels, _ in drawn])
     labels = [row for _, row in drawn if row is not None]

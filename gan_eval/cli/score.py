@@ -93,7 +93,7 @@ _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density"
 @device_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="Where records go.  [default: the RUN's folder, else results]",
 )
 @json_option

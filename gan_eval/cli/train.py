@@ -39,7 +39,7 @@ def _epochs(context: click.Context, option: click.Parameter, text: str | None) -
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     help="The run's folder.  [default: runs/PRESET-on-DATA]",
 )
 @click.option("--epochs", type=int, help="Passes over the images.  [default: the recipe's]")

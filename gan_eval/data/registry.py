@@ -130,8 +130,9 @@ def open_images(
     """Return a data set by name, or a folder of images, or an .npz, as square uint8 images.
 
     Args:
-        data: a name of `DATA_NAMES`; the stem of an .npz under the root; or the path of a folder
-            or an .npz. A name is looked for in its official layout first, then as `<name>.npz`.
+        data: a name of `DATA_NAMES`; the stem or name of an .npz under the root; or the path of a
+            folder or an .npz. A name is looked for in its official layout first, then as
+            `<name>.npz`.
         root: the folder that named sets are under; None reads the variable GAN_EVAL_DATA.
         split: "train", "test", and what else the set has: "val", "extra", "unlabeled", "all".
         size: wanted height and width in pixels; None leaves images as they are.
@@ -244,6 +245,8 @@ def _find(data: str, root: Path | None, split: str) -> Source:
             found = _folder(path)
         elif path.is_file() and path.suffix == ".npz":
             found = _npz(path)
+        elif _is_name(data) and data.endswith(".npz"):
+            found = _locate(data.removesuffix(".npz"), root)
     if found is None:
         raise _unknown(data, root, path)
     split = "val" if split in ("valid", "validation") else split

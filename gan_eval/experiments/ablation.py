@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -58,20 +59,21 @@ def _hooked(drawing: Drawing, place: int, hook: Callable[..., Tensor | None]) ->
         handle.remove()
 
 
-def place_of(config: GeneratorConfig, layer: int | None) -> tuple[int, int]:
+def place_of(config: GeneratorConfig, layer: int | str | None) -> tuple[int, int]:
     """Return the number of a layer with maps, from 1, and its place; of None, the second-highest.
 
     Raises:
         InputError: there is none of that number.
     """
     places, sizes = layers_with_maps(config), config.sizes()
-    if layer is not None and not 1 <= layer <= len(places):
+    second = max(1, len(places) - 1)
+    number = second if layer is None else int(layer) if str(layer).isdecimal() else 0
+    if not 1 <= number <= len(places):
         known = ", ".join(
             f"{number} ({config.layers[place].width} maps of {sizes[place]}x{sizes[place]})"
             for number, place in enumerate(places, 1)
         )
         raise InputError(f"layer must be one of G's with maps: {known}. Got {layer}.")
-    number = max(1, len(places) - 1) if layer is None else layer
     return number, places[number - 1]
 
 
@@ -171,7 +173,9 @@ def with_controls(
         return found
 
     result = scored(chosen, 1)
-    negative = scored(_mask(weights.argsort()[:many], weights), 2)
+    # The most negative ones; where most weights are positive they are fewer.
+    lowest = weights.argsort()[: min(many, int((weights < 0).sum()))]
+    negative = scored(_mask(lowest, weights), 2)
     draws = [
         scored(_mask(torch.randperm(len(weights), generator=source)[:many], weights), done)
         for done in range(3, total + 1)
@@ -184,8 +188,6 @@ def _mask(rows: Tensor, like: Tensor) -> Tensor:
 
 
 def _mean(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the mean of each number; all are None or none is."""
+    """Return the mean of each number, itself where it is the same in all; None stays."""
     values = {name: [each[name] for each in results] for name in results[0]}
-    return {
-        name: None if each[0] is None else sum(each) / len(each) for name, each in values.items()
-    }
+    return {name: each[0] if len(set(each)) == 1 else fmean(each) for name, each in values.items()}

@@ -116,11 +116,11 @@ def arithmetic(
     chosen = (
         read_choices(choices, **about)
         if choices
-        else Choices(samples={}, asked=asked, target=target, **about)
+        else Choices(samples={}, asked=asked, target=target, n=n, **about)
     )
     _check_complete(chosen.asked)
     for name, numbers in chosen.samples.items():
-        check_numbers(name, numbers, n)
+        check_numbers(name, numbers, chosen.n)
     concepts: Mapping[str, tuple[int, ...] | Wanted] = chosen.samples or {
         name: parse_concept(name, words, n) for name, words in chosen.asked.items()
     }

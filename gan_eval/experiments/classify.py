@@ -28,11 +28,11 @@ from gan_eval.experiments.account import controls_of, record_of, slug, title_of
 from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.features.extractor import Extractor
-from gan_eval.features.store import default_store, extract
+from gan_eval.features.store import DType, default_store, extract
 from gan_eval.probes.design import Matrix, gather
 from gan_eval.probes.draws import fit_draws
-from gan_eval.probes.l2_svm import LinearModel, fit_l2_svm
-from gan_eval.probes.liblinear import fit_liblinear
+from gan_eval.probes.l2_svm import LinearModel, check_memory, fit_l2_svm
+from gan_eval.probes.liblinear import check_liblinear_memory, fit_liblinear
 from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import Labelled, Result, SealedTest, Solver, evaluate, select
 from gan_eval.records import Record, append_record
@@ -53,7 +53,7 @@ class Classified:
 
 
 def classify(
-    specs: Sequence[FeatureSpec],
+    features: Sequence[FeatureSpec | Extractor],
     data: str,
     protocol: Protocol,
     *,
@@ -61,33 +61,37 @@ def classify(
     limit: int | None = None,
     solver: SolverName = "newton",
     store: Path | None = None,
+    dtype: DType = "float16",
     device: str = "auto",
     precision: str = "auto",
     out: Path | None = None,
     watch: Watch = lambda what, done, total: None,
 ) -> list[Classified]:
-    """Return how well linear classifiers of each feature do, in the order of `specs`.
+    """Return how well linear classifiers of each feature do, in the order of `features`.
 
     Writes a line of records.jsonl and a figure of the confusion matrix for each. Under `torchrun`
     every process extracts; the first one alone fits and writes, and the others return nothing.
 
     Args:
-        specs: the features; see `features_of`.
+        features: see `features_of`; or extractors of one's own, as `gan_eval.Modules`.
         data: a labelled set with a test part, as `open_images` takes it.
         protocol: how C is chosen and the error measured; see `choose_protocol`.
         root: where named data sets are.
         limit: keep only the first `limit` images of each split, to be quick.
         solver: "newton", or scikit-learn's "liblinear" for reference.
         store: where features are kept; None takes `default_store()`.
+        dtype: in which they are kept.
         device: "auto", "cuda", "mps" or "cpu".
         precision: of the networks: "32", "bf16", or "auto" for bf16 where it is fast.
         out: where records and figures go; None takes a run's folder, or "results" without one.
         watch: is told of the progress.
 
     Raises:
-        InputError: what was asked for cannot be had; nothing was written.
+        InputError: what was asked for cannot be had, or needs more memory than there is; nothing
+            was written.
     """
     device = resolve_device(device)
+    specs = [_spec_of(each) for each in features]
     keep_freed_memory()
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         make_fabric(device)
@@ -95,6 +99,7 @@ def classify(
         protocol=protocol,
         solver=solver,
         store=store or default_store(),
+        dtype=dtype,
         device=device,
         precision=resolve_precision(precision, device),
         watch=watch,
@@ -105,6 +110,8 @@ def classify(
         build(spec, parts.train, device=device, precision=probe.precision)
         for spec, parts in zip(specs, opened, strict=True)
     ]
+    for parts, extractor in zip(opened, extractors, strict=True):
+        probe.memory(parts, extractor)
     found: dict[int, Classified] = {}
     for place in sorted(range(len(specs)), key=lambda place: specs[place].name == "disc"):
         spec, parts, extractor = specs[place], opened[place], extractors[place]
@@ -115,6 +122,12 @@ def classify(
             files = _write(out or _home(spec, specs), spec, parts, *measured)
             found[place] = Classified(spec=spec, record=measured[0], files=files)
     return [found[place] for place in sorted(found)]
+
+
+def _spec_of(feature: FeatureSpec | Extractor) -> FeatureSpec:
+    if isinstance(feature, FeatureSpec):
+        return feature
+    return FeatureSpec(name=feature.name, extractor=feature)
 
 
 def _open(specs: Sequence[FeatureSpec], data: str, protocol: Protocol, **given: Any) -> list[Parts]:
@@ -153,6 +166,7 @@ class _Probe:
     protocol: Protocol
     solver: SolverName
     store: Path
+    dtype: DType
     device: str
     precision: Precision
     watch: Watch
@@ -169,7 +183,8 @@ class _Probe:
             rows(parts.test, "test")
             return None
         fits = self.protocol.selection_draws + self.protocol.test_draws
-        solve = self._watched(f"{name}: fits", fits)
+        needed = self.memory(parts, extractor) / 2**30
+        solve = self._watched(f"{name}: fits in up to {needed:.1f} GiB of memory", fits)
         train, validation = known.split(len(parts.known) - parts.held_out)
         choice = select(train, validation, self.protocol, solve)
         again = known if self.protocol.refit == "train+validation" else train
@@ -189,11 +204,28 @@ class _Probe:
         )
         return record, result
 
+    def memory(self, parts: Parts, extractor: Extractor) -> int:
+        """Return the bytes that one fit needs beside the features, at most.
+
+        Raises:
+            InputError: there are not as many.
+        """
+        classes, drawn = len(parts.train.class_names), self.protocol.labels_per_class
+        n = len(parts.known) if drawn is None else min(len(parts.known), drawn * classes)
+        if self.solver == "liblinear":
+            return check_liblinear_memory(n, extractor.width)
+        return check_memory(n, extractor.width, classes, 4, self._solving)
+
+    @property
+    def _solving(self) -> str:
+        # Apple's devices have no float64, which objectives are summed in.
+        return "cpu" if self.device == "mps" else self.device
+
     def _rows(self, extractor: Extractor, images: Images, part: str) -> Labelled:
         assert images.labels is not None
         what = f"{extractor.name}: features of {part} images"
         tell = lambda done: self.watch(what, done, len(images))  # noqa: E731
-        features = extract(extractor, images, store=self.store, progress=tell)
+        features = extract(extractor, images, store=self.store, dtype=self.dtype, progress=tell)
         return Labelled(features, images.labels)
 
     def _watched(self, what: str, total: int) -> Solver:
@@ -224,8 +256,7 @@ class _Probe:
         C: Sequence[float],  # noqa: N803
         tell: Callable[[int], None],
     ) -> list[list[LinearModel]]:
-        # Apple's devices have no float64, which objectives are summed in.
-        device = "cpu" if self.device == "mps" else self.device
+        device = self._solving
         if draws is None and self.solver == "newton":
             return [fit_l2_svm(x, labels, C, device=device)]
         if draws is None:

@@ -69,7 +69,7 @@ def dropout(
     *,
     boxes: Path | None = None,
     attribute: str | None = None,
-    layer: int | None = None,
+    layer: int | str | None = None,
     label: int | None = None,
     data: str | None = None,
     root: Path | None = None,

@@ -34,12 +34,14 @@ class Choices:
         samples: of each concept, numbers of samples of the seed, the best first.
         asked: of each concept, the words it was asked for in.
         target: attributes that results of a - b + c are to have, as words; None if nobody said.
+        n: samples that they were looked for in, and that numbers are below.
         seed, label, weights: of the samples; the last is the SHA-256 of the generator's.
     """
 
     samples: Mapping[str, tuple[int, ...]]
     asked: Mapping[str, str]
     target: str | None
+    n: int = 2000  # what files of earlier versions, which do not say, were made with
     seed: int
     label: int | None
     weights: str
@@ -57,10 +59,12 @@ def read_choices(path: Path, *, seed: int, label: int | None, weights: str) -> C
     """
     try:
         values = json.loads(path.read_text())
-        samples = {name: tuple(map(int, values["samples"][name])) for name in values["samples"]}
+        samples = {name: _whole(numbers) for name, numbers in values["samples"].items()}
         asked = {name: str(values["asked"][name]) for name in samples}
+        if not isinstance(values["target"], str | None):
+            raise TypeError("target is no text")
         choices = Choices(**{**values, "samples": samples, "asked": asked})
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"--choices must be a file that `gan-eval arithmetic` wrote. {path} is not "
             f"({type(error).__name__}: {error}); choose anew with --a, --b and --c."
@@ -73,6 +77,12 @@ def read_choices(path: Path, *, seed: int, label: int | None, weights: str) -> C
                 f"{getattr(choices, name)}. Got {value}; pass the same run, epoch, seed and label."
             )
     return choices
+
+
+def _whole(numbers: Any) -> tuple[int, ...]:
+    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+        raise TypeError(f"samples must be lists of whole numbers, not {numbers!r}")
+    return tuple(numbers)
 
 
 def parse_concept(concept: str, words: str, n: int) -> tuple[int, ...] | Wanted:
@@ -93,7 +103,7 @@ def parse_concept(concept: str, words: str, n: int) -> tuple[int, ...] | Wanted:
 
 
 def _is_numbers(words: str) -> bool:
-    return all(word.strip().removeprefix("-").isdigit() for word in words.split(","))
+    return all(word.strip().removeprefix("-").isdecimal() for word in words.split(","))
 
 
 def parse_wanted(words: str) -> Wanted:

@@ -40,6 +40,7 @@ class FeatureSpec:
         maps: of "kmeans".
         weights: file of "inception" or "torchvision:NAME".
         seed: of untrained weights and of k-means.
+        extractor: features of one's own, of any name: of `gan_eval.Modules`, say.
     """
 
     name: str
@@ -53,8 +54,11 @@ class FeatureSpec:
     maps: int = 1600
     weights: Path | None = None
     seed: int = 0
+    extractor: Extractor | None = None
 
     def __post_init__(self) -> None:
+        if self.extractor is not None:
+            return
         if self.name not in FEATURES[:-1] and not self.name.startswith(_TORCHVISION):
             raise InputError(f"feature {self.name!r} is not known. {closest(self.name, FEATURES)}")
         if self.name == "disc" and self.run is None:
@@ -77,7 +81,7 @@ class FeatureSpec:
 
     def describe(self) -> dict[str, Any]:
         """Return where a trained discriminator is from, JSON-able; {} for other features."""
-        if self.name != "disc" or self.run is None:
+        if self.run is None or self.name != "disc":
             return {}
         config, steps = self.run.config(), self.run.steps(self.epoch)
         part = f"{CUT_SHORT} {steps:,} of {config.steps:,} steps"
@@ -136,6 +140,8 @@ def build(spec: FeatureSpec, train: Images, *, device: str, precision: Precision
     Raises:
         InputError: the run has no discriminator, a layer does not fit, a file is missing …
     """
+    if spec.extractor is not None:
+        return spec.extractor
     if spec.name in ("disc", "random-disc"):
         return _discriminator(spec, train, device, precision)
     if spec.name == "pixels":

@@ -57,7 +57,7 @@ def filters(
     run: Run,
     data: str | None = None,
     *,
-    layer: int | None = None,
+    layer: int | str | None = None,
     n: int = 6,
     root: Path | None = None,
     seed: int = 0,

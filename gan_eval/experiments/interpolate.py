@@ -213,13 +213,22 @@ class _Space:
 
     @classmethod
     def of(cls, run: Run, train: Images, device: str) -> "_Space":
-        """Return the space of the run's D, with the statistics of `train`; or that of pixels."""
+        """Return the space of the run's D, with the statistics of `train`; or that of pixels.
+
+        Raises:
+            InputError: no two training images differ.
+        """
         spec = own_features(run)
         extractor = build(spec, train, device=device, precision="32")
         extractor.prepare()
         parts = torch.split(train.take(range(len(train))), _BATCH)
         rows = torch.cat([extractor(part).cpu() for part in parts])
-        unit = 2 * float(rows.var(0).sum())  # of two independent draws
+        unit = 2 * float(rows.var(0).sum()) if len(rows) > 1 else 0.0  # of two independent draws
+        if not unit:
+            raise InputError(
+                "data must have images that differ, which distances are compared with. Those of "
+                f"{train.name!r} are all the same; take others with --data."
+            )
         return cls(extractor=extractor, scale=run.config().generator.scale, unit=unit)
 
     @torch.inference_mode()

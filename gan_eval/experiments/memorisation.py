@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
+from gan_eval.errors import InputError
 from gan_eval.probes.nearest_neighbor import RunningNearest
 from gan_eval.seeding import stream
 from gan_eval.visualize.grids import write_grid
@@ -112,7 +113,16 @@ def statistics(distances: Tensor, real: Tensor) -> dict[str, float]:
 
 
 def real_distances(train: Images, seed: int, tell: Tell, device: str) -> Tensor:
-    """Return how far random ones of `train` are from the nearest of the others, float64 (m,)."""
+    """Return how far random ones of `train` are from the nearest of the others, float64 (m,).
+
+    Raises:
+        InputError: there are no others.
+    """
+    if len(train) < 2:
+        raise InputError(
+            f"data must have at least 2 training images to compare. {train.name!r} has "
+            f"{len(train)}; take more."
+        )
     order = torch.randperm(len(train), generator=stream(seed, "memorisation")).tolist()
     m = min(_QUERIES, max(1, len(train) // 10))
     return nearest_images(train.take(order[:m]), train, tell, rows=order[m:], device=device)[0]

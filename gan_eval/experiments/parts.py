@@ -63,9 +63,15 @@ def open_parts(
     """
 
     opened = partial(open_part, data, root=root, size=size, channels=channels, fit=fit, limit=limit)
-    train, test = opened("train"), opened("test")
-    validation = _if_there(opened, "val")
-    for images in (train, test, validation):
+    train = opened("train")
+    _check_classes(train, train)
+    test, validation = _if_there(opened, "test"), _if_there(opened, "val")
+    if test is None:
+        raise InputError(
+            f"data must have a test part to be classified. {data!r} has none; put images into "
+            "folders train/CLASS/ and test/CLASS/, or test_images and test_labels into the .npz."
+        )
+    for images in (test, validation):
         _check_classes(images or train, train)
     known, held_out, notes = (
         _last_held_out(train, protocol)
@@ -156,6 +162,11 @@ def _last_held_out(train: Images, protocol: Protocol) -> tuple[Images, int, tupl
     labels = train.labels
     assert labels is not None
     held_out = protocol.held_out_of(len(train))
+    if held_out < 1:
+        raise InputError(
+            "data must have training images enough to hold some out for validation. The training "
+            f"part of {train.name!r} has {len(train)}; take more, or give it a validation part."
+        )
     classes = set(labels.tolist())
     if any(
         set(part.tolist()) != classes

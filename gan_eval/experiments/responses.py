@@ -98,21 +98,22 @@ class Responses:
         return values.contiguous(memory_format=torch.channels_last)
 
 
-def check_layer(config: DiscriminatorConfig, layer: int | None) -> int:
+def check_layer(config: DiscriminatorConfig, layer: int | str | None) -> int:
     """Return the number of a convolution of D, from 1; of None, the last.
 
     Raises:
         InputError: there is none of that number.
     """
-    number = len(config.feature_layers)
-    if layer is not None and not 1 <= layer <= number:
+    last = len(config.feature_layers)
+    number = last if layer is None else int(layer) if str(layer).isdecimal() else 0
+    if not 1 <= number <= last:
         known = ", ".join(
             f"{i} ({config.layers[place].width} maps of {config.sizes()[place]}x"
             f"{config.sizes()[place]})"
             for i, place in enumerate(config.feature_layers, 1)
         )
         raise InputError(f"layer must be one of D's convolutions: {known}. Got {layer}.")
-    return number if layer is None else layer
+    return number
 
 
 def _extent(config: DiscriminatorConfig, place: int, position: int) -> int:

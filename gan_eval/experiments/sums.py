@@ -1,5 +1,6 @@
 """Sums of samples' z by the hundred, their controls, and in how many a goal is seen."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,13 +26,14 @@ Pools = Mapping[str, Tensor]
 
 
 def draw_triples(sizes: tuple[int, int, int], trials: int, seed: int) -> Tensor:
-    """Return what each of at most `trials` different sums is of, int64 (n, 3 terms, 3 samples).
+    """Return what each of `trials` different sums is of, int64 (n, 3 terms, 3 samples).
 
-    Places in pools of `sizes`, drawn without replacement; of small pools there are fewer sums.
+    Places in pools of `sizes`, drawn without replacement; all that there are of small pools.
     """
     source = stream(seed, "arithmetic", "trials")
+    there = math.prod(math.comb(size, AVERAGED["a"]) for size in sizes)
     found: dict[str, list[list[int]]] = {}
-    for _ in range(trials):
+    while len(found) < min(trials, there):
         drawn = [torch.randperm(size, generator=source)[: AVERAGED["a"]].tolist() for size in sizes]
         found.setdefault(str([sorted(triple) for triple in drawn]), drawn)
     return torch.tensor(list(found.values()))

@@ -152,7 +152,7 @@ def _packed(extractor: Extractor, images: Tensor, first: int, dtype: str) -> byt
     if (largest > limit).any():
         raise InputError(
             f"features of {extractor.name!r} must be at most {limit:,.0f} to be kept as {dtype}. "
-            f"Got {float(largest.max()):,.0f}; pass dtype='float32'."
+            f"Got {float(largest.max()):,.0f}; pass --dtype float32."
         )
     values = rows.to(getattr(torch, dtype)).cpu().numpy()
     return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -135,6 +135,9 @@ class Run:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))  # also of a path that is a string
+
     @property
     def generator(self) -> Path:
         return self.folder / "generator.safetensors"

@@ -6,8 +6,9 @@ memory-mapped half-precision matrix of any size costs no more than a block of it
 
 import mmap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_eval.devices import computes_bf16
+from gan_eval.errors import InputError
 
 Matrix = NDArray[np.generic] | Tensor
 
@@ -26,6 +28,31 @@ def gather(x: Matrix, rows: Tensor) -> Tensor:
     """Return a copy of some rows of X, in float32 unless they are float64."""
     part = torch.as_tensor(x[rows.numpy()])
     return part if part.dtype == torch.float64 else part.float()
+
+
+def check_finite(energy: Tensor | float) -> None:
+    """Check sums of squares of X, which show what is not finite.
+
+    Raises:
+        InputError: one is not finite.
+    """
+    if not torch.as_tensor(energy).isfinite().all():
+        raise InputError(
+            "X must be finite, and its squares too. They are not; look for NaN, infinity and very "
+            "large values in it."
+        )
+
+
+def as_tensor(values: Matrix | Sequence[Any]) -> Tensor:
+    """Return an array as a tensor, in the same memory where torch can read it as it is."""
+    if isinstance(values, Tensor):
+        return values
+    array = np.asarray(values)
+    if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:
+        array = np.array(array, array.dtype.newbyteorder("="), order="C")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a memory map may be read-only: nobody writes here
+        return torch.from_numpy(array)
 
 
 def block_bytes(d: int) -> int:
@@ -58,12 +85,7 @@ class Design:
         return self._stored(rows, columns).to(self.device, dtype or self.dtype)
 
     def _stored(self, rows: slice, columns: slice = slice(None)) -> Tensor:
-        part = self.x[rows, columns]
-        if isinstance(part, np.ndarray):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a memory map may be read-only: nobody writes here
-                part = torch.from_numpy(part)
-        return part
+        return as_tensor(self.x[rows, columns])
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield X in blocks of rows, and which rows they are; the next replaces the one before."""

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from gan_eval.devices import available_memory
-from gan_eval.probes.design import Design, Matrix, gather
+from gan_eval.probes.design import Design, Matrix, check_finite, gather
 from gan_eval.probes.gram import GramSpace, largest
 from gan_eval.probes.l2_svm import LinearModel, check_costs, fit_l2_svm, signs_of
 from gan_eval.probes.newton import Minimum, Points, minimise
@@ -42,7 +42,7 @@ def fit_draws(
     C: Sequence[float],  # noqa: N803
     *,
     tol: float = 1e-6,
-    max_iter: int = 100,
+    max_iter: int = 1000,
     device: str | torch.device = "cpu",
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[list[LinearModel]]:
@@ -133,6 +133,7 @@ class _Pool:
         self._design, self._labels = design, labels.to(design.device)
         self._tol, self._max_iter = tol, max_iter
         self._gram = design.gram()
+        check_finite(self._gram.diagonal())
         self._largest = largest(self._gram.float())
 
     def solve(self, rows: Tensor, costs: Sequence[float]) -> _Solved:
@@ -166,7 +167,7 @@ class _Pool:
                 objective=minimum.value,
                 gap=minimum.gap,
                 n_iter=int(minimum.steps.max()),
-                converged=bool((minimum.gap <= self._tol * minimum.value).all()),
+                converged=bool(minimum.reached.all()),
             )
         return [found[id(one)] for one in solved]
 

@@ -11,7 +11,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gan_eval.devices import resolve_device
+from gan_eval.probes.design import Design
 from gan_eval.probes.l2_svm import fit_l2_svm
+
+# Types that X is left in; others become float64.
+_KEPT = [np.float64, np.float32, np.float16]
 
 
 class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -19,9 +24,10 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         C: weight of the loss, positive.
-        tol: relative duality gap at which the objective counts as minimal.
+        tol: duality gap at which w counts as the minimum, relative to the objective and, ten times
+            as large, to |w|^2 / 2.
         max_iter: Newton steps at most.
-        device: "cpu" or "cuda".
+        device: "auto", "cuda" or "cpu".
 
     Attributes:
         classes_: the labels.
@@ -42,7 +48,7 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         C: float = 1.0,  # noqa: N803
         *,
         tol: float = 1e-6,
-        max_iter: int = 100,
+        max_iter: int = 1000,
         device: str = "cpu",
     ) -> None:
         self.C, self.tol, self.max_iter, self.device = C, tol, max_iter, device
@@ -53,14 +59,19 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Warns:
             ConvergenceWarning: a class did not reach `tol` within `max_iter` steps.
         """
-        x, targets = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        x, targets = validate_data(self, X, y, dtype=_KEPT)
         check_classification_targets(targets)
         self.classes_, codes = np.unique(targets, return_inverse=True)
         labels = torch.from_numpy(codes.astype(np.int64))
         (model,) = fit_l2_svm(
-            x, labels, [self.C], tol=self.tol, max_iter=self.max_iter, device=self.device
+            x,
+            labels,
+            [self.C],
+            tol=self.tol,
+            max_iter=self.max_iter,
+            device=resolve_device(self.device),
         )
-        weights = model.weights.T.cpu().numpy().astype(x.dtype)
+        weights = model.weights.T.cpu().numpy().astype(np.promote_types(x.dtype, np.float32))
         self.coef_, self.intercept_ = weights[:, :-1], weights[:, -1]
         self.objective_, self.gap_ = model.objective.cpu().numpy(), model.gap.cpu().numpy()
         self.n_iter_, self.converged_ = model.n_iter, model.converged
@@ -76,8 +87,9 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def decision_function(self, X: object) -> NDArray[Any]:  # noqa: N803
         """Return x.w + b: (n, k), or (n,) for two classes."""
         check_is_fitted(self)
-        x = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        scores: NDArray[Any] = x @ self.coef_.T + self.intercept_
+        x = validate_data(self, X, dtype=_KEPT, reset=False)
+        weights = np.vstack([self.coef_.T, self.intercept_])
+        scores: NDArray[Any] = Design(x).margins(torch.from_numpy(weights)).numpy()
         return scores.ravel() if scores.shape[1] == 1 else scores
 
     def predict(self, X: object) -> NDArray[Any]:  # noqa: N803

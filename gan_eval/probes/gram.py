@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gan_eval.probes.design import Design, block_bytes, product
+from gan_eval.probes.design import Design, block_bytes, check_finite, product
 from gan_eval.probes.newton import Points, System
 from gan_eval.seeding import stream
 
@@ -38,6 +38,7 @@ class GramSpace:
     def of(cls, design: Design) -> "GramSpace":
         """Return the space of all rows of `design`."""
         gram = design.gram()
+        check_finite(gram.diagonal())
         return cls(gram, largest(gram))
 
     @property

@@ -14,17 +14,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
-from gan_eval.probes.design import Design, Matrix
+from gan_eval.probes.design import Design, Matrix, as_tensor
 from gan_eval.probes.gram import GramSpace, RefinedSpace, gram_bytes
-from gan_eval.probes.newton import Minimum, Points, Space, line_search, minimise
+from gan_eval.probes.newton import Minimum, Points, Space, line_search, minimise, wanted_gap
 from gan_eval.probes.primal import PrimalSpace, primal_bytes
 
 # The relative gap at which the Gram matrix is left for products through X itself.
 _ROUGH_TOL = 1e-3
+# Newton steps in one precision: what needs more is solved sooner in the next.
+_SHARE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +63,11 @@ class LinearModel:
 
 def fit_l2_svm(
     x: Matrix,
-    labels: Tensor,
+    labels: Tensor | NDArray[Any],
     C: Sequence[float],  # noqa: N803
     *,
     tol: float = 1e-6,
-    max_iter: int = 100,
+    max_iter: int = 1000,
     device: str | torch.device = "cpu",
 ) -> list[LinearModel]:
     """Return the L2-SVMs of every C, found along a path.
@@ -74,12 +77,14 @@ def fit_l2_svm(
             All but float64 compute in float32, and what that cannot certify again in float64.
         labels: int64 (n,), of two classes or more.
         C: weights of the loss, positive.
-        tol: relative gap at which an objective counts as the minimum.
+        tol: gap at which a solution counts as the minimum, relative to the objective and, ten times
+            as large, to |w|^2 / 2.
         max_iter: Newton steps at most.
         device: where to compute.
 
     Raises:
-        InputError: one class only, a C that is not positive, or too little memory.
+        InputError: one class only, labels of another number, a C that is not positive, values that
+            are not finite, or too little memory.
 
     Example:
         >>> x = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
@@ -89,6 +94,11 @@ def fit_l2_svm(
     """
     check_costs(C)
     design = Design(x, device)
+    labels = as_tensor(labels)
+    if len(labels) != design.n:
+        raise InputError(
+            f"labels must be as many as the rows of X. Got {len(labels):,} for {design.n:,} rows."
+        )
     classes, signs = signs_of(labels.to(design.device))
     check_memory(design.n, design.d, signs.shape[1], design.dtype.itemsize, design.device)
     path = _Path(design, signs, tol, max_iter)
@@ -154,19 +164,20 @@ class _Path:
         cost = torch.full_like(self._signs[0], value)
         solve = self._in_gram if self._gram else self._in_primal
         weights, steps, objective, gap = solve(cost)
-        short = gap > self._tol * objective
+        short = ~self._reached(weights, objective, gap)
         if short.any() and self._design.dtype == torch.float32:
             # Large C, or values far from zero: systems in float32 are not good enough either.
             double = Design(self._design.x, self._design.device, torch.float64)
-            again = _Path(double, self._signs[:, short], self._tol, self._max_iter).solve(value)
+            left = self._max_iter - int(steps.max())
+            again = _Path(double, self._signs[:, short], self._tol, left).solve(value)
             weights[:, short], objective[short] = again["weights"], again["objective"]
-            gap[short], steps[short] = again["gap"], again["n_iter"]
+            gap[short], steps[short] = again["gap"], steps[short] + again["n_iter"]
         return {
             "weights": weights,
             "objective": objective,
             "gap": gap,
             "n_iter": int(steps.max()),
-            "converged": bool((gap <= self._tol * objective).all()),
+            "converged": bool(self._reached(weights, objective, gap).all()),
         }
 
     def _in_primal(self, cost: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -178,10 +189,10 @@ class _Path:
         for design in self._designs():
             self._primal.design = design
             start = Points(weights, design.margins(weights))
-            found = self._minimise(self._primal, start, cost, 0.5 * self._tol)
+            found = self._minimise(self._primal, start, cost, 0.5 * self._tol, steps)
             weights, steps = found.points.coordinates, steps + found.steps
             objective, gap = certify(design, weights, self._signs, cost)
-            if (gap <= self._tol * objective).all():
+            if self._reached(weights, objective, gap).all():
                 break
         self._before, self._at = self._at, found.points
         return weights, steps, objective, gap
@@ -190,18 +201,22 @@ class _Path:
         """Return weights (d + 1, k), Newton steps, objectives and gaps (k,)."""
         assert self._gram is not None
         start = self._begin(self._gram, cost)
-        found = self._minimise(self._gram, start, cost, max(self._tol, _ROUGH_TOL))
+        steps = torch.zeros_like(cost, dtype=torch.int64)
+        found = self._minimise(self._gram, start, cost, max(self._tol, _ROUGH_TOL), steps)
         a, steps = found.points.coordinates, found.steps
         for design in self._designs():
             refined = RefinedSpace(self._gram, design)
-            found = self._minimise(refined, refined.points(a), cost, 0.5 * self._tol)
+            found = self._minimise(refined, refined.points(a), cost, 0.5 * self._tol, steps)
             a, steps = found.points.coordinates[: design.n], steps + found.steps
             weights = refined.weights(found.points)
             objective, gap = certify(design, weights, self._signs, cost)
-            if (gap <= self._tol * objective).all():
+            if self._reached(weights, objective, gap).all():
                 break
         self._before, self._at = self._at, self._gram.points(a)
         return weights, steps, objective, gap
+
+    def _reached(self, weights: Tensor, objective: Tensor, gap: Tensor) -> Tensor:
+        return gap <= wanted_gap(self._tol, objective, weights.square().sum(0))
 
     def _begin(self, space: Space, cost: Tensor) -> Points:
         """Return a start: on the line through the last two solutions, for the path is smooth."""
@@ -214,19 +229,23 @@ class _Path:
         double = Design(self._design.x, self._design.device, torch.float64)
         return [double] if self._design.dtype == torch.float64 else [self._design, double]
 
-    def _minimise(self, space: Space, start: Points, cost: Tensor, tol: float) -> Minimum:
-        return minimise(space, start, self._signs, cost, tol=tol, max_iter=self._max_iter)
+    def _minimise(
+        self, space: Space, start: Points, cost: Tensor, tol: float, before: Tensor
+    ) -> Minimum:
+        """Minimise with the steps that are left after those `before`, or one precision's share."""
+        left = min(_SHARE, self._max_iter - int(before.max()))
+        return minimise(space, start, self._signs, cost, tol=tol, max_iter=left)
 
 
 def check_costs(C: Sequence[float]) -> None:  # noqa: N803
-    """Check that every weight of the loss is positive.
+    """Check that every weight of the loss is positive and finite.
 
     Raises:
         InputError: one is not.
     """
     for value in C:
-        if not value > 0:
-            raise InputError(f"C must be positive. Got {value}.")
+        if not 0 < value < float("inf"):
+            raise InputError(f"C must be positive and finite. Got {value}; pass 1e-3, say.")
 
 
 def signs_of(labels: Tensor) -> tuple[Tensor, Tensor]:

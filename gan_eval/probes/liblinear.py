@@ -34,7 +34,7 @@ def fit_liblinear(x: Matrix, labels: Tensor, C: Sequence[float]) -> list[LinearM
     Raises:
         InputError: there is too little memory.
     """
-    _check_memory(*x.shape)
+    check_liblinear_memory(*x.shape)
     values = np.asarray(x.cpu() if isinstance(x, Tensor) else x, dtype=np.float64)
     return [_fit(values, labels.cpu(), value) for value in C]
 
@@ -62,10 +62,16 @@ def _fit(values: np.ndarray, labels: Tensor, C: float) -> LinearModel:  # noqa: 
     )
 
 
-def _check_memory(n: int, d: int) -> None:
+def check_liblinear_memory(n: int, d: int) -> int:
+    """Return the bytes that fitting n rows of d features needs.
+
+    Raises:
+        InputError: there are not as many.
+    """
     needed, free = n * d * _BYTES, available_memory()
     if needed > free:
         raise InputError(
             f"liblinear needs {needed / 2**30:.1f} GiB of memory for {n:,} rows of {d:,} features: "
             f"it copies them twice. {free / 2**30:.1f} GiB are free; pass --solver newton."
         )
+    return needed

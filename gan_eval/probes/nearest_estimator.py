@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -57,7 +56,7 @@ class NearestNeighbor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the label of the sample nearest to each of T (m, d)."""
         check_is_fitted(self)
         queries = validate_data(self, T, dtype="numeric", reset=False)
-        nearest = RunningNearest(torch.from_numpy(queries), device=self.device)
-        nearest.update(torch.from_numpy(self.X_))
+        nearest = RunningNearest(queries, device=self.device)
+        nearest.update(self.X_)
         labels: NDArray[Any] = self.y_[nearest.indices.cpu().numpy()]
         return labels

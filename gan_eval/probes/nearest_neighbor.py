@@ -16,12 +16,14 @@ uint8 images lie on the grid as they are: rho is 0, and |q_x - q_t| is the answe
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError
+from gan_eval.probes.design import Matrix, as_tensor
 
 # Of a block of samples at most: its scores (128 MiB), and its values.
 _SCORES, _VALUES = 2**25, 2**22
@@ -73,7 +75,7 @@ class _Grid:
         step = (high - low) / (2 * reach - 1)
         if (queries == queries.round()).all():
             step = math.ceil(step)
-        step = max(step or 1.0, _LEAST_STEP)  # there may be one value only
+        step = max(float(step) or 1.0, _LEAST_STEP)  # there may be one value only
         # A number of float32, in which images may be given.
         offset = float(torch.tensor(low + reach * step, dtype=torch.float32))
         if not math.isfinite(offset):
@@ -105,7 +107,7 @@ class RunningNearest:
     Memory is that of the queries and of one block of samples, however many pass.
 
     Args:
-        T: queries (m, d), numbers; uint8 is fastest.
+        T: queries (m, d), numbers, a tensor or an array; uint8 is fastest.
         device: where to compare, "cpu" or "cuda".
 
     Attributes:
@@ -126,7 +128,8 @@ class RunningNearest:
         ([8, 9], [1, 2], [1.0, 1.0])
     """
 
-    def __init__(self, T: Tensor, *, device: str = "cpu") -> None:  # noqa: N803
+    def __init__(self, T: Matrix, *, device: str = "cpu") -> None:  # noqa: N803
+        T = as_tensor(T)  # noqa: N806
         _check(T, "T")
         self._given = _plain(T.to(device))
         self._grid = _Grid.around(self._given)
@@ -147,13 +150,15 @@ class RunningNearest:
         """Euclidean distances to the nearest, float64 (m,)."""
         return self.squared.sqrt()
 
-    def update(self, X: Tensor, y: Tensor | None = None) -> None:  # noqa: N803
-        """Let samples X (n, d) pass by, with labels y, int64 (n,).
+    def update(self, X: Matrix, y: Matrix | Sequence[int] | None = None) -> None:  # noqa: N803
+        """Let samples X (n, d) pass by, with labels y, whole numbers (n,).
 
         Raises:
             InputError: X does not have the queries' columns, is not finite, or y is not as long.
         """
+        X = as_tensor(X)  # noqa: N806
         _check(X, "X")
+        y = None if y is None else as_tensor(y)
         d = self._given.shape[1]
         if X.shape[1] != d:
             raise InputError(
@@ -226,7 +231,7 @@ class RunningNearest:
             root = self.distances
             moved = moved + _ROUNDING * root
             limit = limit + 2 * moved * root + moved.square()
-        least = (self._queries.squares - limit / self._grid.step**2).floor_()
+        least = (self._queries.squares - limit / self._grid.step / self._grid.step).floor_()
         return least.clamp_(_INT32.min, _INT32.max).int()
 
     def _squared(self, rows: Tensor, samples: Tensor, columns: Tensor) -> Tensor:

@@ -59,6 +59,8 @@ class System:
 
 # Steps without progress after which a column is given up.
 _PATIENCE = 4
+# Of f, a gap that is rounding: where w should be 0, so is its size.
+_NOTHING = 1e-16
 
 
 class Space(Protocol):
@@ -84,19 +86,30 @@ class Space(Protocol):
 class Minimum:
     """Where the search ended: `value` is f there, `gap` bounds its distance to the minimum, (k,).
 
-    `steps` counts Newton steps per column.
+    `reached` says whether that is the wanted gap; `steps` counts Newton steps per column.
     """
 
     points: Points
     value: Tensor
     gap: Tensor
+    reached: Tensor
     steps: Tensor
+
+
+def wanted_gap(tol: float, value: Tensor, square: Tensor) -> Tensor:
+    """Return the gap (k,) at which solutions of value f and of squared norm |w|^2 are good enough.
+
+    That is `tol` times f. With a small C, though, nearly all of f is the loss of w = 0, so that
+    any w would do; |w - minimum|^2 is at most twice the gap, and may be 10 `tol` of |w|^2.
+    """
+    size = 5 * tol * square
+    return torch.minimum(tol * value, size).clamp_min(_NOTHING * value)
 
 
 def minimise(
     space: Space, start: Points, signs: Tensor, cost: Tensor, *, tol: float, max_iter: int
 ) -> Minimum:
-    """Minimise f for every column until its gap is at most `tol` times its value.
+    """Minimise f for every column until its gap is as wanted.
 
     A column that makes no more progress, because rounding hides it, is given up.
 
@@ -105,31 +118,35 @@ def minimise(
         start: where to begin, one point a column; it is moved.
         signs: y, float64 (n, k) of -1 and 1.
         cost: C, float64 (k,).
-        tol: wanted relative gap.
+        tol: of `wanted_gap`.
         max_iter: Newton steps at most.
     """
     found = start
     value, gap = torch.zeros_like(cost), torch.zeros_like(cost)
     steps = torch.zeros_like(cost, dtype=torch.int64)
+    reached = torch.zeros_like(cost, dtype=torch.bool)
     idle, least = torch.zeros_like(steps), torch.full_like(cost, torch.inf)
     live = torch.arange(len(cost), device=cost.device)
     for step in range(max_iter + 1):
         at, y, c = found.take(live), signs[:, live], cost[live]
         slack = (1 - y * at.margins).clamp_min_(0)
-        loss = 0.5 * space.dot(at, at) + c * slack.square().sum(0)
+        square = space.dot(at, at)
+        loss = 0.5 * square + c * slack.square().sum(0)
         gradient, norm = space.gradient(at, 2 * c * y * slack)
-        value[live], gap[live], steps[live] = loss, 0.5 * norm, step
+        wanted = wanted_gap(tol, loss, square)
+        good = 0.5 * norm <= wanted
+        value[live], gap[live], reached[live], steps[live] = loss, 0.5 * norm, good, step
         progress = loss < least[live] * (1 - space.rounding)
         idle[live] = torch.where(progress, 0, idle[live] + 1)
         least[live] = torch.minimum(loss, least[live])
-        wrong = (0.5 * norm > tol * loss) & (idle[live] < _PATIENCE)
+        wrong = ~good & (idle[live] < _PATIENCE)
         if step == max_iter or not wrong.any():
             break
         live, at, y, c = live[wrong], at.take(wrong), y[:, wrong], c[wrong]
-        loss, norm = loss[wrong], norm[wrong]
+        loss, norm, wanted = loss[wrong], norm[wrong], wanted[wrong]
         # Far away the set of active rows is about to change, and an exact solution of this system
         # would be in vain; near the end Newton squares the error, if it is solved as well.
-        goal = torch.maximum(norm * (norm / loss).clamp_max(0.01), 0.5 * tol * loss)
+        goal = torch.maximum(norm * (norm / loss).clamp_max(0.01), 0.5 * wanted)
         move = space.direction(
             System(
                 at=at,
@@ -143,7 +160,7 @@ def minimise(
         length = line_search(at, move, y, c, space)
         at = space.polish(at.plus(length, move), y, c)
         found.coordinates[:, live], found.margins[:, live] = at.coordinates, at.margins
-    return Minimum(found, value, gap, steps)
+    return Minimum(found, value, gap, reached, steps)
 
 
 def line_search(at: Points, move: Points, y: Tensor, c: Tensor, space: Space) -> Tensor:

@@ -1,4 +1,4 @@
-"""The space of an L2-SVM with more rows than columns, or with too many rows for a Gram matrix.
+"""The space of an L2-SVM with more rows than columns: w itself.
 
 The Newton step solves (I + 2C X_m'X_m) s = -gradient over the active rows m, by conjugate
 gradients, without ever forming the matrix. The leading directions V of X'X carry nearly all of its
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.devices import available_memory
-from gan_eval.probes.design import Design, block_bytes, product, rough_products
+from gan_eval.probes.design import Design, block_bytes, check_finite, product, rough_products
 from gan_eval.probes.newton import Points, System, line_search
 from gan_eval.seeding import stream
 
@@ -206,6 +206,8 @@ def _inverse(leading: _Leading, active: Tensor, twice: Tensor) -> Tensor:
 
 
 def _leading(design: Design) -> _Leading:
+    energy = design.energy()
+    check_finite(energy)
     sample = Design(design.x[:: -(-design.n // _SAMPLE)], design.device, design.dtype)
     width = min(_RANK, design.d + 1, sample.n)
     start = torch.randn(design.d + 1, width, generator=stream(0, "nystrom"), dtype=torch.float64)
@@ -214,7 +216,7 @@ def _leading(design: Design) -> _Leading:
         with rough_products():
             basis = torch.linalg.qr(sample.normal(basis)).Q.to(design.dtype)
     seen = design.margins(basis).to(design.dtype)
-    rest = design.energy() - float(seen.double().square().sum())
+    rest = energy - float(seen.double().square().sum())
     return _Leading(basis, seen, max(0.0, rest) / max(1, design.d + 1 - width))
 
 

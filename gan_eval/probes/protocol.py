@@ -13,6 +13,7 @@ choice of labelled images matters. They are no confidence interval of the error 
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -52,9 +53,10 @@ class Protocol:
 
     def __post_init__(self) -> None:
         grid = self.c_grid
-        if not grid or grid[0] <= 0 or any(a >= b for a, b in itertools.pairwise(grid)):
+        increasing = all(a < b for a, b in itertools.pairwise((0.0, *grid, math.inf)))
+        if not grid or not increasing:
             raise InputError(
-                "c_grid must be positive and increasing. "
+                "c_grid must be positive, finite and increasing. "
                 f"Got {', '.join(map(str, grid)) or 'nothing'}; pass --c-grid 1e-4,1e-3,1e-2."
             )
         for name in ("labels_per_class", "selection_draws", "test_draws"):
@@ -98,8 +100,9 @@ def choose_protocol(
 ) -> Protocol:
     """Return a protocol by name, changed where something is given.
 
-    Without a name it is "authors-svhn" for some labels per class and "paper-cifar10" for all. What
-    is changed is in the name: "authors-svhn, 10 labels per class", so that a name is a protocol.
+    Without a name it is "authors-svhn" for some labels per class and "paper-cifar10" for all; that
+    with some is "paper-cifar10-400". What is changed is in the name: "authors-svhn, 10 labels per
+    class", so that a name is a protocol.
 
     Args:
         draws: draws that are tested; those that C is chosen over stay.
@@ -112,8 +115,12 @@ def choose_protocol(
         'authors-svhn'
         >>> choose_protocol(labels_per_class=10, draws=20).name
         'authors-svhn, 10 labels per class, 20 draws'
+        >>> choose_protocol("paper-cifar10", labels_per_class=400).name
+        'paper-cifar10-400'
     """
     name = name or ("paper-cifar10" if labels_per_class is None else "authors-svhn")
+    if name == "paper-cifar10" and labels_per_class is not None:
+        name = "paper-cifar10-400"
     if name not in PROTOCOLS:
         raise InputError(f"protocol {name!r} is not known. {closest(name, PROTOCOLS)}")
     base = PROTOCOLS[name]

@@ -15,14 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-_RECTIFIERS = (functional.relu, functional.leaky_relu)
+_RECTIFIERS = (functional.relu, torch.relu, Tensor.relu, functional.leaky_relu)
 
 
 class GuidedBackprop(TorchFunctionMode):
     """A context in which networks are built whose rectifiers send gradients back guided.
 
-    It stands where `functional.relu` and `functional.leaky_relu` are called, by modules or not, so
-    that activations used twice or working in place need no hook; none works in place meanwhile.
+    It stands where torch's relu and leaky relu are called, by modules or not, so that activations
+    used twice or working in place need no hook; none works in place meanwhile.
 
     Example:
         >>> x = torch.tensor([3.0, -3.0], requires_grad=True)
@@ -43,6 +43,8 @@ class GuidedBackprop(TorchFunctionMode):
         if func not in _RECTIFIERS:
             return func(*args, **given)
         x, *rest = args
+        if func in (torch.relu, Tensor.relu):
+            return _Guided.apply(x, torch.relu)
         return _Guided.apply(x, lambda x: func(x, *rest, **{**given, "inplace": False}))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,8 +43,9 @@ def test_json_is_one_object_for_one_feature(call, capsys, run):
     assert 0 < document["result"]["error_mean"] < 0.9
     assert document["protocol"]["name"].startswith("authors-svhn, 5 labels per class, 3 draws")
     # The run's folder is where they go, unless another is named.
-    assert [Path(name).parent for name in document["files"]] == [run, run]
-    assert all(Path(name).is_file() for name in document["files"])
+    files = [*document["files"], *document["other_files"]]
+    assert [Path(name).parent for name in files] == [run, run]
+    assert all(Path(name).is_file() for name in files)
 
 
 def test_json_is_a_list_for_several(call, capsys, run, tmp_path):
@@ -64,7 +66,7 @@ def test_table_has_a_row_for_each_and_results_is_the_default(call, capsys, tmp_p
     assert [[cell.strip() for cell in row[1:3]] for row in rows] == [
         ["pixels", "64"], ["random-disc", "4096"],
     ]  # fmt: skip
-    assert "random-disc: fits 13/13" in streams.err
+    assert re.search(r"random-disc: fits in up to [\d.]+ GiB of memory 13/13", streams.err)
     assert "images of 8x8 were fitted to 32x32" in streams.err
     assert (tmp_path / "results" / "records.jsonl").is_file()
 
@@ -94,7 +96,7 @@ def test_pixels_need_no_run_and_the_seed_counts(call, capsys):
         (("--data", "digits", "--c-grid", "0,1"), "c_grid must be positive"),
         (("--data", "plain.npz",), "data must be labelled to be classified"),
         (("--data", "one.npz",), "at least 2 classes. Got 1"),
-        (("--data", "untested.npz",), "Got 'test'"),
+        (("--data", "untested.npz",), "data must have a test part"),
         (("nowhere", "--data", "digits"), "run nowhere must be a folder with config.json"),
     ],
 )  # fmt: skip
@@ -161,3 +163,10 @@ def test_two_processes_print_and_write_once(run, tmp_path):
     files = [sorted((tmp_path / f"{name}-store").glob("*.npy")) for name in ("alone", "together")]
     assert [path.name for path in files[0]] == [path.name for path in files[1]]
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*files, strict=True))
+
+
+def test_a_file_in_place_of_the_folder_is_refused_before_anything_is_done(refused, tmp_path):
+    (tmp_path / "taken").write_text("")
+    options = ("classify", "--data", "digits", "--features", "pixels")
+    assert "'--out'" in refused(*options, "--out", tmp_path / "taken")
+    assert "finite and increasing" in refused(*options, "--c-grid", "inf")

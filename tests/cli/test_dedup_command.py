@@ -27,7 +27,8 @@ def some(tmp_path, monkeypatch) -> None:
 def test_json_is_the_record_and_its_files(call, capsys, tmp_path):
     assert call("dedup", "some.npz", "--write", "kept.npz", "--json") == 0
     document = json.loads(capsys.readouterr().out)
-    files = [Path(name) for name in document.pop("files")]
+    (picture,) = document.pop("files")
+    files = [Path(name) for name in document.pop("other_files")]
     assert document["result"].keys() >= KEYS
     assert [0, 39] in document["result"]["groups"]
     assert document["controls"].keys() == {"equal hashes", "untrained"}
@@ -37,10 +38,10 @@ def test_json_is_the_record_and_its_files(call, capsys, tmp_path):
     listed = json.loads((folder / "dedup-some-groups.json").read_text())
     assert listed["groups"] == document["result"]["groups"]
     assert files == [
-        folder / "records.jsonl", folder / "dedup-some-groups.json", folder / "dedup-some.png",
-        tmp_path / "kept.npz",
+        folder / "records.jsonl", folder / "dedup-some-groups.json", tmp_path / "kept.npz",
     ]  # fmt: skip
-    with Image.open(files[2]) as figure:
+    assert Path(picture) == folder / "dedup-some.png"
+    with Image.open(picture) as figure:
         assert figure.width > 2 * 64
     with np.load("kept.npz") as kept:
         assert kept["train_images"].shape == (40 - document["result"]["duplicates"], 8, 8)

@@ -49,7 +49,9 @@ def test_json_is_the_record_and_its_files(call, capsys, run, boxes):
         # The run's folder is where they go, unless another is named.
         assert {Path(file).parent for file in document["files"]} == {run}
         *_, line = read_lines(run / "records.jsonl")
-        assert line == {name: value for name, value in document.items() if name != "files"}
+        assert line == {
+            name: value for name, value in document.items() if not name.endswith("files")
+        }
 
 
 def test_tables_have_a_row_for_each_control(call, capsys, run, boxes, tmp_path):
@@ -85,3 +87,8 @@ def test_mistakes_end_with_one_line_and_write_nothing(
     before = sorted(tmp_path.rglob("*"))
     assert message in refused(*arguments)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_layer_by_another_name_gets_the_list_of_layers(refused, run):
+    assert "one of D's convolutions: 1 (" in refused("filters", run, "--layer", "conv2")
+    assert "one of G's with maps: 1 (" in refused("dropout", run, "--boxes", "b", "--layer", "c")

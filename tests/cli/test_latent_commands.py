@@ -58,7 +58,7 @@ def test_interpolate_json_is_the_record_and_its_files(call, capsys, runs, tmp_pa
     assert document["config"]["features"]["extractor"] == features[name]
     assert document["config"]["label"] == (0 if name == "labelled" else None)
     assert {Path(file).name for file in document["files"]} == {
-        "records.jsonl", "interpolate-straight.png", "interpolate-straight.gif",
+        "interpolate-straight.png", "interpolate-straight.gif",
         "interpolate-spherical.png", "interpolate-spherical.gif", "interpolate-nearest.png",
     }  # fmt: skip
     assert all(Path(file).is_absolute() and Path(file).is_file() for file in document["files"])
@@ -81,7 +81,10 @@ def test_without_labels_sums_are_drawn_and_nothing_is_counted(call, capsys, runs
     document = json.loads(capsys.readouterr().out)
     assert document["result"] == {**dict.fromkeys(RATE - {"trials"}), "trials": 0, "turn": None}
     assert {Path(file).name for file in document["files"]} == {
-        "records.jsonl", "arithmetic-choices.json", "arithmetic.png", "arithmetic-turn.png",
+        "arithmetic.png", "arithmetic-turn.png",
+    }  # fmt: skip
+    assert {Path(file).name for file in document["other_files"]} == {
+        "records.jsonl", "arithmetic-choices.json",
     }  # fmt: skip
 
 
@@ -163,12 +166,15 @@ def test_a_file_of_choices_is_checked_as_options_are(call, capsys, refused, runs
     path = Path("x/arithmetic-choices.json")
     again = ("arithmetic", runs["plain"], "--choices", path, "--out", "y")
     capsys.readouterr()
-    assert "from 0 to 19. Got 40" in refused(*again, "--n", 20)
     values = json.loads(path.read_text())
+    assert values["n"] == 50  # below which they stay, whatever a later call searches
     for changed, message in (
         ({"samples": {**values["samples"], "a": [1, 2]}}, "a must have at least 3 samples"),
         ({"samples": {"a": [1, 2, 3]}}, "Got a; pass numbers of samples or attributes for each"),
+        ({"n": 20}, "from 0 to 19. Got 40"),
         ({"samples": 3}, "must be a file that `gan-eval arithmetic` wrote"),
+        ({"samples": {**values["samples"], "a": [1, 2, 3.5]}}, "must be a file that `gan-eval"),
+        ({"target": 5}, "must be a file that `gan-eval arithmetic` wrote"),
     ):
         path.write_text(json.dumps({**values, **changed}))
         assert message in refused(*again)

@@ -163,3 +163,13 @@ def test_the_fingerprint_of_held_pixels_can_be_recomputed():
     digest = hashlib.sha256(str(tuple(found.pixels.shape)).encode())
     digest.update(found.pixels.numpy().tobytes() + found.labels.numpy().tobytes())
     assert found.fingerprint == f"pixels-sha256:{digest.hexdigest()}"
+
+
+def test_an_npz_under_the_root_goes_by_its_name_with_and_without_its_ending(tmp_path, monkeypatch):
+    np.savez(tmp_path / "mine.npz", train_images=np.full((3, 8, 8), 7, np.uint8))
+    monkeypatch.chdir(tmp_path.parent)
+    found = [open_images(name, root=tmp_path) for name in ("mine", "mine.npz")]
+    assert [images.name for images in found] == ["mine", "mine"]
+    assert found[0].fingerprint == found[1].fingerprint
+    with pytest.raises(InputError, match="does not exist"):
+        open_images("other.npz", root=tmp_path)

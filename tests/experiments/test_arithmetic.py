@@ -92,7 +92,10 @@ def test_triples_are_different_sums_of_different_samples():
     sums = {str(each.sort(1).values.tolist()) for each in drawn}
     assert len(sums) == len(drawn) <= 4 * 10 * 20
     assert torch.equal(drawn, draw_triples((4, 5, 6), 300, 0))
-    assert len(draw_triples((3, 3, 3), 300, 0)) == 1  # the three exemplars that there are
+    # As many as were asked for, and otherwise all that there are.
+    assert len(drawn) == 300
+    assert len(draw_triples((5, 5, 3), 200, 0)) == 100
+    assert len(draw_triples((3, 3, 3), 300, 0)) == 1
 
 
 def test_nobody_knows_nothing_is_counted():

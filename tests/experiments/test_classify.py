@@ -17,6 +17,7 @@ from gan_eval.experiments.classify import classify
 from gan_eval.experiments.features import FeatureSpec, build, features_of
 from gan_eval.experiments.parts import join, open_parts
 from gan_eval.features.discriminator import random_discriminator
+from gan_eval.features.modules import Modules
 from gan_eval.models.config import DiscriminatorConfig
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import save_network
@@ -102,7 +103,6 @@ class TestParts:
     @pytest.mark.parametrize(
         ("counts", "message"),
         [
-            ({"train": 30}, "split must be one that .* has: train. Got 'test'"),
             ({"train": 30, "test": 3, "val": 1}, r"at most the smallest class \(15 images of"),
         ],
     )
@@ -282,7 +282,8 @@ class TestClassify:
         )
         assert ("pixels: features of training images", 1437, 1437) in told
         assert ("pixels: features of test images", 360, 360) in told
-        assert told[-1] == ("pixels: fits", 12, 12)
+        assert told[-1][0].startswith("pixels: fits in up to 0.5 GiB")
+        assert told[-1][1:] == (12, 12)
 
 
 class TestAdvice:
@@ -326,3 +327,47 @@ class TestAdvice:
         disc = FeatureSpec(name="disc", run=run)
         (text,) = advice_on(disc, self.result(), "newton", {"random-disc": 0.1, "pixels": 0.5})
         assert text.startswith("D is no better than random-disc: train it longer")
+
+
+def test_a_network_of_ones_own_goes_through_the_same_protocol(tmp_path):
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
+    mine = Modules(network, ["1"], size=8, channels=1, name="mine")
+    rows = [mine, FeatureSpec(name="pixels")]
+    found = classify(rows, "digits", FEW, store=tmp_path / "store", out=tmp_path)
+    assert [each.record.name for each in found] == ["mine", "pixels"]
+    assert found[0].record.result["feature_width"] == 4 * 16
+    assert found[0].record.config["features"]["extractor"] == "modules"
+    assert found[0].record.protocol == found[1].record.protocol
+
+
+def test_what_memory_it_needs_is_checked_before_anything_is_extracted(tmp_path, monkeypatch):
+    monkeypatch.setattr("gan_eval.probes.l2_svm.available_memory", lambda *_: 10_000)
+    with pytest.raises(InputError, match="50 rows, 64 features and 10 classes needs"):
+        classify([FeatureSpec(name="pixels")], "digits", FEW, store=tmp_path / "s", out=tmp_path)
+    assert not list(tmp_path.iterdir())
+    told = []
+    monkeypatch.undo()
+    classify(
+        [FeatureSpec(name="pixels")], "digits", FEW, store=tmp_path / "s", out=tmp_path,
+        watch=lambda what, done, total: told.append(what),
+    )  # fmt: skip
+    assert any("GiB of memory" in what for what in told)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"train": 40}, "data must have a test part to be classified"),
+        ({"train": 3, "test": 4}, "training images enough to hold some out"),
+    ],
+)
+def test_what_a_data_set_must_have(tmp_path, parts, message):
+    with pytest.raises(InputError, match=message):
+        open_parts(npz(tmp_path / "some.npz", **parts), ALL)
+
+
+def test_unlabelled_data_are_told_from_data_without_a_test_part(tmp_path):
+    np.savez(tmp_path / "plain.npz", train_images=np.zeros((9, 8, 8), np.uint8))
+    with pytest.raises(InputError, match="data must be labelled"):
+        open_parts(str(tmp_path / "plain.npz"), ALL)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,13 @@ from torch import Tensor
 
 from gan_eval.errors import InputError
 from gan_eval.experiments import dropout as module
-from gan_eval.experiments.ablation import layers_with_maps, maps_of, place_of, without
+from gan_eval.experiments.ablation import (
+    layers_with_maps,
+    maps_of,
+    place_of,
+    with_controls,
+    without,
+)
 from gan_eval.experiments.attributes import AttributeClassifier
 from gan_eval.experiments.boxes import Box, find_boxes, inside, read_boxes, write_boxes
 from gan_eval.experiments.drawing import open_drawing
@@ -220,7 +227,7 @@ class TestDropout:
         assert record.config["maps"] == 6
         for control in record.controls.values():
             assert control.keys() == KEYS
-            assert control["maps_dropped"] == record.result["maps_dropped"]
+            assert 0 < control["maps_dropped"] <= record.result["maps_dropped"]
             assert control["before"] is control["after"] is None
             assert control["feature_distance"] > 0
         assert 0 < record.result["maps_dropped"] < 6
@@ -312,3 +319,24 @@ class TestDropout:
         with pytest.raises(InputError, match=r"'class 1' must be seen .* none of 60"):
             dropout(run, attribute="class 1", data=real, device="cpu", out=tmp_path / "out")
         assert not (tmp_path / "out").exists()
+
+
+class Counting:
+    """A scorer that only says how many maps were dropped, and which."""
+
+    def __init__(self) -> None:
+        self.dropped: list[list[int]] = []
+
+    def __call__(self, dropped: Tensor) -> dict[str, Any]:
+        self.dropped.append(dropped.nonzero().flatten().tolist())
+        return {"before": 0.482, "after": None, "maps_dropped": int(dropped.sum())}
+
+
+def test_the_negative_maps_are_none_of_the_positive_ones():
+    scorer = Counting()
+    weights = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -1.0, -2.0])
+    result, controls = with_controls(scorer, weights, 0, lambda *_: None)  # type: ignore[arg-type]
+    assert scorer.dropped[:2] == [[0, 1, 2, 3, 4, 5], [6, 7]]
+    # What is the same in all draws stays as it is, also a count.
+    assert controls["random_maps"] == result == {"before": 0.482, "after": None, "maps_dropped": 6}
+    assert isinstance(controls["random_maps"]["maps_dropped"], int)

@@ -93,7 +93,7 @@ def test_progress_counts_draws(way: str):
 def test_what_is_refused(monkeypatch, shared: bool):
     monkeypatch.setattr(module, "_worth_sharing", lambda *_: shared)
     x, labels, draws = problem()
-    with pytest.raises(InputError, match=r"C must be positive\. Got 0"):
+    with pytest.raises(InputError, match=r"C must be positive and finite\. Got 0"):
         fit_draws(x, labels, draws, [0])
     with pytest.raises(InputError, match="labels must be of at least 2 classes"):
         fit_draws(x, labels, [torch.tensor([0, 3])], [1.0])

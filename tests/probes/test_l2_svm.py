@@ -204,7 +204,7 @@ def test_what_it_needs_is_said_before_it_starts(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("cost", [0.0, -1.0, float("nan")])
 def test_c_must_be_positive(cost: float):
-    with pytest.raises(InputError, match=r"C must be positive\. Got"):
+    with pytest.raises(InputError, match=r"C must be positive and finite\. Got"):
         fit_l2_svm(torch.eye(2), torch.tensor([0, 1]), [cost])
 
 
@@ -237,3 +237,41 @@ def test_a_gpu_finds_the_same(kind: str):
     (cpu,) = fit_l2_svm(x, labels, [1e-2])
     (gpu,) = fit_l2_svm(torch.from_numpy(x).cuda(), labels, [1e-2], device="cuda")
     torch.testing.assert_close(gpu.objective.cpu(), cpu.objective, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("n", [100, 1000])
+@pytest.mark.parametrize("cost", [1e-5, 1e-3])
+def test_with_a_small_cost_the_solution_is_as_good_as_its_objective(n: int, cost: float):
+    # Nearly all of the objective is then the loss of w = 0, and any w has nearly that.
+    random = np.random.default_rng(2)
+    x, y = 0.1 * random.standard_normal((n + 4000, 500)), random.integers(0, 3, n + 4000)
+    reference = LinearSVC(C=cost, tol=1e-8, random_state=0, dual=n < 500).fit(x[:n], y[:n])
+    ours = L2SVM(C=cost).fit(x[:n], y[:n])
+    assert (ours.predict(x[n:]) == reference.predict(x[n:])).mean() >= 0.999
+    assert ours.converged_
+
+
+def test_half_precision_stays_and_is_solved_as_it_is():
+    x, y, _ = problem("tall")
+    half = x.astype(np.float16)
+    ours, same = L2SVM(C=0.1).fit(half, y), L2SVM(C=0.1).fit(half.astype(float), y)
+    np.testing.assert_allclose(ours.coef_, same.coef_, rtol=1e-2, atol=1e-4)
+    assert ours.coef_.dtype == np.float32
+    assert (ours.predict(half) == same.predict(half.astype(float))).all()
+
+
+def test_no_more_steps_than_are_allowed():
+    x, y, _ = problem("far from zero")
+    with pytest.warns(ConvergenceWarning, match="did not reach"):
+        assert L2SVM(C=100.0, tol=1e-12, max_iter=3).fit(x.astype(np.float32), y).n_iter_ <= 3
+
+
+def test_what_is_wrong_with_the_arrays_is_said():
+    x = np.eye(4)
+    with pytest.raises(InputError, match=r"labels must be as many as the rows of X\. Got 3 for 4"):
+        fit_l2_svm(x, np.array([0, 1, 0]), [1.0])
+    x[1, 1] = np.nan
+    with pytest.raises(InputError, match="X must be finite"):
+        fit_l2_svm(x, np.array([0, 1, 0, 1]), [1.0])
+    (model,) = fit_l2_svm(np.eye(4)[::-1], np.array([0, 1, 0, 1]), [1.0])
+    assert model.predict(np.eye(4)[::-1]).tolist() == [0, 1, 0, 1]

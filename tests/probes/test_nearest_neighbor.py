@@ -150,3 +150,23 @@ def test_a_gpu_finds_the_same(case: str):
     nearest = RunningNearest(queries, device="cuda")
     nearest.update(samples)
     assert nearest.indices.cpu().equal(plain(queries, samples)[1])
+
+
+@pytest.mark.parametrize("changed", ["reversed", "big-endian", "a span of 2e12", "large floats"])
+def test_arrays_of_any_layout(changed: str):
+    x, t = normal(300).numpy(), normal(20, seed=1).numpy()
+    if changed == "reversed":
+        x, t = x[::-1], t[:, ::-1]
+    elif changed == "big-endian":
+        x, t = x.astype(">f8"), t.astype(">f4")
+    elif changed == "a span of 2e12":
+        x, t = (1e12 * x).round(), (1e12 * t).round()
+    else:
+        x, t = 1e30 * x, 1e30 * t
+    y = np.arange(len(x)) % 9
+    nearest = RunningNearest(t)
+    nearest.update(x, y.tolist())
+    expected = ((t.astype(float)[:, None] - x.astype(float)) ** 2).sum(2).argmin(1)
+    assert nearest.indices.tolist() == expected.tolist()
+    assert nearest.labels.tolist() == y[expected].tolist()
+    assert (NearestNeighbor().fit(x, y).predict(t) == y[expected]).all()

@@ -97,9 +97,12 @@ class TestProtocols:
         [
             ({"name": "author-svhn"}, "Did you mean 'authors-svhn'"),
             ({"draws": 5}, "Got 5; pass --labels-per-class too"),
-            ({"c_grid": []}, "c_grid must be positive and increasing. Got nothing"),
-            ({"c_grid": [0.0, 1.0]}, "c_grid must be positive and increasing. Got 0.0, 1.0"),
-            ({"c_grid": [1.0, 1.0]}, "c_grid must be positive and increasing"),
+            ({"c_grid": []}, "c_grid must be positive, finite and increasing. Got nothing"),
+            (
+                {"c_grid": [0.0, 1.0]},
+                "c_grid must be positive, finite and increasing. Got 0.0, 1.0",
+            ),
+            ({"c_grid": [1.0, 1.0]}, "c_grid must be positive, finite and increasing"),
             ({"labels_per_class": 0}, "labels_per_class must be at least 1. Got 0"),
             ({"labels_per_class": 1, "draws": 0}, "test_draws must be at least 1. Got 0"),
         ],
