@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gan_eval.experiments.score import score
     from gan_eval.experiments.score_extractors import ExtractorSpec
     from gan_eval.experiments.score_figures import ScoreProtocol
+    from gan_eval.features.modules import Modules
     from gan_eval.models.dcgan import Discriminator, Generator
     from gan_eval.models.importers import import_newmu, import_pytorch_examples
     from gan_eval.models.presets import PRESETS, configure
@@ -42,6 +43,7 @@ __all__ = [
     "Generator",
     "Images",
     "InputError",
+    "Modules",
     "NearestNeighbor",
     "Request",
     "Run",
@@ -75,6 +77,7 @@ _HOMES = {
     "Generator": "models.dcgan",
     "Images": "data",
     "InputError": "errors",
+    "Modules": "features.modules",
     "NearestNeighbor": "probes.nearest_estimator",
     "Request": "training.config",
     "Run": "models.runs",
