@@ -88,7 +88,7 @@ def dedup(
     (images in groups but for the first of each), `radius`, `planted_recall` (also by kind) and
     `false_positive_rate` with its estimate; see the module. `by_radius` has these at every radius
     from 0. All groups are in the record, about 7 bytes an image, and in a file of their own.
-    `controls` has the rates of equal hashes, the paper's rule, and those of an untrained
+    `controls` has duplicates and rates of equal hashes, the paper's rule, and those of an untrained
     autoencoder, whose radius is chosen in the same way.
 
     Args:
@@ -118,6 +118,7 @@ def dedup(
         for network, found in ((learned, hashes), (untrained, others))
     )
     chosen = trial.choose() if radius is None else radius
+    rival = control.choose()
     groups = _groups(components(hashes, chosen, partial(watch, "search")))
     record = Record(
         exhibit="dedup",
@@ -138,7 +139,10 @@ def dedup(
             **trial.at(chosen),
             "by_radius": [trial.at(each) for each in range(LARGEST_RADIUS + 1)],
         },
-        controls={"equal hashes": trial.at(0), "untrained": control.at(control.choose())},
+        controls={
+            "equal hashes": {"duplicates": _duplicates(hashes, 0), **trial.at(0)},
+            "untrained": {"duplicates": _duplicates(others, rival), **control.at(rival)},
+        },
         paper=_PAPER,
         advice=_advice(trial, chosen),
         fingerprints={"data": images.fingerprint},
@@ -219,6 +223,11 @@ def _trial(network: Autoencoder, images: Images, hashes: NDArray[np.uint8], seed
         others=apart,
         distinct=distinct,
     )
+
+
+def _duplicates(hashes: NDArray[np.uint8], radius: int) -> int:
+    """Return how many images are in groups but for the first of each."""
+    return len(hashes) - len(np.unique(components(hashes, radius)))
 
 
 def _groups(labels: NDArray[np.int64]) -> list[list[int]]:
