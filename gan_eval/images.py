@@ -4,21 +4,24 @@ Scaling. uint8 v becomes v / 127.5 - 1 for a tanh generator ("tanh", range [-1, 
 for a sigmoid one ("sigmoid", range [0, 1]). Back to uint8: scale to [0, 255], clamp,
 round half to even.
 
-Fitting to a square of side s, by one of two rules:
+Fitting to a square of side s, by one of these rules:
 * "crop": cut the central square of the shorter side, then resize it (bilinear, antialiased when
   shrinking) to s; the same picture as resizing the shorter side to s and cutting the centre.
 * "pad": put the image, unscaled, in the middle of an s x s square of zeros.
+* "stretch" and "stretch-bicubic", of scores: resize to s x s, whatever the sides were: bilinear and
+  not antialiased as pytorch-fid does, or bicubic and antialiased as clean-fid does.
 """
 
 from typing import Literal
 
 import torch
+from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
 from gan_eval.errors import InputError
 
 Scale = Literal["tanh", "sigmoid"]
-Fit = Literal["crop", "pad"]
+Fit = Literal["crop", "pad", "stretch", "stretch-bicubic"]
 
 # Rec. 601 luma, the weights of Pillow's convert("L").
 LUMA = (0.299, 0.587, 0.114)
@@ -50,6 +53,8 @@ def fit_square(images: torch.Tensor, size: int, rule: Fit) -> torch.Tensor:
         edges = [left, top, size - width - left, size - height - top]
         padded: torch.Tensor = transforms.pad(images, edges)
         return padded
+    if rule in ("stretch", "stretch-bicubic"):
+        return _stretched(images, size, smooth=rule == "stretch-bicubic")
     side = min(height, width)
     if height != width:
         images = transforms.center_crop(images, [side, side])
@@ -57,6 +62,15 @@ def fit_square(images: torch.Tensor, size: int, rule: Fit) -> torch.Tensor:
         return images
     resized: torch.Tensor = transforms.resize(images, [size, size], antialias=True)
     return resized
+
+
+def _stretched(images: torch.Tensor, size: int, *, smooth: bool) -> torch.Tensor:
+    if images.shape[-2:] == (size, size):
+        return images
+    mode = "bicubic" if smooth else "bilinear"
+    values = images.reshape(-1, *images.shape[-3:]).float()
+    values = functional.interpolate(values, (size, size), mode=mode, antialias=smooth)
+    return values.clamp_(0, 255).round_().to(torch.uint8).view(*images.shape[:-2], size, size)
 
 
 def to_channels(images: torch.Tensor, channels: int) -> torch.Tensor:

@@ -40,6 +40,8 @@ from typing import Any
 
 import torch
 
+from gan_eval.errors import InputError
+
 SCHEMA = 1
 CUT_SHORT = "weights after"  # so begins the deviation of a run whose training was not over
 LENGTH = "trained for"  # and that of one whose recipe says another length
@@ -118,12 +120,28 @@ def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a JSON-lines file; a last line cut short by a kill is left out."""
+    """Yield the rows of a JSON-lines file; a last line cut short by a kill is left out.
+
+    Raises:
+        InputError: another line is no JSON object.
+    """
     if not path.exists():
         return
-    for line in path.read_text().splitlines(keepends=True):
+    for number, line in enumerate(path.read_text().splitlines(keepends=True), 1):
         if line.endswith("\n"):
-            yield json.loads(line)
+            yield _row(line, path, number)
+
+
+def _row(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise InputError(
+            f"{path} must hold a JSON object in every line. Line {number} is none; remove it."
+        )
+    return row
 
 
 def versions() -> dict[str, str]:

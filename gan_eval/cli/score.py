@@ -125,7 +125,7 @@ def score(models: tuple[str, ...], against: str | None, as_json: bool, **options
             "such as --against cifar10."
         )
     protocol = ScoreProtocol(
-        metrics=tuple(dict.fromkeys(options["metrics"].split(","))),
+        metrics=tuple(dict.fromkeys(name.strip() for name in options["metrics"].split(","))),
         **{name: options[name] for name in ("kid_subset_size", "fid_infinity", "seed")},
     )
     extractor = ExtractorSpec(

@@ -286,7 +286,7 @@ def _report(job: Any, as_json: bool) -> None:
         {
             "run": str(run.folder.resolve()),
             "config": job.config.to_json(),
-            "last": list(read_lines(run.metrics))[-1],
+            "last": next(reversed(list(read_lines(run.metrics))), None),
             "best": best,
             "files": [str(path.resolve()) for path in pictures],
         }

@@ -9,6 +9,7 @@ A set is held when its pixels take at most `memory` bytes as fitted, else it is 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import torch
@@ -112,7 +113,7 @@ def _check(size: int | None, channels: int | None, fit: str, limit: int | None) 
         raise InputError(f"size must be at least 1 pixel. Got {size}; presets take 28 to 128.")
     if channels not in (None, 1, 3):
         raise InputError(f"channels must be 1 (grey) or 3 (colour). Got {channels}.")
-    if fit not in ("crop", "pad"):
+    if fit not in get_args(Fit):
         raise InputError(f"fit must be 'crop' or 'pad'. Got {fit!r}.")
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1 image. Got {limit}.")

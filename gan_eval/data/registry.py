@@ -151,8 +151,20 @@ def open_images(
         >>> len(images), images.channels, images.size, images.num_classes
         (1437, 1, 32, 10)
     """
-    source = _find(data, data_root(root), split)
+    source = _find(data, _root_for(data, root), split)
     return prepare(source, size=size, channels=channels, fit=fit, limit=limit, memory=memory)
+
+
+def path_of(data: str, root: Path | None) -> Path | None:
+    """Return the path of a folder or file that is called `data`, None where it is found by name."""
+    named = _locate(data, _root_for(data, root)) if _is_name(data) else None
+    path = Path(data).expanduser().resolve()
+    return path if named is None and data not in DATA_NAMES and path.exists() else None
+
+
+def _root_for(data: str, root: Path | None) -> Path | None:
+    """Return the root, which embedded data and paths do without, also if there is none."""
+    return data_root(root) if _is_name(data) and data != "digits" else root
 
 
 def data_root(root: Path | None) -> Path | None:

@@ -135,12 +135,17 @@ def _advice(row: Mapping[str, Any], model: str) -> Iterator[str]:
 
 
 def tables_of(records: Sequence[Record]) -> list[list[Record]]:
-    """Return records that may be compared, together; the best Fréchet distance first in each."""
+    """Return records that may be compared, together; the best distance first in each."""
     tables: dict[str, list[Record]] = {}
     for record in records:
         protocol = {key: value for key, value in record.protocol.items() if key != "name"}
         key = json.dumps([protocol, dict(record.versions)], sort_keys=True)
         tables.setdefault(key, []).append(record)
     for table in tables.values():
-        table.sort(key=lambda record: record.result["fid"] or 0.0)
+        table.sort(key=_rank)
     return list(tables.values())
+
+
+def _rank(record: Record) -> float:
+    distances = (record.result["fid"], record.result["kid_mean"])
+    return next((distance for distance in distances if distance is not None), 0.0)

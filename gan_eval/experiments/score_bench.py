@@ -138,9 +138,15 @@ class Bench:
         try:
             return side.open(**form)
         except InputError as error:
-            if self._spec.side is None or not str(error).startswith("size must be given"):
+            if not str(error).startswith("size must be given"):
                 raise
-            return side.open(**{**form, "size": self._spec.side})
+            if not self._spec.own_form:
+                raise InputError(
+                    f"images of {side.name} must be squares of one size for extractor "
+                    f"{self._spec.name!r}, which takes them as they are. They are not; name them "
+                    "as the reference of a run, or take another --extractor."
+                ) from error
+            return side.open(**{**form, **self._spec.own_form})
 
     def _reference(self, form: Mapping[str, Any]) -> Images | None:
         """Return the reference in `form`, opened once for all models of that form."""

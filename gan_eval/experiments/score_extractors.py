@@ -9,7 +9,7 @@ running averages of its training, so that it is one function, whatever it is sho
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from gan_eval.devices import Precision
 from gan_eval.errors import InputError, closest
@@ -53,6 +53,12 @@ class ExtractorSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("resize", self.resize, get_args(Resize)),
+            ("precision", self.precision, get_args(Precision)),
+        ):
+            if value not in choices:
+                raise InputError(f"{name} must be one of {', '.join(choices)}. Got {value!r}.")
         known = self.name in (*_DIMS, "disc", "pixels")
         if not known and not self.name.startswith((_DISC, _TORCHVISION)):
             raise InputError(
@@ -86,11 +92,15 @@ class ExtractorSpec:
         return dict(model.form) if run is None else FeatureSpec(name="disc", run=run).form()
 
     @property
-    def side(self) -> int | None:
-        """Return the side to which images of many sizes are fitted; None where it is not known."""
+    def own_form(self) -> dict[str, Any]:
+        """Return size and fit of images that are no squares of one size; {} where none is known.
+
+        What Inception is fed is stretched, as pytorch-fid and clean-fid do.
+        """
         if self.name in _DIMS:
-            return SIDE
-        return _TORCHVISION_SIDE if self.name.startswith(_TORCHVISION) else None
+            fit = "stretch" if self.resize == "pytorch-fid" else "stretch-bicubic"
+            return {"size": SIDE, "fit": fit}
+        return {"size": _TORCHVISION_SIDE} if self.name.startswith(_TORCHVISION) else {}
 
     def build(self, model: Side, form: Mapping[str, Any], device: str) -> Extractor:
         """Return the extractor.

@@ -64,6 +64,10 @@ class ScoreProtocol:
         for name in self.metrics:
             if name not in METRICS:
                 raise InputError(f"metric {name!r} is not known. {closest(name, METRICS)}")
+        least = {"kid_subsets": 1, "kid_subset_size": 2, "neighbours": 1, "splits": 1}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise InputError(f"{name} must be at least {smallest}. Got {getattr(self, name)}.")
         if self.fid_infinity and "fid" not in self.metrics:
             raise InputError("fid_infinity is of the Fréchet distance. Got metrics without 'fid'.")
 

@@ -3,7 +3,8 @@
 * a run, or a generator: as many samples as are asked for, of one seed, never on disk;
 * a data set, folder or .npz as `open_images` takes it, with ":test" behind it for another split;
 * an array: a tensor (n, channels, h, w), a NumPy array, .npy or single array of an .npz, all of
-  them (n, h, w) or (n, h, w, channels), a torch data set of single ones, or an iterator of batches;
+  them (n, h, w) or (n, h, w, channels), a torch data set of single ones, or a loader or iterator of
+  batches, of which labels are left out;
 * statistics: an .npz with "mu" and "sigma".
 
 Arrays are uint8, or floats in [0, 1], which become uint8 by the rule of `gan_eval.images`: every
@@ -11,7 +12,7 @@ image passes through the same 8 bits, whatever it was.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,7 @@ from gan_eval.models.sampling import generate
 from gan_eval.models.weights import weights_sha256
 
 Array = NDArray[np.generic] | Tensor
-Given = str | Path | Run | Generator | Images | Array | Dataset[Any] | Iterator[Array]
+Given = str | Path | Run | Generator | Images | Array | Dataset[Any] | Iterable[Any]
 _IMAGE = "(n, h, w) or (n, h, w, 1 or 3)"
 _TENSOR = "(n, 1 or 3, h, w)"
 _OWN: dict[str, Any] = {
@@ -107,8 +108,8 @@ def side_of(given: Given | Side, *, sampling: Sampling, root: Path | None = None
     return array_side(given)
 
 
-def array_side(given: Array | Dataset[Any] | Iterator[Array], name: str = "array") -> Side:
-    """Return the images of an array, a data set of images or an iterator of batches of them.
+def array_side(given: Array | Dataset[Any] | Iterable[Any], name: str = "array") -> Side:
+    """Return the images of an array, a data set of images or an iterable of batches of them.
 
     Args:
         given: as the module says; of a data set's items that are tuples, the first is the image.
@@ -119,10 +120,10 @@ def array_side(given: Array | Dataset[Any] | Iterator[Array], name: str = "array
     """
     if isinstance(given, Tensor | np.ndarray):
         pixels = to_pixels(given, name)
-    elif isinstance(given, Iterator):
-        pixels = torch.cat([to_pixels(batch, name) for batch in given])
     elif isinstance(given, Dataset) and hasattr(given, "__len__"):
-        pixels = torch.cat([_item(given[row], name) for row in range(len(given))])
+        pixels = _joined((_item(given[row], name) for row in range(len(given))), name)
+    elif isinstance(given, Iterable):
+        pixels = _joined((_batch(each, name) for each in given), name)
     else:
         raise InputError(
             f"images must be a run, a generator, data, an array or statistics. Got "
@@ -181,13 +182,36 @@ def _rounded(images: Tensor, name: str) -> Tensor:
 
 
 def _item(item: Any, name: str) -> Tensor:
-    image = item[0] if isinstance(item, tuple | list) else item
-    if not isinstance(image, Tensor | np.ndarray):
+    return to_pixels(_images_of(item, name)[None], name)
+
+
+def _batch(batch: Any, name: str) -> Tensor:
+    images = _images_of(batch, name)
+    single = isinstance(images, Tensor) and images.ndim == 3
+    return to_pixels(images[None] if single else images, name)
+
+
+def _images_of(item: Any, name: str) -> Array:
+    """Return what comes first in an item or a batch, where labels come second."""
+    images: Array = item[0] if isinstance(item, tuple | list) and item else item
+    if not isinstance(images, Tensor | np.ndarray):
         raise InputError(
-            f"images of {name} must be tensors or arrays. Got {type(image).__name__}; give the "
+            f"images of {name} must be tensors or arrays. Got {type(images).__name__}; give the "
             "data set a transform, such as torchvision's PILToTensor()."
         )
-    return to_pixels(image[None], name)
+    return images
+
+
+def _joined(parts: Iterable[Tensor], name: str) -> Tensor:
+    found = list(parts)
+    shapes = {tuple(part.shape[1:]) for part in found}
+    if len(shapes) != 1:
+        sizes = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes)) or "none"
+        raise InputError(
+            f"images of {name} must be of one shape, and at least one. Got {sizes}; resize them, "
+            "or look at what makes them."
+        )
+    return torch.cat(found)
 
 
 def _prepared(pixels: Tensor, name: str, **form: Any) -> Images:

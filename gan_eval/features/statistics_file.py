@@ -32,12 +32,14 @@ class Statistics:
         name: of the images, or of the file where that is all that is known.
         fingerprint: of the images, or "file-sha256:" of the file.
         extractor: the identity of the extractor; None where the file does not say.
+        file: that they were read from.
     """
 
     name: str
     fingerprint: str
     moments: Moments
     extractor: Mapping[str, Any] | None
+    file: Path | None = None
 
     def check(self, extractor: Extractor) -> None:
         """Refuse statistics that are not of `extractor`, as far as they say.
@@ -47,7 +49,7 @@ class Statistics:
         """
         if self.moments.width != extractor.width:
             raise InputError(
-                f"statistics {self.name} must be of {extractor.width:,} features, as "
+                f"statistics {self.file or self.name} must be of {extractor.width:,} features, as "
                 f"{extractor.name!r} makes. Got {self.moments.width:,}; name their extractor."
             )
         if self.extractor is None:
@@ -56,9 +58,9 @@ class Statistics:
         for key in sorted({*wanted, *self.extractor}):
             if wanted.get(key) != self.extractor.get(key):
                 raise InputError(
-                    f"statistics {self.name} must be of the same extractor. Their {key} is "
-                    f"{self.extractor.get(key)!r} instead of {wanted.get(key)!r}; pass what "
-                    "they were made with, or make them again."
+                    f"statistics {self.file or self.name} must be of the same extractor. Their "
+                    f"{key} is {self.extractor.get(key)!r} instead of {wanted.get(key)!r}; pass "
+                    "what they were made with, or make them again."
                 )
 
 
@@ -108,6 +110,7 @@ def load_statistics(path: Path) -> Statistics:
         fingerprint=about.get("fingerprint") or _file_sha256(path),
         moments=moments,
         extractor=about.get("extractor"),
+        file=path,
     )
 
 

@@ -25,7 +25,8 @@ class State:
 
     def save(self, path: Path, step: int) -> None:
         """Write the state after `step` steps."""
-        save_tensors(path, self._tensors(), {"step": step})
+        tensors = self._tensors()
+        save_tensors(path, tensors, {"step": step, "tensors": len(tensors)})
 
     def load(self, path: Path) -> int:
         """Fill networks and optimisers from `path` and return the step.
@@ -35,6 +36,11 @@ class State:
         """
         tensors, about = load_tensors(path)
         step = _step(about, path)
+        wanted = about.get("tensors", len(tensors))  # which files of earlier versions do not say
+        if len(tensors) != wanted:
+            raise InputError(
+                f"state file {path} must hold {wanted} tensors. Got {len(tensors)}; restore it."
+            )
         for name, network in self.networks.items():
             fill(network, _under(tensors, f"{name}/"), path)
         for name, optimizer in self.optimizers.items():

@@ -4,8 +4,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gan_eval.data import DATA_NAMES, Images, open_images
+from gan_eval.data import Images, open_images
 from gan_eval.data.feed import check_batch
+from gan_eval.data.registry import path_of
 from gan_eval.devices import memory_for_images, resolve_device, resolve_precision
 from gan_eval.errors import InputError
 from gan_eval.models.presets import Preset, configure, preset
@@ -229,10 +230,9 @@ def _differences(published: Recipe, request: Request, precision: str) -> tuple[s
 
 
 def _data(request: Request, images: Images) -> DataConfig:
-    path = Path(request.data).expanduser()
-    is_path = request.data not in DATA_NAMES and path.exists()
+    path = path_of(request.data, request.root)
     return DataConfig(
-        name=str(path.resolve()) if is_path else request.data,
+        name=request.data if path is None else str(path),
         root=str(request.root.resolve()) if request.root else None,
         split=images.split,
         source=images.source,

@@ -116,7 +116,8 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
     with _only_trainer(job.run.folder) if fabric.is_global_zero else nullcontext():
         if fabric.is_global_zero:
             remove_unfinished(job.run.folder)
-            job.run.write_config(config)
+            if not job.run.exists:  # one that is resumed is changed once its state was read
+                job.run.write_config(config)
         fabric.barrier()
         return train(job.run, config, job.images, fabric, habits or Habits())
 

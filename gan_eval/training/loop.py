@@ -119,7 +119,9 @@ def train(
     start = trainer.state.load(run.state) if run.state.exists() else 0
     chief, stop = fabric.is_global_zero, None
     if chief:
-        write_lines(run.metrics, (row for row in read_lines(run.metrics) if row["step"] <= start))
+        rows = [row for row in read_lines(run.metrics) if row["step"] <= start]
+        run.write_config(config)
+        write_lines(run.metrics, rows)
     progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
 
     with stop_signals() as stopped, _board(run, habits, chief, start) as board:
@@ -217,9 +219,10 @@ def _check(progress: _Progress, trainer: Trainer, run: Run) -> None:
     """Stop the run when a loss or weight is no longer a number, before anything is overwritten."""
     if bool(progress.healthy) and trainer.state.is_finite():
         return
+    kept = f"the last good state is kept in {run.state}" if run.state.exists() else "none was saved"
     raise InputError(
-        f"losses must stay finite. One became NaN or infinite before step {progress.step}; the "
-        f"last good state is kept in {run.state}. Train anew with --precision 32 or another --seed."
+        f"losses must stay finite. One became NaN or infinite before step {progress.step}; {kept}. "
+        "Train anew with --precision 32 or another --seed."
     )
 
 

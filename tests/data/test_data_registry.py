@@ -10,6 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from gan_eval.data import DATA_NAMES, inventory, open_images
+from gan_eval.data.registry import path_of
 from gan_eval.errors import InputError
 
 
@@ -111,7 +112,7 @@ def test_a_name_does_not_climb_out_of_the_root(tmp_path: Path, monkeypatch: pyte
     [
         ({"size": 0}, "size must be at least 1 pixel. Got 0"),
         ({"channels": 2}, r"channels must be 1 \(grey\) or 3 \(colour\). Got 2"),
-        ({"fit": "stretch"}, "fit must be 'crop' or 'pad'. Got 'stretch'"),
+        ({"fit": "squash"}, "fit must be 'crop' or 'pad'. Got 'squash'"),
         ({"limit": 0}, "limit must be at least 1 image. Got 0"),
         ({"split": "val"}, "split must be one that 'digits' has: train, test, all. Got 'val'"),
     ],
@@ -173,3 +174,25 @@ def test_an_npz_under_the_root_goes_by_its_name_with_and_without_its_ending(tmp_
     assert found[0].fingerprint == found[1].fingerprint
     with pytest.raises(InputError, match="does not exist"):
         open_images("other.npz", root=tmp_path)
+
+
+def test_what_is_found_by_name_has_no_path_whatever_lies_in_the_current_folder(
+    tmp_path, monkeypatch
+):
+    here, root = tmp_path / "here", tmp_path / "root"
+    (here / "mine").mkdir(parents=True)
+    root.mkdir()
+    monkeypatch.chdir(here)
+    assert path_of("mine", root) == here / "mine"
+    np.savez(root / "mine.npz", train_images=np.zeros((3, 8, 8), np.uint8))
+    assert path_of("mine", root) is None
+    assert path_of(str(here / "mine"), root) == here / "mine"
+
+
+def test_embedded_data_and_paths_need_no_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_EVAL_DATA", str(tmp_path / "gone"))
+    np.savez(tmp_path / "mine.npz", train_images=np.zeros((3, 8, 8), np.uint8))
+    assert len(open_images("digits", root=None)) == 1437
+    assert len(open_images(str(tmp_path / "mine.npz"), root=None)) == 3
+    with pytest.raises(InputError, match="the data root must be a folder"):
+        open_images("mnist", root=None)

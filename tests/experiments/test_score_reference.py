@@ -63,11 +63,11 @@ def patched(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fid_score, "tqdm", lambda batches: batches)
 
 
-def by_nuclear_norm(one: Path, other: Path, dims: int) -> float:
+def by_nuclear_norm(one: Path, other: Path, dims: int, batch_size: int = 10) -> float:
     """Return the Fréchet distance of pytorch-fid's features, of which there may be few."""
     network = reference.InceptionV3([reference.InceptionV3.BLOCK_INDEX_BY_DIM[dims]])
     rows = [
-        fid_score.get_activations(sorted(path.iterdir()), network, 10, dims, "cpu", 0)
+        fid_score.get_activations(sorted(path.iterdir()), network, batch_size, dims, "cpu", 0)
         for path in (one, other)
     ]
     means = [each.mean(0) for each in rows]
@@ -79,11 +79,15 @@ def by_nuclear_norm(one: Path, other: Path, dims: int) -> float:
     return float(((means[0] - means[1]) ** 2).sum() + traces - 2 * cross)
 
 
-def folder(path: Path, n: int, seed: int, size: int = 32) -> Path:
-    """Fill a folder with PNGs: noise of as many brightnesses as there are images."""
+def folder(path: Path, n: int, seed: int, size: int = 32, width: int = 0, grow: int = 0) -> Path:
+    """Fill a folder with PNGs: noise of as many brightnesses as there are images.
+
+    They are squares of `size`, or `width` wide; each is by `grow` higher than the one before.
+    """
     path.mkdir()
     for number in range(n):
-        noise = torch.rand(size, size, 3, generator=stream(seed, "png", number))
+        shape = (size + grow * number, width or size, 3)
+        noise = torch.rand(shape, generator=stream(seed, "png", number))
         pixels = (255 * (noise * (1 + number) / n)).to(torch.uint8).numpy()
         Image.fromarray(pixels).save(path / f"{number:03d}.png")
     return path
@@ -125,6 +129,17 @@ def test_folders_score_as_by_pytorch_fids_features(weights, tmp_path, dims):
     assert (found["n_real"], found["n_fake"]) == (15, 12)
     assert (found["extractor"], found["resize"], found["official"]) == (name, "pytorch-fid", False)
     assert len(found["weights_sha256"]) == 64
+
+
+@pytest.mark.usefixtures("patched")
+def test_images_that_are_no_squares_of_one_size_are_stretched_as_pytorch_fid_does(
+    weights, tmp_path
+):
+    one = folder(tmp_path / "one", 12, 1, size=40, width=32)
+    other = folder(tmp_path / "other", 12, 2, size=30, width=48, grow=1)
+    expected = by_nuclear_norm(one, other, 64, batch_size=1)
+    found = row(other, one, weights, tmp_path, "inception-64")
+    assert found["fid"] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.slow

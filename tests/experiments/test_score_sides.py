@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
-from gan_eval.experiments.score_sides import Sampling, side_of, split_of, to_pixels
+from gan_eval.experiments.score_sides import Sampling, array_side, side_of, split_of, to_pixels
 from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.sampling import generate
 from gan_eval.seeding import stream
@@ -134,3 +134,37 @@ def test_refusals_name_the_file_and_the_image(tmp_path: Path):
         side_of(objects, sampling=Sampling())
     with pytest.raises(InputError, match=r"n must be at least 1\. Got 0"):
         Sampling(n=0)
+
+
+def test_loaders_and_batches_with_labels_are_images_too():
+    pixels = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)
+    labelled = TensorDataset(pixels, torch.arange(6))
+    for given in (
+        DataLoader(labelled, 4), iter(DataLoader(labelled, 4)), list(pixels), labelled,
+        (image for image in pixels),
+    ):  # fmt: skip
+        images = array_side(given).open()
+        assert torch.equal(images.take(range(6)), pixels)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "at least one. Got none"),
+        (iter(()), "at least one. Got none"),
+        ([torch.zeros(3, 4, 4), torch.zeros(3, 5, 5)], "of one shape.*3x4x4, 3x5x5"),
+    ],
+)
+def test_what_no_images_can_be_made_of(given, message):
+    with pytest.raises(InputError, match=message):
+        array_side(given, "mine")
+
+
+def test_images_that_are_not_held_are_known_by_what_they_show(tmp_path):
+    found = []
+    for inverted in (False, True):
+        pixels = np.full((5, 8, 8), 9, np.uint8)
+        np.savez(tmp_path / "a.npz", train_images=255 - pixels if inverted else pixels)
+        found.append(open_images(str(tmp_path / "a.npz"), root=None, memory=0).fingerprint)
+    assert found[0] != found[1]
+    assert all(each.startswith("names-sha256") for each in found)

@@ -21,7 +21,7 @@ from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.recipe import Schedule
 from gan_eval.models.runs import Run, RunConfig
-from gan_eval.models.weights import load_tensors
+from gan_eval.models.weights import load_tensors, save_tensors
 from gan_eval.records import read_lines
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.loop import Habits, train
@@ -80,7 +80,7 @@ def test_stopped_run_continues_bit_for_bit(
     assert saved_step(stopped.state) == stop
     _train(stopped, (config, images), fabric)
     one, other = load_tensors(straight.state), load_tensors(stopped.state)
-    assert one[1] == other[1] == {"step": 8}
+    assert one[1] == other[1] == {"step": 8, "tensors": len(one[0])}
     assert one[0].keys() == other[0].keys()
     for key, tensor in one[0].items():
         assert torch.equal(tensor, other[0][key]), key
@@ -140,6 +140,27 @@ def test_rows_after_the_last_state_are_written_once(tiny: Tiny, fabric: Fabric, 
         file.write('{"step": 5, "d_l')
     _train(run, made, fabric, Habits(log_every=1))
     assert [row["step"] for row in _rows(run)] == list(range(1, 10))
+
+
+def test_a_state_that_lacks_tensors_is_refused_and_the_run_stays_as_it_is(
+    tiny: Tiny, fabric: Fabric, tmp_path: Path
+):
+    config, images = tiny("bubbliiiing", steps=4)
+    run = Run(tmp_path / "run")
+    _train(run, (config, images), fabric)
+    tensors, about = load_tensors(run.state)
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("adam_")}
+    save_tensors(run.state, kept, about)
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=rf"must hold {len(tensors)} tensors. Got {len(kept)}"):
+        _train(run, (replace(config, steps=8), images), fabric)
+    run.metrics.write_text("garbage\n")
+    save_tensors(run.state, tensors, about)
+    with pytest.raises(InputError, match="a JSON object in every line"):
+        _train(run, (replace(config, steps=8), images), fabric)
+    run.metrics.write_bytes(before[run.metrics])
+    del before[run.state]  # which the test itself has changed
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_training_on_is_training_longer(tiny: Tiny, fabric: Fabric, tmp_path: Path):
