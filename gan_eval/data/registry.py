@@ -130,17 +130,15 @@ def open_images(
     """Return a data set by name, or a folder of images, or an .npz, as square uint8 images.
 
     Args:
-        data: a name of `DATA_NAMES`; the stem or name of an .npz under the root; or the path of a
-            folder or an .npz. A name is looked for in its official layout first, then as
-            `<name>.npz`.
+        data: a name of `DATA_NAMES`, looked for in its official layout first, then as an .npz; the
+            stem or name of another .npz under the root; or the path of a folder or an .npz.
         root: the folder that named sets are under; None reads the variable GAN_EVAL_DATA.
         split: "train", "test", and what else the set has: "val", "extra", "unlabeled", "all".
         size: wanted height and width in pixels; None leaves images as they are.
         channels: 1 or 3; None follows the data: 3 where any image is in colour.
         fit: how images become square, "crop" or "pad", by the rules of `gan_eval.images`.
         limit: keep only the first `limit` images.
-        memory: bytes that the pixels may take, else they are streamed; None allows half of what
-            is available.
+        memory: bytes that pixels may take, else they are streamed; None: half of what is free.
 
     Raises:
         InputError: unknown name, missing root or files, absent split, or images that cannot be
@@ -163,7 +161,7 @@ def path_of(data: str, root: Path | None) -> Path | None:
 
 
 def _root_for(data: str, root: Path | None) -> Path | None:
-    """Return the root, which embedded data and paths do without, also if there is none."""
+    # Embedded data and paths do without one, also without the one that the variable names.
     return data_root(root) if _is_name(data) and data != "digits" else root
 
 
@@ -182,10 +180,9 @@ def data_root(root: Path | None) -> Path | None:
 def inventory(root: Path | None) -> list[dict[str, Any]]:
     """Return what named sets are on this machine, without decoding any.
 
-    Returns:
-        For each of `DATA_NAMES`, then each other .npz under the root: name, found (bool), source,
-        where (path or None), splits (images per split, where cheap to know) and needs (what to
-        put where, or what is wrong; None when found).
+    For each of `DATA_NAMES`, then each other .npz under the root: name, found (bool), source, where
+    (path or None), splits (images per split, where cheap to know) and needs (what to put where, or
+    what is wrong; None when found).
     """
     chosen = data_root(root)
     stems = sorted(path.stem for path in chosen.glob("*.npz")) if chosen else []
@@ -202,8 +199,8 @@ def _look(name: str, root: Path | None) -> dict[str, Any]:
     if found is None:
         return {**row, "needs": _files(name)}
     known = {split: count for split, count in found.splits.items() if count is not None}
-    where = None if found.where is None else str(found.where)
-    return {**row, "found": True, "source": found.source, "where": where, "splits": known}
+    about = {"source": found.source, "where": found.where and str(found.where), "splits": known}
+    return {**row, "found": True, **about}
 
 
 @dataclass(frozen=True)
@@ -281,28 +278,21 @@ def _is_name(data: str) -> bool:
 def _unknown(data: str, root: Path | None, path: Path) -> InputError:
     if data in DATA_NAMES:
         return InputError(_needs(data, root))
+    rule = "data must be a name, or the path of a folder of images or an .npz file"
     if path.exists():
-        return InputError(
-            f"data must be a name, a folder of images or an .npz file. Got the file {data!r}; "
-            "name the folder that it is in."
-        )
+        return InputError(f"{rule}. Got the file {data!r}; name the folder that it is in.")
     if not _is_name(data) or data.endswith(".npz"):
-        return InputError(
-            f"data must be a name, or the path of a folder of images or an .npz file. "
-            f"Got {data!r}, which does not exist; check the path."
-        )
+        return InputError(f"{rule}. Got {data!r}, which does not exist; check the path.")
     stems = sorted(found.stem for found in root.glob("*.npz")) if root else []
     known = [*DATA_NAMES, *(stem for stem in stems if stem not in DATA_NAMES)]
     return InputError(f"data must be a known name or a path. Got {data!r}. {closest(data, known)}")
 
 
 def _needs(name: str, root: Path | None) -> str:
-    """Return the sentence that says what to put where for `name` to be found."""
     there = f"under the data root {root}" if root else "under a data root, of which none is given"
     remedy = "" if root else f"; name the root with --data-root or {ROOT_VARIABLE}"
-    return (
-        f"data {name!r} needs its files {there}. None is there; put {_files(name)} there{remedy}."
-    )
+    put = f"put {_files(name)} there{remedy}."
+    return f"data {name!r} needs its files {there}. None is there; {put}"
 
 
 def _files(name: str) -> str:

@@ -30,17 +30,14 @@ from gan_eval.data.prepare import prepare
 from gan_eval.data.source import ArrayRows, Source
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.score_pixels import Array, pixels_of, to_pixels
 from gan_eval.features.statistics_file import Statistics, load_statistics
-from gan_eval.images import to_uint8
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.sampling import generate
 from gan_eval.models.weights import weights_sha256
 
-Array = NDArray[np.generic] | Tensor
 Given = str | Path | Run | Generator | Images | Array | Dataset[Any] | Iterable[Any]
-_IMAGE = "(n, h, w) or (n, h, w, 1 or 3)"
-_TENSOR = "(n, 1 or 3, h, w)"
 _OWN: dict[str, Any] = {
     "size": None,
     "channels": None,
@@ -118,100 +115,8 @@ def array_side(given: Array | Dataset[Any] | Iterable[Any], name: str = "array")
     Raises:
         InputError: they are no images, or of values outside their range.
     """
-    if isinstance(given, Tensor | np.ndarray):
-        pixels = to_pixels(given, name)
-    elif isinstance(given, Dataset) and hasattr(given, "__len__"):
-        pixels = _joined((_item(given[row], name) for row in range(len(given))), name)
-    elif isinstance(given, Iterable):
-        pixels = _joined((_batch(each, name) for each in given), name)
-    else:
-        raise InputError(
-            f"images must be a run, a generator, data, an array or statistics. Got "
-            f"{type(given).__name__}; see `gan_eval.experiments.score_sides`."
-        )
+    pixels = pixels_of(given, name)
     return Side(name=name, open=partial(_prepared, pixels, name))
-
-
-def to_pixels(values: Array, name: str) -> Tensor:
-    """Return images of a tensor or NumPy array as uint8 (n, channels, h, w).
-
-    Raises:
-        InputError: the shape, type or range is not one of the module's.
-    """
-    first = isinstance(values, Tensor)
-    images = values.detach().cpu() if isinstance(values, Tensor) else _tensor(values, name)
-    images = images[..., None] if images.ndim == 3 and not first else images
-    if images.ndim != 4 or images.shape[1 if first else 3] not in (1, 3) or 0 in images.shape:
-        raise InputError(
-            f"{name} must have shape {_TENSOR if first else _IMAGE} and no empty axis. "
-            f"Got {tuple(values.shape)}; {'permute' if first else 'transpose'} it so that "
-            f"channels come {'second' if first else 'last'}."
-        )
-    images = images if first else images.permute(0, 3, 1, 2)
-    return (images if images.dtype == torch.uint8 else _rounded(images, name)).contiguous()
-
-
-def _tensor(values: Array, name: str) -> Tensor:
-    if values.dtype not in (np.uint8, np.float16, np.float32, np.float64):
-        raise _kind(name, values.dtype)
-    return torch.from_numpy(np.array(values))
-
-
-def _kind(name: str, kind: object) -> InputError:
-    return InputError(
-        f"{name} must be uint8, or floats from 0 to 1. Got {kind}; scale and convert it."
-    )
-
-
-def _rounded(images: Tensor, name: str) -> Tensor:
-    if not images.is_floating_point():
-        raise _kind(name, images.dtype)
-    wrong = (~images.isfinite()).flatten(1).any(1).nonzero()
-    if len(wrong):
-        raise InputError(
-            f"{name} must be finite. Got NaN or infinity in image {int(wrong[0])}; look at what "
-            "made it."
-        )
-    low, high = images.aminmax()
-    if low < 0 or high > 1:
-        raise InputError(
-            f"{name} must be uint8, or floats from 0 to 1. Got {float(low):.4g} to "
-            f"{float(high):.4g}; scale it."
-        )
-    return to_uint8(images, "sigmoid")
-
-
-def _item(item: Any, name: str) -> Tensor:
-    return to_pixels(_images_of(item, name)[None], name)
-
-
-def _batch(batch: Any, name: str) -> Tensor:
-    images = _images_of(batch, name)
-    single = isinstance(images, Tensor) and images.ndim == 3
-    return to_pixels(images[None] if single else images, name)
-
-
-def _images_of(item: Any, name: str) -> Array:
-    """Return what comes first in an item or a batch, where labels come second."""
-    images: Array = item[0] if isinstance(item, tuple | list) and item else item
-    if not isinstance(images, Tensor | np.ndarray):
-        raise InputError(
-            f"images of {name} must be tensors or arrays. Got {type(images).__name__}; give the "
-            "data set a transform, such as torchvision's PILToTensor()."
-        )
-    return images
-
-
-def _joined(parts: Iterable[Tensor], name: str) -> Tensor:
-    found = list(parts)
-    shapes = {tuple(part.shape[1:]) for part in found}
-    if len(shapes) != 1:
-        sizes = ", ".join("x".join(map(str, shape)) for shape in sorted(shapes)) or "none"
-        raise InputError(
-            f"images of {name} must be of one shape, and at least one. Got {sizes}; resize them, "
-            "or look at what makes them."
-        )
-    return torch.cat(found)
 
 
 def _prepared(pixels: Tensor, name: str, **form: Any) -> Images:

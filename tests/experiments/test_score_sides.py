@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
-from gan_eval.experiments.score_sides import Sampling, array_side, side_of, split_of, to_pixels
+from gan_eval.experiments.score_pixels import to_pixels
+from gan_eval.experiments.score_sides import Sampling, array_side, side_of, split_of
 from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.sampling import generate
 from gan_eval.seeding import stream
