@@ -152,7 +152,7 @@ def _write(
     protocol = record.protocol["name"]
     elsewhere = spec.name == "disc" and spec.run is not None and folder != spec.run.folder
     run = [spec.run.folder.name] if elsewhere and spec.run else []
-    run += ["mirror"] * spec.mirror
+    run += [f"epoch-{spec.epoch}"] * (spec.epoch is not None) + ["mirror"] * spec.mirror
     figure = folder / f"{slug('classify', parts.train.name, record.name, *run, protocol)}.png"
     title = title_of(parts, protocol, record.name, result)
     draw_confusion(result.confusion, parts.train.class_names, title, figure)
