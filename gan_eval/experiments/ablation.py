@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from gan_eval.devices import Precision
-from gan_eval.errors import InputError
 from gan_eval.experiments.attributes import AttributeClassifier
 from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.drawing import Drawing
-from gan_eval.experiments.responses import Responses
+from gan_eval.experiments.responses import Responses, layer_number
 from gan_eval.metrics.frechet import frechet_distance
 from gan_eval.metrics.moments import Moments
 from gan_eval.models.config import GeneratorConfig
@@ -66,14 +65,8 @@ def place_of(config: GeneratorConfig, layer: int | str | None) -> tuple[int, int
         InputError: there is none of that number.
     """
     places, sizes = layers_with_maps(config), config.sizes()
-    second = max(1, len(places) - 1)
-    number = second if layer is None else int(layer) if str(layer).isdecimal() else 0
-    if not 1 <= number <= len(places):
-        known = ", ".join(
-            f"{number} ({config.layers[place].width} maps of {sizes[place]}x{sizes[place]})"
-            for number, place in enumerate(places, 1)
-        )
-        raise InputError(f"layer must be one of G's with maps: {known}. Got {layer}.")
+    maps = [(config.layers[place].width, sizes[place]) for place in places]
+    number = layer_number(layer, max(1, len(places) - 1), maps, "G's with maps")
     return number, places[number - 1]
 
 

@@ -81,7 +81,7 @@ class FeatureSpec:
 
     def describe(self) -> dict[str, Any]:
         """Return where a trained discriminator is from, JSON-able; {} for other features."""
-        if self.run is None or self.name != "disc":
+        if self.name != "disc" or self.run is None:
             return {}
         config, steps = self.run.config(), self.run.steps(self.epoch)
         part = f"{CUT_SHORT} {steps:,} of {config.steps:,} steps"

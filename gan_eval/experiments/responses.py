@@ -1,7 +1,7 @@
 """How a convolution of a discriminator answers images, and what in them it answers."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from itertools import islice
 
@@ -104,15 +104,27 @@ def check_layer(config: DiscriminatorConfig, layer: int | str | None) -> int:
     Raises:
         InputError: there is none of that number.
     """
-    last = len(config.feature_layers)
-    number = last if layer is None else int(layer) if str(layer).isdecimal() else 0
-    if not 1 <= number <= last:
-        known = ", ".join(
-            f"{i} ({config.layers[place].width} maps of {config.sizes()[place]}x"
-            f"{config.sizes()[place]})"
-            for i, place in enumerate(config.feature_layers, 1)
-        )
-        raise InputError(f"layer must be one of D's convolutions: {known}. Got {layer}.")
+    maps = [(config.layers[place].width, config.sizes()[place]) for place in config.feature_layers]
+    return layer_number(layer, len(maps), maps, "D's convolutions")
+
+
+def layer_number(
+    layer: int | str | None, usual: int, maps: Sequence[tuple[int, int]], whose: str
+) -> int:
+    """Return the number of a layer, from 1, or the `usual` one of None.
+
+    Args:
+        layer: as a user gave it, a name even.
+        maps: number and side of each layer's maps.
+        whose: what messages call the layers.
+
+    Raises:
+        InputError: there is none of that number.
+    """
+    number = usual if layer is None else int(layer) if str(layer).isdecimal() else 0
+    if not 1 <= number <= len(maps):
+        known = ", ".join(f"{i} ({n} maps of {side}x{side})" for i, (n, side) in enumerate(maps, 1))
+        raise InputError(f"layer must be one of {whose}: {known}. Got {layer}.")
     return number
 
 

@@ -199,3 +199,15 @@ def test_what_else_is_refused(refused, runs):
     assert "frames must be at least 2" in refused("interpolate", runs["plain"], "--frames", 1)
     assert "label must be from 0 to 9" in refused("interpolate", runs["labelled"], "--label", 10)
     assert "Did you mean" in refused("interpolate", runs["plain"], "--data", "digit")
+
+
+def test_a_contact_sheet_of_a_conditional_run_shows_the_label_that_sums_are_of(call, runs):
+    for name, flags in (
+        ("sheet.png", []),
+        ("zero.png", ["--label", 0]),
+        ("one.png", ["--label", 1]),
+    ):
+        words = ("--n", 4, "--contact-sheet", "--out", name, *flags)
+        assert call("sample", runs["labelled"], *words) == 0
+    sheet, zero, one = (Path(f"{name}.png").read_bytes() for name in ("sheet", "zero", "one"))
+    assert sheet == zero != one

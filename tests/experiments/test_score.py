@@ -227,3 +227,17 @@ def test_pixels_of_images_that_differ_in_size_are_refused(scored, tmp_path):
 def test_unknown_names_are_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ScoreProtocol(kid_subset_size=1),
+        lambda: ScoreProtocol(kid_subsets=0),
+        lambda: ExtractorSpec(resize="bilinear"),  # type: ignore[arg-type]
+        lambda: ExtractorSpec(precision="fp16"),  # type: ignore[arg-type]
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(make):
+    with pytest.raises(InputError, match=r"must be (at least|one of)"):
+        make()
