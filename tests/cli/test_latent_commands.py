@@ -211,3 +211,15 @@ def test_a_contact_sheet_of_a_conditional_run_shows_the_label_that_sums_are_of(c
         assert call("sample", runs["labelled"], *words) == 0
     sheet, zero, one = (Path(f"{name}.png").read_bytes() for name in ("sheet", "zero", "one"))
     assert sheet == zero != one
+
+
+def test_images_that_are_all_the_same_give_distances_no_unit(refused, runs, tmp_path):
+    np.savez(tmp_path / "same.npz", train_images=np.full((20, 8, 8), 7, np.uint8))
+    said = refused("interpolate", runs["plain"], "--data", tmp_path / "same.npz")
+    assert "data must have images that differ" in said
+
+
+def test_one_training_image_cannot_be_compared_with_others(refused, runs, tmp_path):
+    np.savez(tmp_path / "one.npz", train_images=np.full((1, 8, 8), 7, np.uint8))
+    asked = ("--memorisation-only", "--data", tmp_path / "one.npz", "--samples", 20)
+    assert "at least 2 training images" in refused("neighbors", runs["plain"], *asked)

@@ -78,3 +78,12 @@ def test_relu_has_the_same_rule_and_other_functions_their_own():
     with GuidedBackprop():
         y = functional.elu(x)
     assert (torch.autograd.grad(y, x, towards)[0] != 0).all()
+
+
+def test_every_way_to_call_relu_is_guided():
+    for rectify in (torch.relu, Tensor.relu, functional.relu):
+        x = torch.tensor([3.0, -3.0, 3.0], requires_grad=True)
+        with GuidedBackprop():
+            y = rectify(x)
+        (found,) = torch.autograd.grad((y * torch.tensor([1.0, 1.0, -1.0])).sum(), x)
+        assert found.tolist() == [1.0, 0.0, 0.0]  # the last one speaks against
