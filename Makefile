@@ -8,7 +8,7 @@ quickstart: .venv/installed
 	$(BIN)/gan-eval quickstart
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff check .

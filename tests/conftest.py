@@ -1,5 +1,6 @@
 """What tests share: networks small enough to train in milliseconds, and runs of them on digits."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,8 @@ collect_ignore_glob = ["conftest.py", "*/conftest.py"]
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
+    """Compute on one thread, here and in the processes that tests start: each core has a worker."""
+    os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
 
 
