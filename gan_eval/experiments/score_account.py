@@ -13,6 +13,8 @@ from gan_eval.records import Record
 
 # Of fewer images, a Fréchet distance says more about their number than about them.
 _ENOUGH = 10_000
+# Rounding leaves a share of 1e-12 or less of a covariance's eigenvalues negative.
+_NO_COVARIANCE = 1e-6
 Opened = tuple[Side, Images | None]
 
 
@@ -51,7 +53,7 @@ def record_of(
         config={"extractor": identity, **sides},
         result=row,
         deviations=tuple((sides["fake"].get("trained") or {}).get("deviations", ())),
-        advice=tuple(_advice(row, fake[0].name)),
+        advice=(*_lost(protocol, real[0], fake[0]), *_advice(row, fake[0].name)),
         fingerprints={
             "real": sides["real"]["fingerprint"],
             "fake": sides["fake"]["fingerprint"],
@@ -119,6 +121,18 @@ def title_of(row: Mapping[str, Any]) -> str:
     return f"{row['extractor']}{weights}{resize}: {n_fake} against {n_real} of {row['reference']}"
 
 
+def _lost(protocol: ScoreProtocol, real: Side, fake: Side) -> Iterator[str]:
+    """Yield which metrics that were asked for a side's statistics cannot give."""
+    beyond = {"kid", "prdc"}
+    for side, without in ((real, beyond), (fake, beyond | {"isc"})):
+        lost = [name for name in protocol.metrics if name in without]
+        if side.statistics is not None and lost:
+            yield (
+                f"{', '.join(lost)} must have images. {side.name} is statistics: their figures are "
+                "left out; name the images to have them."
+            )
+
+
 def _advice(row: Mapping[str, Any], model: str) -> Iterator[str]:
     """Yield what the row itself says should be done next, a sentence each."""
     for name, n in ((model, row["n_fake"]), (row["reference"], row["n_real"])):
@@ -127,6 +141,11 @@ def _advice(row: Mapping[str, Any], model: str) -> Iterator[str]:
                 f"{n:,} images of {name} are fewer than {_ENOUGH:,}: the Fréchet distance grows as "
                 "they become fewer. Take more, or trust the kernel distance."
             )
+    if row["fid_clipped"] and row["fid_clipped"] > _NO_COVARIANCE:
+        yield (
+            f"{row['fid_clipped']:.1%} of a covariance's eigenvalues are negative: a given 'sigma' "
+            "is no covariance. Take statistics anew, in float64."
+        )
     if row["official"] is False:
         yield (
             "These Inception weights are not the official file: the figures compare with no "

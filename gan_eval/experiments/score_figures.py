@@ -32,7 +32,7 @@ Matrix = NDArray[Any] | Tensor
 # (n, 2048) -> (n, classes), where the extractor has classes.
 Logits = Callable[[Tensor], Tensor]
 FIGURES = (
-    "fid", "fid_infinity", "kid_mean", "kid_std", "isc_mean", "isc_std",
+    "fid", "fid_clipped", "fid_infinity", "kid_mean", "kid_std", "isc_mean", "isc_std",
     "precision", "recall", "density", "coverage",
 )  # fmt: skip
 _ROWS = 1000
@@ -155,7 +155,7 @@ def figures(
         return found
     if "fid" in protocol.metrics:
         distance = frechet_distance(real=real.moments, fake=fake.moments)
-        found["fid"] = distance.distance
+        found |= {"fid": distance.distance, "fid_clipped": distance.clipped}
     if fake.rows is None:
         return found
     if protocol.fid_infinity:

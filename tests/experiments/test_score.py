@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -68,7 +69,9 @@ def test_the_distance_of_flat_images_is_that_of_two_gaussians(scored):
     (record,) = scored([flat(100, 140, 180)], flat(10, 20, 30), protocol=FID)
     expected = 64 * ((140 - 20) ** 2 + (40 - 10) ** 2) / 127.5**2
     assert record.result["fid"] == pytest.approx(expected, rel=1e-5)
-    assert all(record.result[name] is None for name in FIGURES if name != "fid")
+    assert record.result["fid_clipped"] < 1e-12
+    assert all(record.result[name] is None for name in FIGURES if not name.startswith("fid"))
+    assert record.result["fid_infinity"] is None
 
 
 def test_precision_is_of_the_model_and_recall_of_the_reference(scored):
@@ -141,6 +144,8 @@ def test_saved_statistics_give_the_same_distance_and_no_more(scored, tmp_path):
     assert saved.result["fid"] == pytest.approx(direct.result["fid"], rel=1e-9)
     assert saved.result["kid_mean"] is saved.result["precision"] is None
     assert saved.result["n_real"] == 30
+    assert saved.advice[0].startswith("kid, prdc must have images. array is statistics")
+    assert "must have images" not in direct.advice[0]
     assert saved.fingerprints["real"] == direct.fingerprints["real"]
     again, swapped = scored([fake, path], fake)
     assert again.result["fid"] == pytest.approx(0, abs=1e-8)
@@ -150,6 +155,14 @@ def test_saved_statistics_give_the_same_distance_and_no_more(scored, tmp_path):
         scored([fake], path, protocol=replace(FEW, metrics=("kid",)))
     with pytest.raises(InputError, match="statistics already; copy the file"):
         scored([fake], path, save=tmp_path / "again.npz")
+
+
+def test_a_sigma_that_is_no_covariance_is_remarked_on(scored, tmp_path):
+    sigma = np.diag(np.where(np.arange(64) % 4, 1.0, -1.0))
+    np.savez(tmp_path / "bad.npz", mu=np.zeros(64), sigma=sigma)
+    (record,) = scored([noise(30)], tmp_path / "bad.npz", protocol=FID)
+    assert record.result["fid_clipped"] > 0.01
+    assert any("a given 'sigma' is no covariance" in text for text in record.advice)
 
 
 def test_statistics_are_saved_without_a_model(scored, tmp_path):
