@@ -31,7 +31,7 @@ from gan_eval.visualize.grids import write_grid
 
 SAMPLES = 64
 # Untrained generators draw one image too: collapse is what is so still, or again, after a while.
-_COLLAPSED, _COLLAPSE_AFTER = 0.1, 1000
+_COLLAPSED, _COLLAPSE_AFTER = 0.1, (100, 1000)
 
 Row = dict[str, Any]
 
@@ -250,7 +250,8 @@ def _warn_of_collapse(row: Row, progress: _Progress, config: RunConfig, habits: 
 
     This sees a generator that draws one image, not one that draws a few different ones.
     """
-    old_enough = row["step"] >= min(_COLLAPSE_AFTER, config.steps // 4)
+    least, most = _COLLAPSE_AFTER
+    old_enough = row["step"] >= max(least, min(most, config.steps // 4))
     if progress.warned or not old_enough or row.get("diversity", 1.0) >= _COLLAPSED:
         return
     progress.warned = True

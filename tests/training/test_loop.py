@@ -16,6 +16,7 @@ from gan_eval.training.loop import Habits, _Progress, _warn_of_collapse
         (1000, 9000, 0.01, True),
         (1000, 9000, 0.11, False),
         (100, 300, 0.01, True),  # a short run is old sooner
+        (50, 60, 0.01, False),  # but not after a few steps
     ],
 )
 def test_collapse_is_warned_of_once(tiny, step, steps, diversity, warned):
