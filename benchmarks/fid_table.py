@@ -75,11 +75,8 @@ def extractors(asked: Reproduction) -> list[ExtractorSpec]:
                 f"{URL} (SHA-256 {OFFICIAL_SHA256}) must be in torch hub's folder of checkpoints."
             )
         found.append(ExtractorSpec(name="inception"))
-    judge = Run(asked.runs / "authors-svhn")
     with asked.row("by D with the authors' weights"):
-        if not judge.exists:
-            raise MissingError("runs/authors-svhn must be there; `gan-eval import newmu` makes it.")
-        found.append(ExtractorSpec(name=f"disc:{judge.folder}"))
+        found.append(ExtractorSpec(name=f"disc:{asked.authors().folder}"))
     return found
 
 

@@ -3,16 +3,19 @@
 python benchmarks/readme.py
 """
 
+import html
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 
 from gan_eval.report.exhibits import EXHIBITS
 from gan_eval.report.read import Results, Section, read_results
-from gan_eval.report.render import markdown
+from gan_eval.report.render import markdown, plain
 from gan_eval.report.tables import comparison, scores, shown_lines, shown_scores
-from gan_eval.report.verdicts import RULE, Line
+from gan_eval.report.verdicts import RULE
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results: written by benchmarks/readme.py -->", "<!-- end of results -->"
@@ -25,28 +28,41 @@ STRIP = {
 WIDTH = 260
 
 
-def headlines(results: Results) -> Iterator[tuple[str, Line]]:
-    """Yield each exhibit's numbers beside the paper's, or the first score where it shows none."""
+def headlines(results: Results) -> pd.DataFrame:
+    """Return all numbers beside the paper's, and each claim with how often which verdict is."""
+    parts = []
     for exhibit in EXHIBITS:
         section = results.sections.get(exhibit.folder, Section())
-        ours = [line for line in comparison(exhibit, section) if line.ours is not None]
-        for line in [each for each in ours if each.paper is not None] or ours[:1]:
-            yield exhibit.title, line
+        lines = [line for line in comparison(exhibit, section) if line.ours is not None]
+        numbers = [line for line in lines if line.paper is not None]
+        claims = [line for line in lines if line.paper is None]
+        words: dict[str, Counter[str]] = {}
+        for line in claims:
+            words.setdefault(line.what, Counter())[line.verdict] += 1
+        firsts = {line.what: line for line in reversed(claims)}
+        shown = shown_lines([*numbers, *(firsts[what] for what in words)])
+        shown["verdict"] = [*(line.verdict for line in numbers), *map(_counted, words.values())]
+        parts.append(shown.assign(exhibit=exhibit.title))
+    return pd.concat(parts)[["exhibit", "number", "of", "paper", "ours", "verdict"]]
+
+
+def _counted(words: Counter[str]) -> str:
+    """Return the one verdict, or how many of each there are; the first's number is shown."""
+    several = words.total() > 1
+    return ", ".join(f"{n} {word}" if several else word for word, n in words.items())
 
 
 def block(results: Results) -> str:
     """Return the part of README.md between its two marks."""
-    found = list(headlines(results))
-    shown = shown_lines([line for _, line in found])
-    frame = pd.DataFrame({"exhibit": [title for title, _ in found]}).join(
-        shown[["number", "of", "paper", "ours", "verdict"]]
-    )
     pictures = [
-        f'<img src="results/{path}" width="{WIDTH}" alt="{text}">'
-        for path, text in STRIP.items()
-        if (ROOT / "results" / path).is_file()
+        image(path, text) for path, text in STRIP.items() if (ROOT / "results" / path).is_file()
     ]
-    return "\n".join([BEGIN, "", markdown(frame), *pictures, "", END])
+    return "\n".join([BEGIN, "", markdown(headlines(results)), *pictures, "", END])
+
+
+def image(path: str, text: str) -> str:
+    """Return a picture of results/ for README.md."""
+    return f'<img src="results/{quote(path)}" width="{WIDTH}" alt="{html.escape(text)}">'
 
 
 def page(results: Results) -> str:
@@ -65,12 +81,9 @@ def page(results: Results) -> str:
 
 def _of(section: Section) -> Iterator[str]:
     for table in scores(section):
-        yield f"**{table.caption}**\n\n{markdown(shown_scores(table.frame))}"
-    images = (
-        f'<img src="{path.relative_to(ROOT / "results")}" width="{WIDTH}" alt="{path.stem}">'
-        for path in section.pictures
-    )
-    yield "\n".join(images)
+        yield f"**{plain(table.caption)}**\n\n{markdown(shown_scores(table.frame))}"
+    paths = (path.relative_to(ROOT / "results").as_posix() for path in section.pictures)
+    yield "\n".join(image(path, Path(path).stem).replace("results/", "", 1) for path in paths)
 
 
 def main() -> None:

@@ -71,7 +71,9 @@ def main(asked: Reproduction) -> None:
     limit = QUICK_IMAGES if asked.quick else None
     for protocol in [QUICK] if asked.quick else protocols:
         for spec in rows:
-            if not known(asked, spec, protocol):
+            if known(asked, spec, protocol):
+                asked.kept.append(f"{spec.name} by {protocol.name}")
+            else:
                 classify([spec], data, protocol, limit=limit, **asked.common)
     if len(asked.missing) == 2:
         raise MissingError(asked.missing[0]["needs"])

@@ -13,36 +13,20 @@ Paper: 22.48 % error; a supervised network of the same architecture 28.87 % (val
 Ours: results/table_2_svhn. On 2 cores: 30 minutes of training, 4 of the rest.
 """
 
-from gan_eval.data.registry import data_root
 from gan_eval.experiments.classify import classify
 from gan_eval.experiments.features import FeatureSpec, features_of
-from gan_eval.experiments.reproduction import MissingError, Reproduction
-from gan_eval.models.importers import import_newmu
-from gan_eval.models.runs import Run
+from gan_eval.experiments.reproduction import Reproduction
 from gan_eval.probes.protocol import choose_protocol
 
 EPOCHS, QUICK_DRAWS = 200, 10
 SEED_EPOCHS = 50
 
 
-def authors(asked: Reproduction) -> Run:
-    """Return the run of the authors' weights, importing them the first time."""
-    run, root = Run(asked.runs / "authors-svhn"), data_root(asked.root)
-    if run.exists:
-        return run
-    if root is None or not (root / "newmu-svhn").is_dir():
-        raise MissingError(
-            "The authors' released weights must be in newmu-svhn/ under the data root: svhn/models "
-            "of the repository Newmu/dcgan_code."
-        )
-    return import_newmu(root / "newmu-svhn", run.folder)
-
-
 def main(asked: Reproduction) -> None:
     data = asked.data("svhn")
     specs: list[FeatureSpec] = []
     with asked.row("D with the authors' weights"):
-        specs += features_of(("disc",), [authors(asked)])
+        specs += features_of(("disc",), [asked.authors()])
     own = asked.trained("radford2015-svhn", data, EPOCHS)
     names = ("disc", "random-disc", "pixels", *(["kmeans"] if not asked.quick else []))
     specs += features_of(names, [own])

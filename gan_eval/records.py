@@ -101,16 +101,21 @@ def write_json(path: Path, value: Any) -> None:
 def append_line(path: Path, row: dict[str, Any]) -> None:
     """Append `row` to a JSON-lines file in one write, so that a kill cuts the last line at most.
 
-    A last line that was cut is removed first.
+    A last line that was cut is removed first; one that only lacks its end is ended.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    line = (json.dumps(row, allow_nan=False) + "\n").encode()
     with path.open("a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
-        file.write((json.dumps(row, allow_nan=False) + "\n").encode())
+                before, newline, last = file.read().rpartition(b"\n")
+                if _is_object(last):
+                    line = b"\n" + line
+                else:
+                    file.truncate(len(before + newline))
+        file.write(line)
 
 
 def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -127,12 +132,20 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """
     if not path.exists():
         return
-    for number, line in enumerate(path.read_text().splitlines(keepends=True), 1):
-        if line.endswith("\n"):
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        if line.endswith(b"\n") or _is_object(line):
             yield _row(line, path, number)
 
 
-def _row(line: str, path: Path, number: int) -> dict[str, Any]:
+def _is_object(line: bytes) -> bool:
+    """Whether a line is whole; what a kill cut lacks its last brace."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError:

@@ -114,12 +114,14 @@ def test_rows_come_back_in_order(tmp_path: Path):
 
 @pytest.mark.parametrize("cut", range(1, 15))
 def test_last_line_cut_short_is_left_out(tmp_path: Path, cut: int):
+    """Where only the line's end is missing, nothing of it is."""
     path = tmp_path / "rows.jsonl"
     for step in (1, 2):
         append_line(path, {"step": step, "x": 10})
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
-    assert list(read_lines(path)) == [{"step": 1, "x": 10}]
+    left = [{"step": 1, "x": 10}, {"step": 2, "x": 10}][: 2 if cut == 1 else 1]
+    assert list(read_lines(path)) == left
 
 
 @pytest.mark.parametrize("cut", [1, 7, 14])
@@ -130,8 +132,7 @@ def test_line_appended_after_a_cut_one_is_read(tmp_path: Path, cut: int):
     path.write_bytes(path.read_bytes()[:-cut])
     append_line(path, {"step": 3, "x": 10})
     read = [row["step"] for row in read_lines(path)]
-    # A line that lacks its end alone may be kept; half a line is not, and the new one must be.
-    assert read in ([1, 3], [1, 2, 3])
+    assert read == ([1, 2, 3] if cut == 1 else [1, 3])
     append_line(path, {"step": 4, "x": 10})
     assert [row["step"] for row in read_lines(path)][-2:] == [3, 4]
 

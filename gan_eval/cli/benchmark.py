@@ -132,19 +132,24 @@ def _run(
     """Run one script and keep a line of how it went; return what it needs if nothing was run."""
     from gan_eval.experiments.reproduction import MissingError, Reproduction
     from gan_eval.records import append_line, hardware, in_a_hurry, versions
+    from gan_eval.report.pictures import QUICK
     from gan_eval.visualize.grids import lighten
 
     seconds = min(budget or _QUICK_SECONDS, _QUICK_SECONDS) if quick else budget
-    started = time.monotonic()
+    # Of its own, so that no picture of a longer run is replaced.
+    home = out / name / QUICK if quick else out / name
+    started, before = time.monotonic(), _sizes(home)
     with Watching() as watch, in_a_hurry(quick):
         asked = Reproduction(
-            out=out / name, runs=runs, root=data_root, quick=quick, seconds=seconds, watch=watch
+            out=home, runs=runs, root=data_root, quick=quick, seconds=seconds, watch=watch
         )
         needs = None
         try:
             _load(name, script).main(asked)
         except MissingError as error:
             needs = str(error)
+    if asked.missing and not asked.kept and _sizes(home) == before:
+        needs = needs or asked.missing[0]["needs"]
     for picture in (out / name).rglob("*.png"):
         lighten(picture, _MOST_BYTES)
     missing = [{"what": "", "needs": needs}] if needs else asked.missing
@@ -163,6 +168,11 @@ def _run(
     for row in asked.missing:
         say(f"{name}: not run: {row['what']}. {row['needs']}")
     return needs
+
+
+def _sizes(folder: Path) -> dict[Path, int]:
+    """Return the sizes of the files of records, which only grow."""
+    return {path: path.stat().st_size for path in folder.rglob("*.jsonl")}
 
 
 def _load(name: str, script: Path) -> Any:

@@ -44,7 +44,7 @@ def compare(run_a: Path, run_b: Path, out: Path | None, as_json: bool) -> None:
         ("metric", *found.names),
         ((name, *map(_cell, values)) for name, values in found.metrics.items()),
     )
-    say(f"Written: {files[0]}" if files else "No run was trained here: there are no curves.")
+    say(f"Written: {files[0]}" if files else "Neither run has metrics: there are no curves.")
 
 
 def _cell(value: Any) -> str | None:

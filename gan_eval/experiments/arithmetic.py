@@ -84,7 +84,8 @@ def arithmetic(
     `result` and each of `controls` hold `success_rate`, the ends `low` and `high` of its 95 %
     Wilson interval, and `trials`, different sums of three random samples each; None and 0 where
     nobody knows what to see. `result` also holds `turn`: the shares of samples that show what the
-    turn leads to, after each step; None unless its ends are attributes.
+    turn leads to, after each step, and so does the control of a random direction; None unless its
+    ends are attributes.
 
     Args:
         run: with a generator.
@@ -142,6 +143,8 @@ def arithmetic(
     pools = {name: z[list(rows)] for name, rows in samples.items()}
     counted = sum_images(drawing, pools, trials, seed) if goal and "a" in pools else {}
     rates = {name: success(panel.judges, goal, counted.get(name)) for name in ("result", *CONTROLS)}
+    for name, turned in turn_rates(drawing, pools, panel.judges, turn_goal, seed).items():
+        rates[name]["turn"] = turned
     drawn_from = drawing.describe(run, epoch)
     record = Record(
         exhibit="arithmetic",
@@ -154,10 +157,7 @@ def arithmetic(
             "turn_target": spell(turn_goal),
             "choices": chosen.to_json(),
         },
-        result={
-            **rates.pop("result"),
-            "turn": turn_rates(drawing, pools, panel.judges, turn_goal, seed),
-        },
+        result=rates.pop("result"),
         controls=rates,
         deviations=tuple(drawn_from["trained"]["deviations"]),
         fingerprints={"data": panel.images and panel.images.fingerprint, "weights": weights},

@@ -7,17 +7,19 @@ are; what it cannot have it leaves out by `asked.row`, and the reason is kept.
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from gan_eval.data.registry import inventory
+from gan_eval.data.registry import data_root, inventory
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.classify import Watch
+from gan_eval.models.importers import import_newmu
 from gan_eval.models.runs import Run
-from gan_eval.training.config import Request
+from gan_eval.training.config import Request, reopen
 from gan_eval.training.job import Job, carry_out, new_job, resumed_job
 from gan_eval.training.loop import Habits
 
@@ -47,6 +49,7 @@ class Reproduction:
         seconds: that trainings may take together; None for as long as they need. What is cut short
             goes on the next time.
         spent: seconds that each training took.
+        kept: rows that were there of the same weights and were not measured again.
         watch: is told of the progress.
         missing: rows that were left out, and what they need.
     """
@@ -59,6 +62,7 @@ class Reproduction:
     watch: Watch = lambda what, done, total: None
     missing: list[dict[str, str]] = field(default_factory=list)
     spent: list[float] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
 
     @property
     def common(self) -> dict[str, Any]:
@@ -93,7 +97,7 @@ class Reproduction:
             InputError: the data are not there, or are others than the run's.
         """
         run = self._longest(preset, data, seed, options)
-        if run is not None and run.generator.exists():
+        if run is not None and _has_weights(run):
             config = run.config()
             wanted = config.recipe.pretrain_steps + epochs * config.steps_per_epoch
             if self.quick or run.steps() >= wanted:
@@ -106,7 +110,7 @@ class Reproduction:
             request = Request(
                 preset=preset, data=data, root=self.root, epochs=epochs, seed=seed, **options
             )
-            job = new_job(self.runs / name, request)
+            job = new_job(_free(self.runs / name), request)
         else:
             later = max(epochs, run.config().recipe.epochs)
             # The device that it was trained on need not be here.
@@ -129,6 +133,22 @@ class Reproduction:
                 runs.append(run)
         return runs
 
+    def authors(self) -> Run:
+        """Return the run of the authors' released SVHN weights, imported the first time.
+
+        Raises:
+            MissingError: they are not there.
+        """
+        run, root = Run(self.runs / "authors-svhn"), data_root(self.root)
+        if run.exists:
+            return run
+        if root is None or not (root / "newmu-svhn").is_dir():
+            raise MissingError(
+                "The authors' released weights must be in newmu-svhn/ under the data root: "
+                "svhn/models of the repository Newmu/dcgan_code."
+            )
+        return import_newmu(root / "newmu-svhn", run.folder)
+
     @contextmanager
     def row(self, name: str) -> Iterator[None]:
         """Leave out a row that cannot be had, and keep what it needs."""
@@ -138,17 +158,19 @@ class Reproduction:
             self.missing.append({"what": name, "needs": str(error)})
 
     def _longest(self, preset: str, data: str, seed: int, options: dict[str, Any]) -> Run | None:
-        """Return the run that has had the most steps, whatever its folder is called."""
+        """Return the run on these images that has had the most steps, whatever its folder is."""
         request = Request(preset=preset, data=data).to_json()
         usual = {name: request[name] for name in (*_ALIKE, *options)}
         found = []
         for path in sorted(self.runs.glob("*/config.json")):
             run = Run(path.parent)
-            config = run.config()
-            same = (config.preset, config.data and config.data.name, config.seed)
-            asked = {name: config.asked.get(name, wanted) for name, wanted in usual.items()}
-            if same == (preset, Path(data).stem, seed) and asked == {**usual, **options}:
-                found.append((run.steps() if run.generator.exists() else 0, run))
+            with suppress(InputError):  # of a config that is no run's, or of other images
+                config = run.config()
+                same = (config.preset, config.data and config.data.name, config.seed)
+                asked = {name: config.asked.get(name, wanted) for name, wanted in usual.items()}
+                if same == (preset, Path(data).stem, seed) and asked == {**usual, **options}:
+                    reopen(config, self.root)
+                    found.append((run.steps() if _has_weights(run) else 0, run))
         return max(found, key=lambda each: each[0])[1] if found else None
 
     def _train(self, job: Job, epochs: int) -> None:
@@ -178,3 +200,13 @@ class Reproduction:
         self.spent.append(time.monotonic() - started)
         if stopped and not enough:
             raise SystemExit(128 + stopped)
+
+
+def _has_weights(run: Run) -> bool:
+    return run.generator.exists() and run.discriminator.exists()
+
+
+def _free(folder: Path) -> Path:
+    """Return `folder`, or with a number that is free: a run on other images may have its name."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(path for path in chain([folder], numbered) if not path.exists())

@@ -89,11 +89,25 @@ def turn_rates(
     judges: Mapping[str, AttributeClassifier],
     goal: Wanted,
     seed: int,
-) -> dict[str, Any] | None:
-    """Return the share of random samples that show the goal after each step of the turn."""
+) -> dict[str, dict[str, Any] | None]:
+    """Return the share of random samples that show the goal after each step of the turn: "result".
+
+    "random_direction" is the control: each sample by a vector of its own, as long as the turn's.
+    """
     if "to" not in pools or not goal:
-        return None
-    z = drawing.network.draw(_JUDGED, stream(seed, "arithmetic", "turn"))
-    turned = along(z, turn_vector(pools), STEPS).flatten(0, 1)
-    seen = shows(judges, goal, drawing.images(turned)).view(_JUDGED, len(STEPS))
-    return {"steps": STEPS.tolist(), "rates": seen.double().mean(0).tolist(), "trials": _JUDGED}
+        return {"result": None, "random_direction": None}
+    z, vector = (
+        drawing.network.draw(_JUDGED, stream(seed, "arithmetic", "turn")),
+        turn_vector(pools),
+    )
+    source = stream(seed, "arithmetic", "turn directions")
+    vectors = {
+        "result": vector,
+        "random_direction": random_directions(vector.norm().expand(_JUDGED), len(vector), source),
+    }
+    found: dict[str, dict[str, Any] | None] = {}
+    for name, direction in vectors.items():
+        images = drawing.images(along(z, direction, STEPS).flatten(0, 1))
+        rates = shows(judges, goal, images).view(_JUDGED, len(STEPS)).double().mean(0).tolist()
+        found[name] = {"steps": STEPS.tolist(), "rates": rates, "trials": _JUDGED}
+    return found

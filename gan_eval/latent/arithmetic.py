@@ -37,6 +37,9 @@ def random_directions(lengths: Tensor, d: int, generator: torch.Generator) -> Te
 
 
 def along(z: Tensor, vector: Tensor, steps: Tensor) -> Tensor:
-    """Return z + step * vector, (n, k, d), of points `z` (n, d) at each of `steps` (k,)."""
-    points: Tensor = z[:, None] + steps[:, None] * vector
+    """Return z + step * vector, (n, k, d), of points `z` (n, d) at each of `steps` (k,).
+
+    One `vector` (d,) for all, or one for each point (n, d).
+    """
+    points: Tensor = z[:, None] + steps[:, None] * vector[..., None, :]
     return points

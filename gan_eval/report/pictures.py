@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from gan_eval.errors import InputError
 
 _QUALITY = 82
+QUICK = "quick"  # the folder of an exhibit's quick run, whose pictures replace no others
 # What `gan-eval train` writes of one run: samples of kept epochs, and losses.
 _OF_RUN = re.compile(r"-?(epoch-\d+|losses)$")
 
@@ -29,7 +30,7 @@ class Picture:
 def inline(path: Path, exhibit: str) -> Picture:
     """Return the PNG at `path` as itself or as WebP, whichever is smaller.
 
-    Its caption is its name, with that of the folder that it lies in within the exhibit's.
+    Its caption is its name, with those of the folders that it lies in within the exhibit's.
 
     Raises:
         InputError: it is no picture.
@@ -45,8 +46,11 @@ def inline(path: Path, exhibit: str) -> Picture:
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", quality=_QUALITY)
     source = min(_uri("png", path.read_bytes()), _uri("webp", buffer.getvalue()), key=len)
-    inner = f"{path.parent.name}: " if path.parent.parent.name == exhibit else ""
-    return Picture(caption=inner + path.stem, width=image.width, height=image.height, source=source)
+    above = [parent.name for parent in path.parents]
+    inner = above[: above.index(exhibit)] if exhibit in above else []
+    words = ["quick run" if name == QUICK else name for name in reversed(inner)]
+    caption = f"{', '.join(words)}: {path.stem}" if words else path.stem
+    return Picture(caption=caption, width=image.width, height=image.height, source=source)
 
 
 def inline_curves(png: bytes, caption: str) -> Picture:

@@ -6,10 +6,11 @@ A record that lies in `<folder>` itself, as in a run's, goes where its kind belo
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from gan_eval.errors import InputError
 from gan_eval.records import SCHEMA, Record
@@ -19,10 +20,27 @@ _MAPPINGS = ("protocol", "config", "result", "fingerprints", "controls", "versio
 _TEXTS = ("exhibit", "name", "time")
 _LISTS = ("deviations", "advice")
 _FIELDS = {each.name for each in fields(Record)}
+_PARTS = ("trained", "features", "data", "fake", "real")  # of the config, where it has them
 # What lines of earlier versions do not say.
 _LATER: dict[str, Any] = {"quick": False}
 # What a number was asked to be of, beside protocol, data and weights.
 _VARIANTS = ("features", "label", "target", "turn_target", "object")
+
+
+# How names of pictures begin, beside the records of a run.
+_PICTURES = (
+    ("arithmetic-turn", "figure_8_turn"),
+    ("arithmetic", "figure_7_arithmetic"),
+    ("classify-cifar10", "table_1_cifar10"),
+    ("classify-svhn", "table_2_svhn"),
+    ("classify", "classify"),
+    ("dedup", "section_4_1_1_dedup"),
+    ("dropout", "figure_6_forget"),
+    ("filters", "figure_5_filters"),
+    ("interpolate", "figure_4_walk"),
+    ("losses", "figure_2_3_samples"),
+    ("neighbors", "table_3_mnist"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +87,7 @@ def read_results(folder: Path) -> Results:
     notices: list[str] = []
     sections: dict[str, Section] = {}
     for path in _files(folder, ".jsonl"):
-        for place, line in _lines(path, notices):
+        for place, line in _lines(folder, path, notices):
             record = _record(line, place) if "schema" in line else None
             home = _home(folder, path, record)
             section = sections.setdefault(home, Section())
@@ -95,12 +113,12 @@ def read_results(folder: Path) -> Results:
 
 def _files(folder: Path, suffix: str) -> list[Path]:
     own = "records.jsonl" if suffix == ".jsonl" else f"[!.]*{suffix}"
-    inner = (folder.glob(f"{depth}[!.]*{suffix}") for depth in ("*/", "*/*/"))
+    inner = (folder.glob(f"{depth}[!.]*{suffix}") for depth in ("*/", "*/*/", "*/*/*/"))
     found = (*folder.glob(own), *(path for some in inner for path in some))
     return sorted(path for path in found if path.is_file())
 
 
-def _lines(path: Path, notices: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _lines(folder: Path, path: Path, notices: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield where each line is and what it holds; one that a kill cut short is only noticed."""
     text = path.read_bytes()
     for number, line in enumerate(text.split(b"\n"), 1):
@@ -108,12 +126,13 @@ def _lines(path: Path, notices: list[str]) -> Iterator[tuple[str, dict[str, Any]
         if not line.strip():
             continue
         try:
-            found = json.loads(line, parse_constant=_refuse)
+            found = json.loads(line, parse_constant=_refuse, parse_float=_finite)
             if not isinstance(found, dict):
                 raise ValueError("no object")
         except ValueError as error:
             if number == text.count(b"\n") + 1:
-                notices.append(f"{place}: was cut short and is left out.")
+                where = path.relative_to(folder).as_posix()
+                notices.append(f"{where}, line {number}: was cut short and is left out.")
                 continue
             raise InputError(
                 f"{place} must be a JSON object. Got one that is not ({error}); mend the line or "
@@ -122,14 +141,18 @@ def _lines(path: Path, notices: list[str]) -> Iterator[tuple[str, dict[str, Any]
         yield place, found
 
 
-def _refuse(name: str) -> None:
+def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+def _finite(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _refuse(text)
 
 
 def _record(line: Mapping[str, Any], place: str) -> Record:
     """Return the record that a line holds; fields that this version does not know are dropped."""
     schema = line["schema"]
-    if not isinstance(schema, int) or not 1 <= schema <= SCHEMA:
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
         raise InputError(
             f"{place} must be a record of schema {SCHEMA} at most. Got {schema!r}; read it by the "
             "version of gan_eval that wrote it, or a newer one."
@@ -139,7 +162,11 @@ def _record(line: Mapping[str, Any], place: str) -> Record:
         | {name for name in _MAPPINGS if not isinstance(line.get(name, {}), dict)}
         | {name for name in _TEXTS if not isinstance(line.get(name, ""), str)}
         | {name for name in _LISTS if not isinstance(line.get(name, []), list)}
+        | {"quick" for _ in range(not isinstance(line.get("quick", False), bool))}
     )
+    for name in _PARTS if not wrong else ():
+        if not isinstance(line["config"].get(name), dict | None):
+            wrong.append(f"config.{name}")
     if wrong:
         raise InputError(
             f"{place} must be a whole record of schema {SCHEMA}. Got none of, or a wrong kind of, "
@@ -168,13 +195,19 @@ def _home(folder: Path, path: Path, record: Record | None) -> str:
         name = path.relative_to(folder).parts[0]
         return {"samples": "figure_2_3_samples"}.get(name, name)
     if record is None:
-        return folder.resolve().name
+        return _pictured(path.stem)
     data = record.config.get("data")
     name = str(data.get("name", "")) if isinstance(data, dict) else ""
     homes = [each.folder for each in EXHIBITS if each.kind == record.exhibit]
     if record.exhibit == "classify":
         homes = [home for home in homes if name and home.split("_")[2] in name]
     return homes[0] if homes else record.exhibit
+
+
+def _pictured(stem: str) -> str:
+    """Return the exhibit of a picture by what the commands call theirs, "run" for others."""
+    found = (home for start, home in _PICTURES if stem.startswith(start))
+    return next(found, "run")
 
 
 def _newest(section: Section) -> Section:
@@ -193,7 +226,8 @@ def _newest(section: Section) -> Section:
 
 def _samples(record: Record) -> int:
     """Return how long a comparison was: with more samples it says more, however old it is."""
-    return int(record.result.get("samples") or 0) if record.exhibit == "neighbors" else 0
+    samples = record.result.get("samples") if record.exhibit == "neighbors" else 0
+    return samples if isinstance(samples, int) else 0
 
 
 def _identity(record: Record) -> str:

@@ -1,11 +1,15 @@
 """Frames as Markdown, CSV and LaTeX. A CSV has numbers as they are; the others are for people."""
 
 import html
+import re
 from pathlib import Path
 
 import pandas as pd
 
 from gan_eval.records import write_bytes
+
+# What Markdown takes for emphasis, code, links and pictures; not the _ within a name.
+_MARKUP = re.compile(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)")
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -18,14 +22,15 @@ def markdown(frame: pd.DataFrame) -> str:
         | x\\|y |
         | &lt;b&gt; |
     """
-    lines = [[str(name) for name in frame], ["---"] * frame.shape[1]]
-    lines += [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    lines = [[plain(name) for name in frame], ["---"] * frame.shape[1]]
+    lines += [[plain(value) for value in row] for row in frame.itertuples(index=False)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _cell(value: object) -> str:
-    text = " ".join(str(value).split())
-    return html.escape(text, quote=False).replace("|", r"\|").replace("`", r"\`")
+def plain(value: object) -> str:
+    """Return text of which Markdown makes nothing but the text, on one line."""
+    text = html.escape(" ".join(str(value).split()), quote=False)
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", text)
 
 
 def write_tables(
@@ -37,7 +42,7 @@ def write_tables(
         frame: the numbers.
         shown: captions, and the parts as people read them.
     """
-    parts = [(f"**{_cell(caption)}**\n\n" if caption else "", each) for caption, each in shown]
+    parts = [(f"**{plain(caption)}**\n\n" if caption else "", each) for caption, each in shown]
     texts = {
         ".md": "\n".join(caption + markdown(each) for caption, each in parts),
         ".csv": frame.to_csv(index=False),

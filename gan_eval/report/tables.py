@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from gan_eval.records import Record
+from gan_eval.report.controls import with_siblings
 from gan_eval.report.exhibits import CLAIMS, Exhibit
 from gan_eval.report.paper import PUBLISHED
 from gan_eval.report.read import Section
@@ -57,7 +58,7 @@ class Table:
 
 def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
     """Return the lines of an exhibit's main table, also where nothing was run."""
-    records = _with_siblings([each for each in section.records if each.exhibit == exhibit.kind])
+    records = with_siblings([each for each in section.records if each.exhibit == exhibit.kind])
     lines = [
         *(line for each in PUBLISHED if each.exhibit == exhibit.folder
           for line in beside(each, records)),
@@ -83,30 +84,6 @@ def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
     return [
         replace(each, why=each.why or whole) if each.verdict == "not run" else each
         for each in lines
-    ]
-
-
-def _with_siblings(records: Sequence[Record]) -> list[Record]:
-    """Return records of classifications with the controls that were measured by themselves."""
-
-    def sort(record: Record) -> str:
-        return json.dumps([record.protocol, record.fingerprints.get("test")], sort_keys=True)
-
-    return [
-        replace(
-            record,
-            controls={
-                **{
-                    each.name: value_at(each, "result.error_mean")
-                    for each in records
-                    if each.name != "disc" and sort(each) == sort(record)
-                },
-                **record.controls,
-            },
-        )
-        if record.exhibit == "classify" and record.name == "disc"
-        else record
-        for record in records
     ]
 
 
@@ -157,8 +134,11 @@ def scores(section: Section) -> list[Table]:
     for record in section.records:
         groups.setdefault(_comparable(record), []).append(record)
     tables = [
-        Table(caption=_caption(records[0]), frame=_scored(records)) for records in groups.values()
+        Table(caption=_caption(records[0]), frame=frame)
+        for records in groups.values()
+        if len(frame := _scored(records))
     ]
+    tables += [_turned(record) for record in section.records if value_at(record, "result.turn")]
     repeated = over_seeds(section.records)
     if repeated is not None:
         tables.append(Table(caption="the same training from several seeds", frame=repeated))
@@ -167,6 +147,20 @@ def scores(section: Section) -> list[Table]:
         rows = [row for row in section.rows if str(row.get("benchmark", "")) == script]
         tables.append(Table(caption=script.replace("_", " "), frame=_scripted(rows)))
     return tables
+
+
+def _turned(record: Record) -> Table:
+    """Return the shares of samples that show what a turn leads to, a column for each step."""
+    sides = {subject(record): record.result, **record.controls}
+    rows = []
+    for name, side in sides.items():
+        turn = side.get("turn")
+        if isinstance(turn, Mapping) and isinstance(turn.get("rates"), list):
+            steps = turn.get("steps") or range(len(turn["rates"]))
+            shown = zip(steps, turn["rates"], strict=False)
+            rows.append({"of": name, **{f"{step:+g}": 100 * rate for step, rate in shown}})
+    caption = f"samples that show {value_at(record, 'config.turn_target')} after a step, in %"
+    return Table(caption=caption, frame=pd.DataFrame(rows))
 
 
 def _comparable(record: Record) -> str:
@@ -179,8 +173,13 @@ def _comparable(record: Record) -> str:
 def _caption(record: Record) -> str:
     data = value_at(record, "config.data.name")
     version = record.protocol.get("version")
+    real, form = value_at(record, "config.real") or {}, ""
+    if real.get("size"):
+        reference = str(real.get("fingerprint", "")).partition(":")[2][:8]
+        form = f", {real['size']}x{real['size']}x{real['channels']}, reference {reference}"
     return (
         str(record.protocol.get("name", record.exhibit))
+        + form
         + (f", version {version}" if version is not None else "")
         + (f", on {data}" if data else "")
     )
@@ -195,7 +194,7 @@ def _scored(records: Sequence[Record]) -> pd.DataFrame:
         controls = {f"control: {name}": value for name, value in record.controls.items()}
         parts = [*_mappings(subject(record), record.result), *_mappings(subject(record), controls)]
         for name, found in parts:
-            if set(found) & set(names):
+            if set(found) & set(names) and found.get("trials") != 0:
                 rows.append({"of": name, **{each: found.get(each) for each in names}})
     if records[0].exhibit == "score":
         rows.sort(key=lambda row: math.inf if row["fid"] is None else row["fid"])
@@ -212,7 +211,10 @@ def _mappings(name: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _scripted(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the newest line of each name, and a cell for whatever fits into one."""
-    newest = {str(row.get("name", number)): row for number, row in enumerate(rows)}
+    newest = {
+        (str(row.get("name", number)), bool(row.get("quick"))): row
+        for number, row in enumerate(rows)
+    }
     cells = [
         {
             name: cell

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gan_eval.metrics.intervals import wilson_interval
 from gan_eval.records import CUT_SHORT, LENGTH, Record
 from gan_eval.report.exhibits import Claim
 from gan_eval.report.paper import Condition, Published
@@ -13,25 +14,32 @@ RULE: tuple[tuple[Word, str], ...] = (
     (
         "reached",
         "at least as good as the paper's number, less 1.96 standard deviations over draws or 0.5 "
-        "points, whichever is more. Where the paper shows no number: better than every control, "
-        "with the whole of the score's 95 % interval where it has one.",
+        "points (Table 3: 0.1), whichever is more. Where the paper shows no number: better than "
+        "every control, a rate of trials with the whole of its 95 % interval, any other score by "
+        "at least a tenth of the control's.",
     ),
     (
         "near",
         "short of that by at most 10 % of the paper's error rate. Without a number in the paper: "
-        "better than every control, but not with the whole interval.",
+        "better than every control, but by less than that.",
     ),
-    ("short", "measured as the paper did, and worse than that."),
+    (
+        "short",
+        "measured as the paper did, and worse than that; without a number in the paper, no better "
+        "than the best control.",
+    ),
     (
         "not comparable",
-        "measured on other images, from other training images, with another network or by another "
-        "protocol than the paper's: no difference is stated, and the reason is.",
+        "measured on other images, from other training images, with another network, by another "
+        "protocol than the paper's, or of a training that was cut short: no difference is stated, "
+        "and the reason is.",
     ),
     ("measured", "the paper shows no number, and no control decides."),
     ("not run", "nothing was measured yet; where something is missing, why says what."),
-    ("quoted", "another method, for context: the paper's number only."),
+    ("quoted", "another method, or what is not measured here: the published number only."),
 )
 _NEAR = 0.1
+_CLEARLY = 0.1  # of a control's score, that one without an interval must be better by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +85,11 @@ def value_at(record: Record, path: str) -> Any:
 def number_at(record: Record, path: str) -> float | None:
     """Return the number at a dotted path; None for anything else."""
     value = value_at(record, path)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if _is_number(value) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def curve_at(record: Record, path: str) -> list[tuple[float, float]]:
@@ -85,7 +97,7 @@ def curve_at(record: Record, path: str) -> list[tuple[float, float]]:
     value = value_at(record, path)
     points = value if isinstance(value, list) else []
     pairs = [point for point in points if isinstance(point, list | tuple) and len(point) == 2]
-    return [(float(x), float(y)) for x, y in pairs if x is not None and y is not None]
+    return [(float(x), float(y)) for x, y in pairs if _is_number(x) and _is_number(y)]
 
 
 def trained(record: Record, what: str) -> Any:
@@ -160,10 +172,12 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
     for record, ours in numbers:
         if ours is not None:
             spread = number_at(record, "result.error_spread") or 0.0
-            why = "; ".join([*_unlike(published.holds_for, record), *_cut_short(record)])
+            of_run = not (published.ours or "").startswith("controls")
+            own = _cut_short(record) if of_run else []
+            why = "; ".join([*_unlike(published.holds_for, record), *own])
             difference = None if why else ours - published.value
             verdict = "not comparable" if why else judge(published, ours, spread)
-            if verdict in ("near", "short"):
+            if verdict in ("near", "short") and of_run:
                 why = "; ".join(text for text in record.deviations if text.startswith(LENGTH))
             yield Line(
                 **paper,
@@ -195,7 +209,7 @@ def _unlike(conditions: Sequence[Condition], record: Record) -> Iterator[str]:
         got = value_at(record, each.path)
         if got not in each.wanted:
             wanted, there = (
-                f"{x:,}" if isinstance(x, int) else "none" if x is None else str(x)
+                "none" if x is None else f"{x:,}" if _is_number(x) else str(x)
                 for x in (each.wanted[0], got)
             )
             yield f"{each.what}: {there}, not {wanted}"
@@ -220,8 +234,7 @@ def claimed(claim: Claim, records: Sequence[Record]) -> Iterator[Line]:
 
 def _claimed(claim: Claim, record: Record, ours: float) -> Line:
     sign = 1 if claim.smaller_is_better else -1
-    cautious = number_at(record, claim.cautious) if claim.cautious else None
-    controls = _controls(claim.against, record) if claim.against else {}
+    controls = {name: value for path in claim.against for name, value in _controls(path, record)}
     line: dict[str, Any] = {
         "what": claim.what,
         "of": _of(record),
@@ -232,20 +245,37 @@ def _claimed(claim: Claim, record: Record, ours: float) -> Line:
     if not controls:
         return Line(**line, verdict="measured", why="no control was measured" * bool(claim.against))
     best = min(controls.values(), key=lambda value: sign * value)
-    verdict: Word = "short" if sign * ours >= sign * best else "reached"
-    if verdict == "reached" and cautious is not None and sign * cautious >= sign * best:
+    verdict: Word = "reached"
+    if sign * ours >= sign * best:
+        verdict = "short"
+    elif sign * _cautious(claim, record, ours, abs(best)) >= sign * best:
         verdict = "near"
     shown = (
         f"{name} {100 * value:.4g} %" if claim.fraction else f"{name} {value:.4g}"
         for name, value in controls.items()
     )
-    why = f"against {', '.join(shown)}"
+    why = "; ".join([f"against {', '.join(shown)}", *_cut_short(record)])
     return Line(**line, difference=ours - best, verdict=verdict, why=why)
 
 
-def _controls(path: str, record: Record) -> dict[str, float]:
-    """Return the numbers at a path in which * stands for any name of a control."""
+def _cautious(claim: Claim, record: Record, ours: float, best: float) -> float:
+    """Return the worse end of what a score may be: of its interval, or of a tenth of a control."""
+    trials = number_at(record, claim.trials) if isinstance(claim.trials, str) else claim.trials
+    # 1.96 standard deviations over draws.
+    spread = number_at(record, "result.error_spread") if claim.ours == "result.error_mean" else None
+    sign = 1 if claim.smaller_is_better else -1
+    if spread:
+        return ours + sign * spread
+    if trials:
+        return wilson_interval(round(ours * trials), int(trials))[claim.smaller_is_better]
+    return ours + sign * _CLEARLY * best
+
+
+def _controls(path: str, record: Record) -> Iterator[tuple[str, float]]:
+    """Yield the numbers at a path in which * stands for any name of a control."""
     root, name, *_ = path.split(".")
     names = [*record.controls] if name == "*" else [name if root == "controls" else "before"]
-    values = {name: number_at(record, path.replace("*", name, 1)) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+    for name in names:
+        value = number_at(record, path.replace("*", name, 1))
+        if value is not None:
+            yield name, value

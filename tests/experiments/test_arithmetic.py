@@ -106,13 +106,17 @@ def test_nobody_knows_nothing_is_counted():
 def test_a_turn_leads_from_one_end_to_the_other():
     pools = {"from": pool(-0.6, 0.0), "to": pool(0.6, 0.0)}
     assert float(turn_vector(pools)[0]) == pytest.approx(1.2, abs=0.15)
-    found = turn_rates(DRAWING, pools, JUDGES, {"first": True}, 0)
+    turned = turn_rates(DRAWING, pools, JUDGES, {"first": True}, 0)
+    found, control = turned["result"], turned["random_direction"]
     assert found is not None
+    assert control is not None
     assert found["steps"] == STEPS.tolist()
     assert found["rates"] == sorted(found["rates"])
     assert (found["rates"][0], found["rates"][-1]) == (0, 1)
     assert 0.3 < found["rates"][4] < 0.7  # the samples as they are
-    assert turn_rates(DRAWING, pools, JUDGES, {}, 0) is None
+    assert control["rates"][4] == found["rates"][4]
+    assert 0.3 < control["rates"][-1] < 0.7  # as far, but nowhere in particular
+    assert set(turn_rates(DRAWING, pools, JUDGES, {}, 0).values()) == {None}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from gan_eval.records import Record, append_record
 
 _DISC = {"run": "mine", "preset": "radford2015-svhn", "trained_on": "svhn", "epoch": None}
+_FEATURES = {"pool": "max 4x4", "batch_norm": "dataset", "mirror": False}
 
 
 def classified(name: str = "disc", *, data: str = "svhn", **changed: Any) -> Record:
@@ -21,7 +22,11 @@ def classified(name: str = "disc", *, data: str = "svhn", **changed: Any) -> Rec
         "exhibit": "classify",
         "name": name,
         "protocol": {"name": "authors-svhn", "version": 1, "c_grid": [1e-4, 1e-3, 1e-2]},
-        "config": {"trained": _DISC if name == "disc" else {}, "data": {"name": data}},
+        "config": {
+            "trained": _DISC if name == "disc" else {},
+            "data": {"name": data},
+            "features": _FEATURES if name == "disc" else {},
+        },
         "result": {**result, **changed.pop("result", {})},
         "fingerprints": {"test": f"test of {data}", "weights": f"weights of {name}"},
         "seed": 0,

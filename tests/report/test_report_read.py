@@ -89,7 +89,7 @@ def test_a_last_line_that_a_kill_cut_short_is_noticed(results, classified):
         file.write('{"schema": 1, "exhi')
     found = read_results(folder)
     assert len(found.sections["table_2_svhn"].records) == 1
-    assert found.notices == (f"{path}, line 2: was cut short and is left out.",)
+    assert found.notices == ("table_2_svhn/records.jsonl, line 2: was cut short and is left out.",)
     # A whole last line counts also where only its end is missing.
     path.write_text(json.dumps(classified().to_json()))
     assert len(read_results(folder).sections["table_2_svhn"].records) == 1
