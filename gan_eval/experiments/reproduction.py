@@ -19,6 +19,7 @@ from gan_eval.errors import InputError
 from gan_eval.experiments.classify import Watch
 from gan_eval.models.importers import import_newmu
 from gan_eval.models.runs import Run
+from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, reopen
 from gan_eval.training.job import Job, carry_out, new_job, resumed_job
 from gan_eval.training.loop import Habits
@@ -168,9 +169,13 @@ class Reproduction:
                 config = run.config()
                 same = (config.preset, config.data and config.data.name, config.seed)
                 asked = {name: config.asked.get(name, wanted) for name, wanted in usual.items()}
-                if same == (preset, Path(data).stem, seed) and asked == {**usual, **options}:
-                    reopen(config, self.root)
-                    found.append((run.steps() if _has_weights(run) else 0, run))
+                if same != (preset, Path(data).stem, seed) or asked != {**usual, **options}:
+                    continue
+                reopen(config, self.root)
+                if _has_weights(run):
+                    found.append((run.steps(), run))
+                elif not run.state.exists() or saved_step(run.state) < config.steps:
+                    found.append((0, run))  # which is trained on, and writes them
         return max(found, key=lambda each: each[0])[1] if found else None
 
     def _train(self, job: Job, epochs: int) -> None:

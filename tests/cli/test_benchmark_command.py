@@ -90,6 +90,18 @@ def test_mistakes(monkeypatch, capfd, words, message):
     assert re.search(message, error)
 
 
+@pytest.mark.parametrize("exhibit", ["figure_2_3_samples", "figure_5_filters"])
+def test_an_exhibit_of_which_nothing_could_be_measured_is_not_run(
+    monkeypatch, tmp_path, capfd, exhibit
+):
+    (tmp_path / "data").mkdir()
+    words = ("--data-root", tmp_path / "data", "--runs", tmp_path / "runs", "--out", tmp_path / "o")
+    for quick in ((), ("--quick",)):
+        assert call(monkeypatch, exhibit, *words, *quick) == 2
+        assert f"{exhibit} was not run. images must be" in capfd.readouterr().err
+    assert not any(line["run"] for line in read_lines(tmp_path / "o" / exhibit / "benchmark.jsonl"))
+
+
 def test_quick_numbers_are_marked(monkeypatch, tmp_path, capfd):
     script = tmp_path / "table_2_svhn.py"
     script.write_text(
@@ -108,6 +120,7 @@ def test_quick_numbers_are_marked(monkeypatch, tmp_path, capfd):
     printed = capfd.readouterr()
     (line,) = json.loads(printed.out)["exhibits"]
     assert (line["benchmark"], line["run"], line["missing"]) == ("table_2_svhn", True, [])
-    (record,) = read_lines(out / "table_2_svhn" / "records.jsonl")
+    assert not (out / "table_2_svhn" / "records.jsonl").exists()  # that of longer runs
+    (record,) = read_lines(out / "table_2_svhn" / "quick" / "records.jsonl")
     assert record["quick"] is True
     assert "(quick run)" in (out / "tables" / "table_2_svhn_scores.md").read_text()

@@ -77,6 +77,28 @@ def test_a_run_is_found_by_what_it_is_and_trained_on(tmp_path):
     assert asked(tmp_path, quick=True).trained(PRESET, "digits", 9, **SMALL).steps() == 8
 
 
+def test_a_run_on_other_images_of_the_same_name_is_another(tmp_path):
+    pixels = np.zeros((64, 32, 32, 3), np.uint8)
+    np.savez(tmp_path / "svhn10k.npz", train_images=pixels, train_labels=np.arange(64) % 10)
+    first = asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=32)
+    assert asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=32) == first
+    np.savez(tmp_path / "svhn10k.npz", train_images=pixels + 1, train_labels=np.arange(64) % 10)
+    (tmp_path / "runs" / "foreign").mkdir()
+    (tmp_path / "runs" / "foreign" / "config.json").write_text('{"a": 1}')
+    second = asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=32)
+    assert second.folder.name == f"{first.folder.name}-2"
+    # Weights that are gone, of a training that is over, are made again.
+    second.discriminator.unlink()
+    third = asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=32)
+    assert third.folder.name == f"{first.folder.name}-3"
+    assert third.discriminator.exists()
+
+
+def test_the_authors_weights_are_looked_for_under_the_root(tmp_path):
+    with pytest.raises(MissingError, match="must be in newmu-svhn/ under the data root"):
+        asked(tmp_path, root=tmp_path).authors()
+
+
 def test_the_same_training_from_three_seeds(tmp_path):
     longer = asked(tmp_path).trained(PRESET, "digits", 2, **SMALL)
     given = asked(tmp_path)
