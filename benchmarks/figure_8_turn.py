@@ -4,7 +4,7 @@
 
 Faces of `pytorch-examples`, trained on CelebA or its stand-in. The paper turns heads; CelebA has no
 attribute for that, so the direction leads from neutral to smiling faces, which can be judged: how
-many of 200 samples smile after each step. With numbers of one's own choice, from a contact sheet,
+many of 100 samples smile after each step. With numbers of one's own choice, from a contact sheet,
 `gan-eval arithmetic RUN --turn 4,18,33,51:2,7,30,44` turns anything.
 
 Paper: faces turn from left to right, by eye. Ours: results/figure_8_turn. On 2 cores: 45 minutes of

@@ -13,7 +13,7 @@ from gan_eval.records import append_line
 from gan_eval.report.exhibits import EXHIBITS
 from gan_eval.report.page import report
 
-EVIL = "<script>alert('x')</script> & | \\input{x} $y$"
+EVIL = "<script>alert('x')</script> & | \\input{x} $y$ ![i](http://x.invalid/x.png) **b** _c_"
 
 
 class Outline(HTMLParser):
@@ -86,12 +86,13 @@ def test_no_text_of_a_record_or_a_path_is_markup(results, classified):
         protocol={"name": EVIL, "version": 1, "c_grid": [1e-4, 1e-3, 1e-2]},
     )
     folder = results(table_2_svhn=[record, classified(f"disc {EVIL}")])
-    append_line(folder / "speed_<script>" / "speed.jsonl", {"name": EVIL, "<b>": EVIL})
+    append_line(folder / "speed_<script>" / "speed.jsonl", {"name": EVIL, "<script>|": EVIL})
     Image.new("L", (8, 8)).save(folder / "table_2_svhn" / "a <script>.png")
     report(folder)
     assert "script" not in Outline((folder / "report.html").read_text()).tags
     for path in (folder / "tables").glob("*.md"):
         assert "<script" not in path.read_text()
+        assert all(text not in path.read_text() for text in ("![i]", "**b**", " _c_"))
         widths = {
             len(re.findall(r"(?<!\\)\|", line))
             for line in path.read_text().split("\n\n")[-1].splitlines()

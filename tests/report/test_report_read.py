@@ -5,10 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from gan_eval.errors import InputError
-from gan_eval.records import append_line
+from gan_eval.records import append_line, append_record
 from gan_eval.report.read import read_results
+from gan_eval.report.verdicts import curve_at
 
 
 def test_the_newest_of_a_number_counts_and_the_older_stay(results, classified):
@@ -103,7 +105,14 @@ def test_a_last_line_that_a_kill_cut_short_is_noticed(results, classified):
         (lambda line: '{"x": NaN}', "NaN is no number"),
         (lambda line: json.dumps({**line, "schema": 2}), "schema 1 at most. Got 2; read it by"),
         (lambda line: json.dumps({**line, "schema": "1"}), "schema 1 at most. Got '1'"),
+        (lambda line: json.dumps({**line, "schema": True}), "schema 1 at most. Got True"),
         (lambda line: json.dumps({**line, "result": [1]}), "a wrong kind of, result; mend"),
+        (lambda line: json.dumps({**line, "quick": "no"}), "a wrong kind of, quick; mend"),
+        (
+            lambda line: json.dumps({**line, "config": {"trained": "mine", "features": [1]}}),
+            "a wrong kind of, config.trained, config.features; mend",
+        ),
+        (lambda line: '{"x": 1e999}', "1e999 is no number"),
         (
             lambda line: json.dumps({k: v for k, v in line.items() if k not in ("seed", "commit")}),
             "Got none of, or a wrong kind of, commit, seed; mend the line",
@@ -117,6 +126,28 @@ def test_a_line_that_is_broken_or_too_new_is_named(results, classified, change, 
     with pytest.raises(InputError, match=re.escape(message)) as error:
         read_results(folder)
     assert str(error.value).startswith(f"{path}, line 1 must be")
+
+
+def test_values_of_a_wrong_kind_within_a_result_are_no_numbers(results, classified):
+    curve = [[1000, "x"], [None, 0.1], [50_000, 0.03]]
+    record = classified(exhibit="neighbors", result={"samples": "many", "curve": curve})
+    (read,) = read_results(results(table_3_mnist=[record])).sections["table_3_mnist"].records
+    assert curve_at(read, "result.curve") == [(50_000.0, 0.03)]
+
+
+def test_pictures_of_a_run_go_where_its_records_do(tmp_path, classified):
+    append_record(tmp_path, classified())
+    for name in ("arithmetic", "arithmetic-turn", "filters-layer-3", "interpolate", "mine"):
+        Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
+    found = read_results(tmp_path).sections
+    homes = {path.stem: home for home, each in found.items() for path in each.pictures}
+    assert homes == {
+        "arithmetic": "figure_7_arithmetic",
+        "arithmetic-turn": "figure_8_turn",
+        "filters-layer-3": "figure_5_filters",
+        "interpolate": "figure_4_walk",
+        "mine": "run",  # whatever the folder is called
+    }
 
 
 def test_a_folder_without_numbers_is_refused(tmp_path: Path):
