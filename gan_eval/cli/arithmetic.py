@@ -120,8 +120,13 @@ def _report(record: Any) -> None:
         turn = record.result["turn"]
         print_table(
             f"The turn leads to {record.config['turn_target']}: seen, in % of {turn['trials']}",
-            ("step", "seen"),
-            zip((f"{step:+g}" for step in turn["steps"]), map(percent, turn["rates"]), strict=True),
+            ("step", "seen", "random direction"),
+            zip(
+                (f"{step:+g}" for step in turn["steps"]),
+                map(percent, turn["rates"]),
+                map(percent, record.controls["random_direction"]["turn"]["rates"]),
+                strict=True,
+            ),
         )
     for classifier in record.config["judged_by"]:
         right = percent(classifier["accuracy"])
