@@ -8,7 +8,7 @@ protocol            what determines the number beside the rest, with a name and 
 config              what it was made from: run, features, data, solver
 result              the numbers; rates and errors are fractions, times seconds
 controls            the same number of what it is to be compared with, by name
-paper               the published number, None where there is none
+paper               what was published of the exhibit that was run, by what it is; else None
 quick               whether the numbers were wanted in a hurry: short trainings, small samples
 deviations          what differs from the source, in words
 advice              what to try next, in words
@@ -46,6 +46,7 @@ SCHEMA = 1
 CUT_SHORT = "weights after"  # so begins the deviation of a run whose training was not over
 LENGTH = "trained for"  # and that of one whose recipe says another length
 _quick = ContextVar("quick", default=False)
+_paper: ContextVar[Mapping[str, float] | None] = ContextVar("paper", default=None)
 _UNFINISHED = ".unfinished."
 _PACKAGES = ("gan-eval", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
 
@@ -202,13 +203,14 @@ def commit() -> str | None:
 
 
 @contextmanager
-def in_a_hurry(quick: bool) -> Iterator[None]:
-    """Mark every record that is made meanwhile as quick, or as not."""
-    before = _quick.set(quick)
+def reproducing(paper: Mapping[str, float], *, quick: bool) -> Iterator[None]:
+    """Give every record that is made meanwhile the paper's numbers, and mark it if quick."""
+    before = _quick.set(quick), _paper.set(paper)
     try:
         yield
     finally:
-        _quick.reset(before)
+        _quick.reset(before[0])
+        _paper.reset(before[1])
 
 
 def _now() -> str:
@@ -233,7 +235,7 @@ class Record:
     precision: str
     seconds: float
     controls: Mapping[str, Any] = field(default_factory=dict)
-    paper: Mapping[str, Any] | None = None
+    paper: Mapping[str, Any] | None = field(default_factory=_paper.get)
     quick: bool = field(default_factory=_quick.get)
     deviations: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()

@@ -131,7 +131,8 @@ def _run(
 ) -> str | None:
     """Run one script and keep a line of how it went; return what it needs if nothing was run."""
     from gan_eval.experiments.reproduction import MissingError, Reproduction
-    from gan_eval.records import append_line, hardware, in_a_hurry, versions
+    from gan_eval.records import append_line, hardware, reproducing, versions
+    from gan_eval.report.paper import PUBLISHED
     from gan_eval.report.pictures import QUICK
     from gan_eval.visualize.grids import lighten
 
@@ -139,7 +140,8 @@ def _run(
     # Of its own, so that no picture of a longer run is replaced.
     home = out / name / QUICK if quick else out / name
     started, before = time.monotonic(), _sizes(home)
-    with Watching() as watch, in_a_hurry(quick):
+    paper = {each.what: each.value for each in PUBLISHED if each.exhibit == name}
+    with Watching() as watch, reproducing(paper, quick=quick):
         asked = Reproduction(
             out=home, runs=runs, root=data_root, quick=quick, seconds=seconds, watch=watch
         )

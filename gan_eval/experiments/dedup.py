@@ -60,7 +60,6 @@ _LEAST_ALIKE = 0.01  # quantile of planted copies from which on images are dupli
 _BLOCK = 1024
 _SHOWN, _SHOWN_OF_EACH = 12, 10
 _OTHER_PARTS = ("val", "test")
-_PAPER = {"duplicates": 275_000, "images": 3_000_000, "false_positives_among_duplicates": 0.01}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +142,6 @@ def dedup(
             "equal hashes": {"duplicates": _duplicates(hashes, 0), **trial.at(0)},
             "untrained": {"duplicates": _duplicates(others, rival), **control.at(rival)},
         },
-        paper=_PAPER,
         advice=_advice(trial, chosen),
         fingerprints={"data": images.fingerprint},
         seed=seed,

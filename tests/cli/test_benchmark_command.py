@@ -123,4 +123,5 @@ def test_quick_numbers_are_marked(monkeypatch, tmp_path, capfd):
     assert not (out / "table_2_svhn" / "records.jsonl").exists()  # that of longer runs
     (record,) = read_lines(out / "table_2_svhn" / "quick" / "records.jsonl")
     assert record["quick"] is True
+    assert record["paper"]["DCGAN + L2-SVM, 100 labels per class: error"] == 0.2248
     assert "(quick run)" in (out / "tables" / "table_2_svhn_scores.md").read_text()
