@@ -196,7 +196,7 @@ def test_without_a_control_nothing_is_decided(classified):
     assert (line.verdict, line.why) == ("measured", "")
     against = Claim(exhibit="x", what="x", ours="result.error_mean", against=("controls.*",))
     (line,) = claimed(against, [classified()])
-    assert (line.verdict, line.why) == ("measured", "no control was measured")
+    assert (line.verdict, line.why) == ("measured", "no control was measured alike")
 
 
 def test_a_quick_run_is_marked(classified):
