@@ -243,7 +243,8 @@ def _claimed(claim: Claim, record: Record, ours: float) -> Line:
         "quick": record.quick,
     }
     if not controls:
-        return Line(**line, verdict="measured", why="no control was measured alike" * bool(claim.against))
+        why = "no control was measured alike" if claim.against else ""
+        return Line(**line, verdict="measured", why=why)
     best = min(controls.values(), key=lambda value: sign * value)
     verdict: Word = "reached"
     if sign * ours >= sign * best:
