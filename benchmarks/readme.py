@@ -55,14 +55,16 @@ def _counted(words: Counter[str]) -> str:
 def block(results: Results) -> str:
     """Return the part of README.md between its two marks."""
     pictures = [
-        image(path, text) for path, text in STRIP.items() if (ROOT / "results" / path).is_file()
+        image(f"results/{path}", text)
+        for path, text in STRIP.items()
+        if (ROOT / "results" / path).is_file()
     ]
     return "\n".join([BEGIN, "", markdown(headlines(results)), *pictures, "", END])
 
 
 def image(path: str, text: str) -> str:
-    """Return a picture of results/ for README.md."""
-    return f'<img src="results/{quote(path)}" width="{WIDTH}" alt="{html.escape(text)}">'
+    """Return a picture by its path from the page."""
+    return f'<img src="{quote(path)}" width="{WIDTH}" alt="{html.escape(text)}">'
 
 
 def page(results: Results) -> str:
@@ -83,7 +85,7 @@ def _of(section: Section) -> Iterator[str]:
     for table in scores(section):
         yield f"**{plain(table.caption)}**\n\n{markdown(shown_scores(table.frame))}"
     paths = (path.relative_to(ROOT / "results").as_posix() for path in section.pictures)
-    yield "\n".join(image(path, Path(path).stem).replace("results/", "", 1) for path in paths)
+    yield "\n".join(image(path, Path(path).stem) for path in paths)
 
 
 def main() -> None:

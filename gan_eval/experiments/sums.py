@@ -96,10 +96,8 @@ def turn_rates(
     """
     if "to" not in pools or not goal:
         return {"result": None, "random_direction": None}
-    z, vector = (
-        drawing.network.draw(_JUDGED, stream(seed, "arithmetic", "turn")),
-        turn_vector(pools),
-    )
+    z = drawing.network.draw(_JUDGED, stream(seed, "arithmetic", "turn"))
+    vector = turn_vector(pools)
     source = stream(seed, "arithmetic", "turn directions")
     vectors = {
         "result": vector,

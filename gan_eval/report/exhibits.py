@@ -5,6 +5,8 @@ Most of them are pictures. Here each claim has a score, and controls that it mus
 
 from dataclasses import dataclass
 
+from gan_eval.experiments.ablation import SCORED
+
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:
@@ -141,7 +143,7 @@ CLAIMS = (
         what="generated digits are better than an untrained G's: error",
         ours="result.error",
         against=("controls.untrained.error",),
-        trials=10_000,
+        trials="config.data.n_test",
     ),
     Claim(
         exhibit="section_4_1_1_dedup",
@@ -178,7 +180,7 @@ CLAIMS = (
         what="samples that still show the object, fewer than before and than without other maps",
         ours="result.after",
         against=("result.before", "controls.*.after"),
-        trials=500,
+        trials=SCORED,
     ),
     Claim(
         exhibit="figure_7_arithmetic",

@@ -162,7 +162,7 @@ def _record(line: Mapping[str, Any], place: str) -> Record:
         | {name for name in _MAPPINGS if not isinstance(line.get(name, {}), dict)}
         | {name for name in _TEXTS if not isinstance(line.get(name, ""), str)}
         | {name for name in _LISTS if not isinstance(line.get(name, []), list)}
-        | {"quick" for _ in range(not isinstance(line.get("quick", False), bool))}
+        | (set() if isinstance(line.get("quick", False), bool) else {"quick"})
     )
     for name in _PARTS if not wrong else ():
         if not isinstance(line["config"].get(name), dict | None):
