@@ -29,7 +29,7 @@ from gan_eval.images import to_channels
 URL: str = inception.FID_WEIGHTS_URL
 OFFICIAL_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 SIDE = 299
-_AT_ONCE = 50  # images; a CPU is 2 % slower with 25
+_AT_ONCE = 50  # images; a CPU is as fast with 25
 
 Dims = Literal[64, 192, 768, 2048]
 Resize = Literal["pytorch-fid", "clean"]
@@ -119,8 +119,8 @@ class Inception:
     def _resized(self, values: Tensor) -> Tensor:
         """Return what the first layer is fed, (n, 3, 299, 299), for `values` in [0, 255]."""
         if self._resize == "pytorch-fid":
-            unit = functional.interpolate(values / 255, (SIDE, SIDE), mode="bilinear")
-            return 2 * unit - 1
+            # Scaled before, as interpolation is linear and there are fewer pixels.
+            return functional.interpolate(values / 127.5 - 1, (SIDE, SIDE), mode="bilinear")
         full = functional.interpolate(values, (SIDE, SIDE), mode="bicubic", antialias=True)
         return (full - 128) / 128
 
