@@ -20,6 +20,7 @@ import torch
 
 from gan_eval.data import Images, open_images
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
+from gan_eval.features.mirrored import Mirrored
 from gan_eval.models.runs import Run
 from gan_eval.probes.l2_svm import fit_l2_svm, predictions
 from gan_eval.probes.protocol import C_GRID
@@ -47,14 +48,15 @@ def variants(layers: int) -> dict[str, tuple[dict[str, Any], tuple[int, ...]]]:
 def features(run: Run, train: Images, rows: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
     """Return features of all layers of uint8 images, float32 (n, width); statistics of `train`."""
     given, config = dict(options), run.config()
-    untrained = given.pop("untrained", False)
+    untrained, mirror = given.pop("untrained", False), given.pop("mirror", False)
     network = (
         random_discriminator(config.discriminator, 0) if untrained else run.load_discriminator()
     )
     scale = config.generator.scale
     disc = DiscriminatorFeatures(network, scale, train=train, precision="bf16", **given)
-    disc.prepare()
-    return torch.cat([disc(part) for part in rows.split(256)])
+    extractor = Mirrored(disc) if mirror else disc
+    extractor.prepare()
+    return torch.cat([extractor(part) for part in rows.split(256)])
 
 
 def columns(run: Run, layers: tuple[int, ...], width: int) -> torch.Tensor:

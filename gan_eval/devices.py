@@ -5,6 +5,8 @@ import ctypes
 import logging
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -131,6 +133,16 @@ def keep_freed_memory() -> None:
     mallopt(_MALLOC_MMAP_MAX, 0)
     mallopt(_MALLOC_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(_MALLOC_TOP_PAD, 2**28)
+
+
+@contextmanager
+def products(device: str, precision: Precision = "32") -> Iterator[None]:
+    """Compute a network's products in `precision`: float32 is not a GPU's TF32 of three digits."""
+    with (
+        torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        yield
 
 
 def available_memory(device: str | torch.device = "cpu") -> int:

@@ -87,7 +87,7 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
     show_default=True,
     help="Whose statistics D normalises by: the data's, training's or each batch's.",
 )
-@click.option("--mirror", is_flag=True, help="Mean of D's features of an image and its mirror.")
+@click.option("--mirror", is_flag=True, help="Mean over each image and its mirror image.")
 @click.option(
     "--maps",
     type=click.IntRange(min=2),
@@ -99,7 +99,7 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="File for inception or torchvision:NAME.",
+    help="File for inception or torchvision:NAME, which is untrained without one.",
 )
 @epoch_option
 @click.option(

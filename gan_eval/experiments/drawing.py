@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_eval.devices import products
 from gan_eval.experiments.features import FeatureSpec
 from gan_eval.images import to_uint8
 from gan_eval.models.dcgan import Generator
@@ -54,8 +55,8 @@ class Drawing:
         device = next(self.network.parameters()).device
         for block in torch.split(z, _BATCH):
             labels = None if self.label is None else torch.full((len(block),), self.label)
-            # TF32's three digits would drown the differences that path lengths are made of.
-            with torch.backends.cudnn.flags(allow_tf32=False):
+            # Rounding would drown the differences that path lengths are made of.
+            with products(device.type):
                 yield self.network(block.to(device), labels).float().cpu()
 
 

@@ -16,6 +16,7 @@ from gan_eval.features.discriminator import (
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.inception import Inception
 from gan_eval.features.kmeans import KMeans
+from gan_eval.features.mirrored import Mirrored
 from gan_eval.features.modules import torchvision_features
 from gan_eval.features.pixels import Pixels
 from gan_eval.images import Fit
@@ -36,7 +37,8 @@ class FeatureSpec:
         run: whose discriminator "disc" is, and whose architecture "random-disc" has.
         epoch: a kept one of the run or "best", None for its newest weights.
         preset: the architecture of "random-disc" where there is no run.
-        layers, pool, batch_norm, mirror: of the discriminators, see `DiscriminatorFeatures`.
+        layers, pool, batch_norm: of the discriminators, see `DiscriminatorFeatures`.
+        mirror: whether a row is the mean of those of an image and of its mirror image.
         maps: of "kmeans".
         weights: file of "inception" or "torchvision:NAME".
         seed: of untrained weights and of k-means.
@@ -140,8 +142,11 @@ def build(spec: FeatureSpec, train: Images, *, device: str, precision: Precision
     Raises:
         InputError: the run has no discriminator, a layer does not fit, a file is missing …
     """
-    if spec.extractor is not None:
-        return spec.extractor
+    extractor = spec.extractor or _named(spec, train, device, precision)
+    return Mirrored(extractor) if spec.mirror else extractor
+
+
+def _named(spec: FeatureSpec, train: Images, device: str, precision: Precision) -> Extractor:
     if spec.name in ("disc", "random-disc"):
         return _discriminator(spec, train, device, precision)
     if spec.name == "pixels":
@@ -149,7 +154,7 @@ def build(spec: FeatureSpec, train: Images, *, device: str, precision: Precision
     if spec.name == "kmeans":
         return KMeans(train, maps=spec.maps, seed=spec.seed, device=device)
     if spec.name == "inception":
-        return Inception(spec.weights, device=device)
+        return Inception(spec.weights, device=device, precision=precision)
     return torchvision_features(
         spec.name.removeprefix(_TORCHVISION),
         spec.weights,
@@ -180,7 +185,6 @@ def _discriminator(
         pool=spec.pool,
         batch_norm=spec.batch_norm,
         train=train,
-        mirror=spec.mirror,
         device=device,
         precision=precision,
     )

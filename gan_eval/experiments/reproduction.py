@@ -26,6 +26,10 @@ from gan_eval.training.loop import Habits
 
 # What stands in for a set whose official files are not there; it goes by its own name in records.
 STAND_INS = {"svhn": "svhn10k", "imagenet": "tiny-imagenet32", "celeba": "celeba64"}
+_RELEASED = {
+    "svhn": "svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb",
+    "imagenet32": "imagenet_gan_pretrain_128f_relu_lrelu_7l_3x3_256z",
+}
 _LOG_EVERY = 200
 _SEEDS = 3  # of a training whose luck is measured
 # Options that make a run another one; the others say where and for how long it was trained.
@@ -134,21 +138,25 @@ class Reproduction:
                 runs.append(run)
         return runs
 
-    def authors(self) -> Run:
-        """Return the run of the authors' released SVHN weights, imported the first time.
+    def authors(self, images: str = "svhn") -> Run:
+        """Return the run of the weights that the authors released, imported the first time.
+
+        Args:
+            images: that they are of, "svhn" or "imagenet32".
 
         Raises:
             MissingError: they are not there.
         """
-        run, root = Run(self.runs / "authors-svhn"), data_root(self.root)
+        run, root = Run(self.runs / f"authors-{images}"), data_root(self.root)
         if run.exists:
             return run
-        if root is None or not (root / "newmu-svhn").is_dir():
+        folder = f"newmu-{images}"
+        if root is None or not (root / folder).is_dir():
             raise MissingError(
-                "The authors' released weights must be in newmu-svhn/ under the data root: "
-                "svhn/models of the repository Newmu/dcgan_code."
+                f"The authors' released weights must be in {folder}/ under the data root: "
+                f"models/{_RELEASED[images]} of the repository Newmu/dcgan_code."
             )
-        return import_newmu(root / "newmu-svhn", run.folder)
+        return import_newmu(root / folder, run.folder)
 
     @contextmanager
     def row(self, name: str) -> Iterator[None]:

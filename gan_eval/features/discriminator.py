@@ -7,8 +7,8 @@ logit is left out. Maps whose side is no multiple of 4 are pooled adaptively.
 By which mean and variance batch norm normalises is a choice, and rows differ by it:
 
 * "dataset": those of the images that are classified, as the authors' script re-estimates them: the
-  plain mean, over batches of 128, of each batch's mean and biased variance. The script's batches
-  are all full; here the last one counts too, unless it is a single image.
+  plain mean, over batches of 128, of each batch's mean and biased variance. A last batch of a
+  single image is left out.
 * "running": the averages that training kept.
 * "batch": those of the batch itself, as while training.
 """
@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gan_eval.data import Images
-from gan_eval.devices import Precision, gather, processes, resolve_device
+from gan_eval.devices import Precision, gather, processes, products, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.images import Scale, to_float
 from gan_eval.models.config import DiscriminatorConfig
@@ -53,7 +53,6 @@ class DiscriminatorFeatures:
         pool: int = 4,
         batch_norm: BatchNormBy = "dataset",
         train: Images | None = None,
-        mirror: bool = False,
         device: str = "cpu",
         precision: Precision = "32",
     ) -> None:
@@ -69,7 +68,6 @@ class DiscriminatorFeatures:
             batch_norm: one of the module's three.
             train: the images that "dataset" takes statistics of, without mirroring; the others
                 ignore them.
-            mirror: whether a row is the mean of those of an image and of its mirror image.
             device: "auto", "cuda", "mps" or "cpu".
             precision: "bf16" computes under `torch.autocast`.
 
@@ -79,7 +77,7 @@ class DiscriminatorFeatures:
         """
         self._config, self._scale = network.config, scale
         self._layers = _chosen(network.config, layers, pool)
-        self._pool, self._mirror, self._bf16 = pool, mirror, precision == "bf16"
+        self._pool, self._precision = pool, precision
         self._device = resolve_device(device)
         self._network = copy.deepcopy(network).to(self._device).eval()
         self._train = self._of_dataset(train) if batch_norm == "dataset" else None
@@ -99,7 +97,7 @@ class DiscriminatorFeatures:
             "batch_norm": batch_norm,
             **({"statistics_of": self._train.fingerprint} if self._train else {}),
             **({"depends_on_batch": True} if batch_norm == "batch" else {}),
-            "mirror": mirror,
+            "mirror": False,
             "precision": precision,
         }
 
@@ -128,20 +126,16 @@ class DiscriminatorFeatures:
         self._check(tuple(images.shape[1:]))
         if self._train is not None:
             raise InputError("prepare() must be called before the first row. It was not; call it.")
-        rows = self._rows(images)
-        return (rows + self._rows(images.flip(3))) / 2 if self._mirror else rows
-
-    def _rows(self, images: Tensor) -> Tensor:
         taken = set(self._layers.values())
         maps = islice(self._network.activations(self._floats(images)), max(taken) + 1)
-        with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
+        with products(self._device, self._precision):
             pooled = [_max_pooled(x, self._pool) for i, x in enumerate(maps) if i in taken]
         return torch.cat([x.flatten(1) for x in pooled], 1).float()
 
     def _statistics(self, start: int) -> Tensor:
         assert self._train is not None
         images = self._train.take(range(start, min(start + _BATCH, len(self._train))))
-        with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
+        with products(self._device, self._precision):
             return batch_statistics(self._network, self._floats(images))
 
     def _floats(self, images: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ it (mseitzer/pytorch-fid). Two ways to reach its 299 x 299 pixels:
   arXiv:2104.11222), whose weights are the same network's in another file.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,11 +19,12 @@ from pytorch_fid import inception  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gan_eval.devices import Precision, resolve_device
+from gan_eval.devices import Precision, products, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.features.inception_network import faster
 from gan_eval.features.modules import read_state
 from gan_eval.images import to_channels
+from gan_eval.records import file_sha256
 
 URL: str = inception.FID_WEIGHTS_URL
 OFFICIAL_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -82,8 +82,7 @@ class Inception:
         network = _network(state, dims, path).to(self._device, self._dtype)
         self._network = network.to(memory_format=torch.channels_last)
         self._classes = state["fc.weight"].to(self._device)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(path)
         self.official = digest == OFFICIAL_SHA256
         self.identity: Mapping[str, Any] = {
             "extractor": "inception",
@@ -104,7 +103,8 @@ class Inception:
 
     def _rows(self, images: Tensor) -> Tensor:
         values = self._resized(to_channels(images, 3).to(self._device).float())
-        maps = self._network(values.to(self._dtype, memory_format=torch.channels_last))
+        with products(self._device):
+            maps = self._network(values.to(self._dtype, memory_format=torch.channels_last))
         return functional.adaptive_avg_pool2d(maps.float(), 1).flatten(1)
 
     @torch.inference_mode()

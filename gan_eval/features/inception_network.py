@@ -5,9 +5,6 @@
   the mean over positions and the mixture of maps commute, and there are 4 to 7 times fewer maps
   behind the convolution. The maximum, which Mixed_7c pools by, does not commute.
 * Of maps that are pooled or concatenated, ReLU comes last, where they are fewest.
-
-`torch.compile` with freezing adds 3 to 5 % to that on a CPU (73 images/s against 71 in bf16, 39
-against 37.5 in float32) and takes 10 to 25 s, which 50,000 images do not win back: it is not used.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gan_eval.devices import Precision, resolve_device
+from gan_eval.devices import Precision, products, resolve_device
 from gan_eval.errors import InputError, closest
 from gan_eval.images import fit_square, to_channels
 from gan_eval.models.weights import load_tensors, weights_sha256
@@ -76,7 +76,7 @@ class Modules:
         self._mean, self._std = (
             torch.tensor(values, device=self._device).view(-1, 1, 1) for values in (mean, std)
         )
-        self._bf16 = precision == "bf16"
+        self._precision = precision
         self.width = self._probe()
         self.identity: Mapping[str, Any] = {
             "extractor": "modules",
@@ -88,6 +88,7 @@ class Modules:
             "std": list(std),
             "size": size,
             "channels": channels,
+            **({"grey": "repeated to three channels"} if channels == 3 else {}),
             "resize": "bilinear, antialiased, uint8",
             "precision": precision,
         }
@@ -105,7 +106,7 @@ class Modules:
         images = fit_square(to_channels(images, self._channels), self._size, "crop")
         x = images.to(self._device).float().div_(255).sub_(self._mean).div_(self._std)
         found: dict[str, list[Tensor]] = {layer: [] for layer in self._layers}
-        with ExitStack() as hooks, torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
+        with ExitStack() as hooks, products(self._device, self._precision):
             for layer, module in self._layers.items():
                 hook = partial(self._record, layer, found[layer])
                 hooks.enter_context(module.register_forward_hook(hook))
@@ -167,8 +168,8 @@ def torchvision_features(
         name: as `torchvision.models.list_models` has it, such as "resnet18".
         weights: its state dict, .pth or .safetensors. None leaves the network untrained, as a
             control, and the extractor's name says so.
-        layers: by default what the last linear layer is fed, the network's own summary; the file
-            may then be of a network with another number of classes.
+        layers: by default what the layer that makes the classes is fed, the network's own summary;
+            the file may then be of a network with another number of classes.
         seed: of untrained weights.
         size, pool, device, precision: as `Modules` has them.
 
@@ -176,7 +177,7 @@ def torchvision_features(
         InputError: the name is unknown, the file is not of this network, or `Modules` says no.
     """
     network = _untrained(name, seed)
-    head = "" if layers else _without_head(network, name)
+    head = "" if layers else _without_head(network)
     if weights is not None:
         _fill(network, weights, head)
     return Modules(
@@ -265,15 +266,15 @@ def _fill(network: nn.Module, path: Path, head: str) -> None:
         ) from error
 
 
-def _without_head(network: nn.Module, name: str) -> str:
-    """Put the identity in place of the last linear layer, to see its input; return its name."""
-    head: str = ""
-    for where, module in network.named_modules():
-        head = where if isinstance(module, nn.Linear) else head
-    if not head:
-        raise InputError(
-            f"layers must be named for {name!r}, which has no linear layer. Got none; "
-            f"name some of {', '.join(where for where, _ in network.named_children())}."
-        )
+def _without_head(network: nn.Module) -> str:
+    """Put the identity in place of what makes the classes, to see its input; return its name.
+
+    That is the last linear layer or, where there is none (SqueezeNet), the last convolution.
+    """
+    linear, convolutions = (
+        [where for where, module in network.named_modules() if isinstance(module, kind)]
+        for kind in (nn.Linear, nn.Conv2d)
+    )
+    head: str = (linear or convolutions)[-1]
     network.set_submodule(head, nn.Identity())
     return head

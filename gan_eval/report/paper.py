@@ -61,7 +61,7 @@ _CIFAR10 = (
     Condition(what="test images", path="result.n_test", wanted=(10_000,)),
 )
 _IMAGENET = (
-    Condition(what="D's training set", path="config.trained.trained_on", wanted=("imagenet",)),
+    Condition(what="D's training set", path="config.trained.trained_on", wanted=("imagenet", None)),
     Condition(what="D", path="config.trained.preset", wanted=("radford2015-imagenet32",)),
     Condition(what="features", path="result.feature_width", wanted=(28_672,)),
     *_FEATURES,

@@ -13,6 +13,7 @@ from torch.nn import functional
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
+from gan_eval.features.mirrored import Mirrored
 from gan_eval.models.config import DiscriminatorConfig, Layer, Norm
 from gan_eval.models.dcgan import BatchNorm, Discriminator
 from gan_eval.models.presets import preset
@@ -193,7 +194,7 @@ def test_layers_and_pool_choose_parts_of_the_whole(network: Discriminator):
 def test_mirrored_rows_are_the_mean_of_both_sides(network: Discriminator):
     images, extractor = noise(3), features(network)
     both = (extractor(images) + extractor(images.flip(3))) / 2
-    mirrored = features(network, mirror=True)
+    mirrored = Mirrored(extractor)
     assert torch.allclose(mirrored(images), both)
     assert torch.allclose(mirrored(images), mirrored(images.flip(3)))
     assert not torch.allclose(both, extractor(images))
@@ -263,7 +264,6 @@ def test_whatever_changes_a_row_changes_the_identity(network: Discriminator, tra
         {},
         {"layers": [1]},
         {"pool": 2},
-        {"mirror": True},
         {"precision": "bf16"},
         {"batch_norm": "batch"},
         {"batch_norm": "dataset", "train": train},
@@ -273,6 +273,7 @@ def test_whatever_changes_a_row_changes_the_identity(network: Discriminator, tra
     found.append(DiscriminatorFeatures(network, "sigmoid", batch_norm="running").identity)
     other = random_discriminator(network.config, 0)
     found.append(features(other).identity)
+    found.append(Mirrored(features(network)).identity)
     assert all(one != two for i, one in enumerate(found) for two in found[:i])
     assert features(network, train=train, name="other").identity == found[0]
 

@@ -266,10 +266,20 @@ def test_layers_of_torchvision_networks_can_be_named():
 def test_what_torchvision_does_not_have_is_refused():
     with pytest.raises(InputError, match=r"'resnet19' is unknown. Did you mean 'resnet1"):
         torchvision_features("resnet19")
-    with pytest.raises(
-        InputError, match=r"layers must be named for 'squeezenet1_1', .* features, "
-    ):
-        torchvision_features("squeezenet1_1")
+
+
+def test_a_network_without_a_linear_layer_is_seen_before_its_last_convolution():
+    extractor = torchvision_features("squeezenet1_1", size=64, pool=3)
+    network = modules._untrained("squeezenet1_1", 0).eval()
+    mean, std = (
+        torch.tensor(values).view(3, 1, 1)
+        for values in (modules.IMAGENET_MEAN, modules.IMAGENET_STD)
+    )
+    images = noise(2, size=64)
+    with torch.no_grad():
+        maps = network.features((images / 255 - mean) / std)
+    assert extractor.width == 512 * 9
+    assert torch.allclose(extractor(images), maps.flatten(1), atol=1e-5)
 
 
 def test_weight_files_that_are_not_weights_are_refused(tmp_path: Path):
