@@ -171,6 +171,8 @@ def _report(
         ("by", "FID", "precision", "recall", "density", "coverage"),
         ((each.record.result["extractor"], *_figures(each.record.result)) for each in scored),
     )
+    for advice in dict.fromkeys(text for each in scored for text in each.record.advice):
+        say(f"Warning: {advice}")
     print_table(
         "Each score beside its controls",
         ("experiment", "score", "ours", "controls"),

@@ -110,7 +110,7 @@ def score(models: tuple[str, ...], against: str | None, as_json: bool, **options
     gan-eval score runs/a runs/b --against cifar10 --n 50000 --fid-infinity
     gan-eval score samples/ --against photos/ --metrics fid --extractor inception-192
     gan-eval score runs/a runs/b --against digits --extractor pixels --kid-subset-size 100
-    gan-eval score --against cifar10 --save-statistics cifar10.npz
+    gan-eval score --against cifar10 --save-statistics cifar10-statistics.npz
     torchrun --nproc-per-node 2 -m -- gan_eval score runs/svhn --against svhn --n 50000
     """
     from gan_eval.devices import processes
@@ -190,8 +190,9 @@ def row(record: Any) -> Iterable[Any]:
     """Return a row of the table, in the order of its columns."""
     result = record.result
     infinite = "" if result["fid_infinity"] is None else f" (∞ {result['fid_infinity']:.4g})"
+    architecture = result["architecture"]
     return (
-        record.name,
+        f"{record.name} ({architecture})" if architecture else record.name,
         _number(result["fid"], ".4g") and f"{_number(result['fid'], '.4g')}{infinite}",
         _spread(result["kid_mean"], result["kid_std"], 1000),
         _spread(result["isc_mean"], result["isc_std"], 1),

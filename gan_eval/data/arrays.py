@@ -11,6 +11,7 @@ checked; a compressed file (`np.savez_compressed`) has to be unpacked into memor
 
 import math
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -138,15 +139,20 @@ def _rows(path: Path, member: Member) -> Rows:
             f"'{member.key}' in {path} must fit into memory, for it is compressed. It takes "
             f"{needed / 1e9:.1f} GB; save it with np.savez, and it is read from disk."
         )
-    array = _load(path, member.key).reshape(layout)
+    array = read_array(path, member.key).reshape(layout)
     return ArrayRows(path.name, array.transpose(0, 3, 1, 2))
 
 
-def _load(path: Path, key: str) -> Array:
+def read_array(path: Path, key: str) -> Array:
+    """Return one array of the .npz at `path`.
+
+    Raises:
+        InputError: it is not whole.
+    """
     try:
         with np.load(path, allow_pickle=False) as archive:
             array: Array = archive[key]
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError) as error:
         raise InputError(
             f"'{key}' in {path} must be a whole array. It cannot be read ({error}); write it again."
         ) from error
@@ -168,7 +174,7 @@ def _labels(path: Path, members: dict[str, Member], split: str, count: int) -> A
             f"'{key}' in {path} must have shape ({count},) or ({count}, 1). Got {member.shape}; "
             "save one label an image."
         )
-    labels = _load(path, key).reshape(-1)
+    labels = read_array(path, key).reshape(-1)
     if labels.size and labels.min() < 0:
         raise InputError(
             f"'{key}' in {path} must be whole numbers from 0. Got {labels.min()}; "
@@ -206,7 +212,7 @@ def _attributes(path: Path, members: dict[str, Member], key: str, count: int) ->
             f"'{key}' in {path} must be 0 or 1 with shape ({count}, k). "
             f"Got {member.dtype} {member.shape}; save one row an image."
         )
-    values = _load(path, key)
+    values = read_array(path, key)
     if not np.isin(values, (0, 1)).all():
         raise InputError(
             f"'{key}' in {path} must be 0 or 1. Got {values.min()} to {values.max()}; "
@@ -224,4 +230,4 @@ def _texts(path: Path, members: dict[str, Member], key: str) -> tuple[str, ...]:
             f"'{key}' in {path} must be a list of texts. Got {member.dtype} {member.shape}; "
             "save np.array([...]) of strings."
         )
-    return tuple(str(text) for text in _load(path, key))
+    return tuple(str(text) for text in read_array(path, key))

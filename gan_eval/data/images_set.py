@@ -28,8 +28,8 @@ class Images:
         native: (channels, height, width) on disk, None when they differ or nobody looked.
         fit: the rule that made the images square at `size`; None when nothing was changed.
         notes: one line for each conversion that was made.
-        fingerprint: "pixels-sha256:" over pixels and labels when held, "names-sha256:" over names,
-            sizes and labels when streamed; the two kinds cannot be compared.
+        fingerprint: "pixels-sha256:" over pixels and labels when held, "names-sha256:" over form,
+            names, sizes and labels when streamed; the two kinds cannot be compared.
     """
 
     name: str
@@ -89,7 +89,7 @@ def fingerprint_pixels(pixels: torch.Tensor, labels: torch.Tensor | None) -> str
 
 
 def fingerprint_names(identity: Iterable[str], labels: torch.Tensor | None) -> str:
-    """Return "names-sha256:..." over the lines of `identity` (names and sizes) and the labels."""
+    """Return "names-sha256:..." over the lines of `identity` (form, names, sizes) and labels."""
     digest = hashlib.sha256()
     for line in identity:
         digest.update(f"{line}\n".encode())

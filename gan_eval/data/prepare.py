@@ -84,6 +84,8 @@ def prepare(
     held = _is_free(source.rows, survey, target) or target.bytes(len(source.rows)) <= allowed
     pixels = _hold(source.rows, target) if held else None
     attributes = source.attributes
+    used = None if survey.side == target.size else target.fit
+    form = f"{target.channels}x{target.size}x{target.size} by {used}"
     return Images(
         name=source.name,
         split=source.split,
@@ -95,9 +97,9 @@ def prepare(
         attributes=None if attributes is None else torch.from_numpy(attributes.astype(np.bool_)),
         attribute_names=source.attribute_names,
         native=survey.native,
-        fit=None if survey.side == target.size else target.fit,
+        fit=used,
         notes=_notes(source.name, len(source.rows), survey, target),
-        fingerprint=fingerprint_names(source.rows.identity(), labels)
+        fingerprint=fingerprint_names([form, *source.rows.identity()], labels)
         if pixels is None
         else fingerprint_pixels(pixels, labels),
     )

@@ -17,7 +17,7 @@ from gan_eval.experiments.score_bench import Bench, Pair, Watch
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.experiments.score_sides import Given, Sampling, Side, side_of
-from gan_eval.features.statistics_file import check_name, save_statistics
+from gan_eval.features.statistics_file import check_target, save_statistics
 from gan_eval.features.store import default_store
 from gan_eval.models.runs import Epoch
 from gan_eval.records import Record, append_record
@@ -111,7 +111,7 @@ def _of_reference_alone(protocol: ScoreProtocol, save: Path | None) -> ScoreProt
 
 def _save(save: Path, bench: Bench, pairs: Sequence[Pair]) -> None:
     """Write the reference's statistics, of which there must be one kind."""
-    check_name(save)
+    check_target(save)
     first = pairs[0]
     for pair in pairs[1:]:
         if pair.extractor is not first.extractor or pair.real is not first.real:

@@ -53,7 +53,11 @@ def record_of(
         config={"extractor": identity, **sides},
         result=row,
         deviations=tuple((sides["fake"].get("trained") or {}).get("deviations", ())),
-        advice=(*_lost(protocol, real[0], fake[0]), *_advice(row, fake[0].name)),
+        advice=(
+            *_lost(protocol, real[0], fake[0]),
+            *_advice(row, fake[0].name),
+            *_chosen(sides["real"], sides["fake"]),
+        ),
         fingerprints={
             "real": sides["real"]["fingerprint"],
             "fake": sides["fake"]["fingerprint"],
@@ -124,8 +128,9 @@ def title_of(row: Mapping[str, Any]) -> str:
 def _lost(protocol: ScoreProtocol, real: Side, fake: Side) -> Iterator[str]:
     """Yield which metrics that were asked for a side's statistics cannot give."""
     beyond = {"kid", "prdc"}
-    for side, without in ((real, beyond), (fake, beyond | {"isc"})):
-        lost = [name for name in protocol.metrics if name in without]
+    for side, without in ((real, beyond), (fake, beyond | {"isc", "fid_infinity"})):
+        asked = (*protocol.metrics, *(["fid_infinity"] if protocol.fid_infinity else []))
+        lost = [name for name in asked if name in without]
         if side.statistics is not None and lost:
             yield (
                 f"{', '.join(lost)} must have images. {side.name} is statistics: their figures are "
@@ -136,7 +141,7 @@ def _lost(protocol: ScoreProtocol, real: Side, fake: Side) -> Iterator[str]:
 def _advice(row: Mapping[str, Any], model: str) -> Iterator[str]:
     """Yield what the row itself says should be done next, a sentence each."""
     for name, n in ((model, row["n_fake"]), (row["reference"], row["n_real"])):
-        if n is not None and n < _ENOUGH:
+        if row["fid"] is not None and n is not None and n < _ENOUGH:
             yield (
                 f"{n:,} images of {name} are fewer than {_ENOUGH:,}: the Fréchet distance grows as "
                 "they become fewer. Take more, or trust the kernel distance."
@@ -150,6 +155,17 @@ def _advice(row: Mapping[str, Any], model: str) -> Iterator[str]:
         yield (
             "These Inception weights are not the official file: the figures compare with no "
             "published ones."
+        )
+
+
+def _chosen(real: Mapping[str, Any], fake: Mapping[str, Any]) -> Iterator[str]:
+    """Yield that an epoch was chosen by images of the part that it is scored against."""
+    trained = fake.get("trained") or {}
+    same = (trained.get("trained_on"), trained.get("trained_split"))
+    if fake.get("best") and same == (str(real["name"]).partition(":")[0], real.get("split")):
+        yield (
+            f"The best epoch of {fake['name']} was chosen by training images, and {real['name']} "
+            "are these. Score it against a test part, or trust it less."
         )
 
 

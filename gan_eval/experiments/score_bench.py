@@ -1,7 +1,7 @@
 """One reference and the models that are compared with it: opened, extracted, measured."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,13 @@ from gan_eval.devices import processes
 from gan_eval.errors import InputError
 from gan_eval.experiments.score_account import number, record_of
 from gan_eval.experiments.score_extractors import ExtractorSpec
-from gan_eval.experiments.score_figures import Features, ScoreProtocol, features_of, figures
+from gan_eval.experiments.score_figures import (
+    Features,
+    ScoreProtocol,
+    check_memory,
+    features_of,
+    figures,
+)
 from gan_eval.experiments.score_sides import Side
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.inception import Inception
@@ -70,7 +76,8 @@ class Bench:
         extractor = None if self._spec.name == "pixels" else self._extractor(model, form)
         fake = None if model.n else self._open(model, form)
         if extractor is None:
-            form = form or _own_form(fake or self._reference({}))
+            given = (side.statistics for side in (model, self.against) if side.statistics)
+            form = form or _own_form(fake or self._reference({}), given)
             extractor = self._extractor(model, form)
         real = self._reference(form)
         for statistics in (model.statistics, self.against.statistics):
@@ -82,6 +89,8 @@ class Bench:
             fake=number(model, fake),
             names=(self.against.name, model.name),
         )
+        if "fid" in protocol.metrics:
+            check_memory(extractor.width, self._device)
         return Pair(
             model=model, form=form, extractor=extractor, fake=fake, real=real, protocol=protocol
         )
@@ -198,18 +207,23 @@ def _possible(
     return replace(protocol, metrics=left, fid_infinity=infinite)
 
 
-def _own_form(images: Images | None) -> dict[str, int]:
-    """Return size and channels of what "pixels" are taken of; it needs images.
+def _own_form(images: Images | None, given: Iterable[Statistics]) -> dict[str, int]:
+    """Return size and channels of what "pixels" are taken of: images, or those of statistics.
 
     Raises:
-        InputError: both sides are statistics.
+        InputError: there are statistics alone, and none of pixels that says so.
     """
-    if images is None:
-        raise InputError(
-            "extractor 'pixels' takes its size from images. Got statistics alone; name images on "
-            "one side."
-        )
-    return {"size": images.size, "channels": images.channels}
+    if images is not None:
+        return {"size": images.size, "channels": images.channels}
+    for statistics in given:
+        about = statistics.extractor or {}
+        size, channels = about.get("size"), about.get("channels")
+        if isinstance(size, int) and isinstance(channels, int):
+            return {"size": size, "channels": channels}
+    raise InputError(
+        "extractor 'pixels' takes its size from images, or from statistics that it made. Got other "
+        "statistics alone; name images on one side."
+    )
 
 
 def _classifies(extractor: Extractor) -> bool:

@@ -124,7 +124,7 @@ class ExtractorSpec:
             return Inception(self.weights, dims=dims, resize=self.resize, **options)
         name = self.name.removeprefix(_TORCHVISION)
         return torchvision_features(
-            name, self.weights, size=_TORCHVISION_SIDE, seed=self.seed, **options
+            name, self.weights, size=_TORCHVISION_SIDE, pool=1, seed=self.seed, **options
         )
 
 

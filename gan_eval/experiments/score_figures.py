@@ -7,7 +7,6 @@ first process's.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_eval.devices import gather, processes
+from gan_eval.devices import available_memory, gather, processes
 from gan_eval.errors import InputError, closest
 from gan_eval.metrics import (
     Moments,
     frechet_distance,
     frechet_distance_at_infinity,
     inception_score,
+    kernel_distance,
     precision_recall,
 )
-from gan_eval.metrics.kernel import draw_subsets, squared_mmd
 from gan_eval.seeding import stream
 
 METRICS = ("fid", "kid", "isc", "prdc")
@@ -36,6 +35,7 @@ FIGURES = (
     "precision", "recall", "density", "coverage",
 )  # fmt: skip
 _ROWS = 1000
+_MATRICES = 6  # as wide as long, of the features of both sides and of what comes of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +116,21 @@ class Features:
     moments: Moments = field(default_factory=Moments)
 
 
+def check_memory(width: int, device: str) -> None:
+    """Refuse features so wide that the matrices of a Fréchet distance do not fit.
+
+    Raises:
+        InputError: they do not.
+    """
+    needed, free = _MATRICES * 8 * width**2, available_memory(device)
+    if needed > free:
+        raise InputError(
+            f"fid of {width:,} features needs {needed / 2**30:.1f} GiB of memory. "
+            f"{free / 2**30:.1f} GiB are free; take smaller images or another --extractor, or "
+            "leave fid out of --metrics."
+        )
+
+
 def features_of(rows: NDArray[Any], protocol: ScoreProtocol, device: str) -> Features:
     """Return what `protocol` takes of `rows`, on a GPU where `device` is one.
 
@@ -146,7 +161,16 @@ def figures(
     """
     found: dict[str, float | None] = dict.fromkeys(FIGURES)
     if "kid" in protocol.metrics and real.rows is not None and fake.rows is not None:
-        found.update(_kernel(protocol, real.rows, fake.rows))
+        kernel = kernel_distance(
+            real=real.rows,
+            fake=fake.rows,
+            seed=protocol.seed,
+            subsets=protocol.kid_subsets,
+            subset_size=protocol.kid_subset_size,
+            share=processes(),
+            gather=gather,
+        )
+        found |= {"kid_mean": kernel.mean, "kid_std": kernel.std}
     if "prdc" in protocol.metrics and real.rows is not None and fake.rows is not None:
         sides = {"real": real.rows, "fake": fake.rows}
         shares = precision_recall(**sides, k=protocol.neighbours, share=processes(), gather=gather)
@@ -164,23 +188,6 @@ def figures(
     if "isc" in protocol.metrics and logits is not None:
         found.update(_inception_score(protocol, fake.rows, logits))
     return found
-
-
-def _kernel(protocol: ScoreProtocol, real: Matrix, fake: Matrix) -> dict[str, float]:
-    """Return mean and standard deviation of the kernel distance; each process does its subsets."""
-    rank, world = processes()
-    subsets, size = protocol.kid_subsets, protocol.kid_subset_size
-    drawn = draw_subsets(len(real), len(fake), subsets=subsets, size=size, seed=protocol.seed)
-    mine = [
-        squared_mmd(real=_double(real[of_real]), fake=_double(fake[of_fake]))
-        for of_real, of_fake in islice(drawn, rank, None, world)
-    ]
-    found = np.concatenate(gather(mine))
-    return {"kid_mean": float(found.mean()), "kid_std": float(found.std())}
-
-
-def _double(rows: Matrix) -> Tensor:
-    return torch.as_tensor(rows).double()
 
 
 def _inception_score(protocol: ScoreProtocol, rows: Matrix, logits: Logits) -> dict[str, float]:

@@ -42,6 +42,11 @@ def to_pixels(values: Array, name: str) -> Tensor:
         InputError: the shape, type or range is not one of the module's.
     """
     first = isinstance(values, Tensor)
+    if not first and values.ndim == 3 and values.shape[2] in (1, 3):
+        raise InputError(
+            f"{name} must have shape {_IMAGE}. Got {tuple(values.shape)}, one image by its looks; "
+            "pass array[None] for that, or give grey images an axis of channels."
+        )
     images = values.detach().cpu() if isinstance(values, Tensor) else _tensor(values, name)
     images = images[..., None] if images.ndim == 3 and not first else images
     if images.ndim != 4 or images.shape[1 if first else 3] not in (1, 3) or 0 in images.shape:
@@ -89,9 +94,17 @@ def _item(item: Any, name: str) -> Tensor:
 
 
 def _batch(batch: Any, name: str) -> Tensor:
+    if isinstance(batch, list) and len(batch) > 1 and all(map(_is_image, batch)):
+        return _joined((_batch(each, name) for each in batch), name)
     images = _images_of(batch, name)
-    single = isinstance(images, Tensor) and images.ndim == 3
-    return to_pixels(images[None] if single else images, name)
+    return to_pixels(images[None] if _is_image(images) else images, name)
+
+
+def _is_image(given: Any) -> bool:
+    """Whether this is one image, and no batch of grey ones that leave their channel out."""
+    if isinstance(given, np.ndarray):
+        return given.ndim == 3 and given.shape[2] in (1, 3)
+    return isinstance(given, Tensor) and given.ndim == 3
 
 
 def _images_of(item: Any, name: str) -> Array:

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gan_eval.data import Images, open_images
-from gan_eval.data.arrays import read_members
+from gan_eval.data.arrays import read_array, read_members
 from gan_eval.data.prepare import prepare
 from gan_eval.data.source import ArrayRows, Source
 from gan_eval.errors import InputError
@@ -155,7 +155,11 @@ def _drawn(network: Generator, name: str, sampling: Sampling, run: Run | None) -
         open=draw,
         run=run,
         n=sampling.n,
-        about={"seed": sampling.seed, "trained": spec.describe() if spec else None},
+        about={
+            "seed": sampling.seed,
+            "trained": spec.describe() if spec else None,
+            "best": sampling.epoch == "best",
+        },
         form=spec.form() if spec else own,
     )
 
@@ -193,6 +197,8 @@ def _of_npy(path: Path) -> Side:
             f"{path} must be a whole .npy of plain numbers. It cannot be read ({error}); save it "
             "with np.save."
         ) from error
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{path} must be one array. Got an archive; let its name end in .npz.")
     return _of_array(values, path)
 
 
@@ -203,8 +209,7 @@ def _of_npz(path: Path) -> Side | None:
         statistics = load_statistics(path)
         return Side(name=statistics.name, statistics=statistics)
     if len(members) == 1 and not next(iter(members)).endswith("_images"):
-        with np.load(path, allow_pickle=False) as archive:
-            return _of_array(archive[archive.files[0]], path)
+        return _of_array(read_array(path, next(iter(members))), path)
     return None
 
 

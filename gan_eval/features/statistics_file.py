@@ -8,9 +8,9 @@ about   JSON text: the extractor's identity, the images' name and fingerprint; h
 pytorch-fid reads the first two; its own files, and others of that form, hold nothing else.
 """
 
-import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from gan_eval.data.arrays import read_members
 from gan_eval.errors import InputError
 from gan_eval.features.extractor import Extractor
 from gan_eval.metrics import Moments
-from gan_eval.records import write_whole
+from gan_eval.records import file_sha256, write_whole
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,7 +71,7 @@ def save_statistics(path: Path, statistics: Statistics) -> None:
     Raises:
         InputError: the file's name does not end in .npz, or fewer than 2 images were seen.
     """
-    check_name(path)
+    check_target(path)
     about = {
         "images": statistics.name,
         "fingerprint": statistics.fingerprint,
@@ -81,10 +82,15 @@ def save_statistics(path: Path, statistics: Statistics) -> None:
     write_whole(path, lambda temporary: np.savez(temporary, **arrays))
 
 
-def check_name(path: Path) -> None:
-    """Refuse the name of a file that pytorch-fid would not take for statistics."""
+def check_target(path: Path) -> None:
+    """Refuse a name that pytorch-fid would not take for statistics, and a file of other things."""
     if path.suffix != ".npz":
         raise InputError(f"a file of statistics must end in .npz. Got {path}.")
+    if path.exists() and not {"mu", "sigma"} <= read_members(path).keys():
+        raise InputError(
+            f"a file of statistics must be new, or hold some. Got {path}, which holds other "
+            "arrays; name another."
+        )
 
 
 def load_statistics(path: Path) -> Statistics:
@@ -100,23 +106,18 @@ def load_statistics(path: Path) -> Statistics:
         moments = Moments.from_arrays(arrays)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (zipfile.BadZipFile, ValueError, TypeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError) as error:
         raise InputError(
             f"{path} must be a whole .npz of statistics. It cannot be read ({error}); make it "
             "again."
         ) from error
     return Statistics(
         name=about.get("images", path.name),
-        fingerprint=about.get("fingerprint") or _file_sha256(path),
+        fingerprint=about.get("fingerprint") or f"file-sha256:{file_sha256(path)}",
         moments=moments,
         extractor=about.get("extractor"),
         file=path,
     )
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"file-sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:

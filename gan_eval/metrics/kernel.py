@@ -12,6 +12,7 @@ may be below 0. In float64: the three means are alike, and their difference is s
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,7 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_eval.errors import InputError
-from gan_eval.metrics.matrix import Matrix, blocks, check_sides, device_of, to_double
+from gan_eval.metrics.matrix import (
+    Gather,
+    Matrix,
+    blocks,
+    check_sides,
+    device_of,
+    to_double,
+)
 from gan_eval.seeding import stream
 
 Rows = NDArray[np.int64]
@@ -34,7 +42,14 @@ class KernelDistance:
 
 
 def kernel_distance(
-    *, real: Matrix, fake: Matrix, seed: int, subsets: int = 100, subset_size: int = 1000
+    *,
+    real: Matrix,
+    fake: Matrix,
+    seed: int,
+    subsets: int = 100,
+    subset_size: int = 1000,
+    share: tuple[int, int] = (0, 1),
+    gather: Gather = lambda part: [part],
 ) -> KernelDistance:
     """Return the kernel distance of two sets of features, over random subsets of both.
 
@@ -43,6 +58,8 @@ def kernel_distance(
         seed: of the subsets, see `draw_subsets`.
         subsets: how many.
         subset_size: rows of each side in each.
+        share: (i, of how many): which of the subsets are done here.
+        gather: exchanges what was found with the other shares, which call it as often.
 
     Raises:
         InputError: a side is smaller than a subset, not finite, or not as wide as the other.
@@ -63,9 +80,10 @@ def kernel_distance(
     drawn = draw_subsets(len(real), len(fake), subsets=subsets, size=subset_size, seed=seed)
     found = [
         squared_mmd(real=to_double(real[of_real], device), fake=to_double(fake[of_fake], device))
-        for of_real, of_fake in drawn
+        for of_real, of_fake in islice(drawn, share[0], None, share[1])
     ]
-    return KernelDistance(mean=float(np.mean(found)), std=float(np.std(found)))
+    values = torch.cat(gather(torch.tensor(found, dtype=torch.float64)))
+    return KernelDistance(mean=float(values.mean()), std=float(values.std(correction=0)))
 
 
 def draw_subsets(

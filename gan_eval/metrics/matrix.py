@@ -3,7 +3,7 @@
 Metrics compute in float64, in blocks of rows, so that the matrix itself is never copied whole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor
 from gan_eval.errors import InputError
 
 Matrix = NDArray[np.generic] | Tensor
+# Gets what one share of the work found, and returns what each did, in order, on the CPU.
+Gather = Callable[[Tensor], list[Tensor]]
 
 # Of rows in a block: enough for the products, and its square of distances is 128 MiB at most.
 _ROWS, _BYTES = 4096, 2**26

@@ -16,7 +16,7 @@ Pairs of blocks are independent: shares of them are done apart, and their neighb
 merged.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -24,19 +24,17 @@ import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError
-from gan_eval.metrics.matrix import Matrix, blocks, check_sides, device_of
+from gan_eval.metrics.matrix import Gather, Matrix, blocks, check_sides, device_of
 
 # Relative to the squared norms; float64 products of 30,000 terms err by 1e-14.
 _ROUNDING = 1e-12
 
-# Gets what one share found, and returns what each of them did, in order, on the CPU.
-Gather = Callable[[Tensor], list[Tensor]]
 Pair = tuple[slice, slice, Tensor, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionRecall:
-    """The four shares that the module defines."""
+    """Precision, recall, density and coverage, as the module defines them."""
 
     precision: float
     recall: float
@@ -90,7 +88,7 @@ def _neighbours(x: Matrix, centre: Tensor, k: int, share: tuple[int, int]) -> Te
     Increasing, infinite where it sees fewer. The nearest of all is the row itself.
     """
     nearest = torch.full((len(x), k + 1), torch.inf, dtype=torch.float64, device=centre.device)
-    for rows, columns, left, right in _pairs(x, x, centre, share):
+    for rows, columns, left, right in _pairs(x, x, centre, share, half=True):
         squares = _squares(left, right)
         nearest[rows] = _nearest(nearest[rows], squares)
         if columns != rows:
@@ -125,12 +123,14 @@ def _counts(
     return torch.cat([balls, covered, recalled])
 
 
-def _pairs(x: Matrix, y: Matrix, centre: Tensor, share: tuple[int, int]) -> Iterator[Pair]:
-    """Yield the pairs of centred blocks that fall to `share`, each once where `y` is `x`."""
+def _pairs(
+    x: Matrix, y: Matrix, centre: Tensor, share: tuple[int, int], *, half: bool = False
+) -> Iterator[Pair]:
+    """Yield the pairs of centred blocks that fall to `share`, of two alike one where `half`."""
     number, shares = share
     turn = 0
     for rows, left in blocks(x, centre.device):
-        below = x[: rows.stop] if y is x else y
+        below = y[: rows.stop] if half else y
         for columns, right in blocks(below, centre.device):
             if turn % shares == number:
                 yield rows, columns, left - centre, right - centre

@@ -167,7 +167,8 @@ def _comparable(record: Record) -> str:
     """Return what records must share to stand in one table."""
     of_model = ("weights", "fake")
     data = {key: value for key, value in record.fingerprints.items() if key not in of_model}
-    return json.dumps([record.exhibit, record.protocol, data], sort_keys=True)
+    versions = dict(record.versions) if record.exhibit == "score" else {}
+    return json.dumps([record.exhibit, record.protocol, data, versions], sort_keys=True)
 
 
 def _caption(record: Record) -> str:
@@ -212,7 +213,7 @@ def _mappings(name: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _scripted(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the newest line of each name, and a cell for whatever fits into one."""
     newest = {
-        (str(row.get("name", number)), bool(row.get("quick"))): row
+        (str(row.get("name", row.get("part", number))), bool(row.get("quick"))): row
         for number, row in enumerate(rows)
     }
     cells = [
@@ -233,6 +234,9 @@ def _cells(key: str, value: Any) -> list[tuple[str, Any]]:
         if key == "hardware":
             return [(key, ", ".join(f"{name} {each}" for name, each in value.items()))]
         return [cell for name, each in value.items() for cell in _cells(f"{key}: {name}", each)]
+    if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
+        named = {next(iter(each.values())): each for each in value}  # by what they begin with
+        return _cells(key, {name: dict(list(each.items())[1:]) for name, each in named.items()})
     if isinstance(value, list):
         numbers = [each for each in value if isinstance(each, int | float)]
         if not numbers or len(numbers) < len(value) or len(value) > _MANY:

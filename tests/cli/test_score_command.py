@@ -111,6 +111,7 @@ def test_help_names_every_extractor(call, capsys):
         (("digits", "--against", "wide.npz", "--extractor", "pixels"),
          "statistics wide.npz must be of 64 features"),
         (("digits", *PIXELS, "--save-statistics", "x.npy"), "must end in .npz. Got x.npy"),
+        (("digits", *PIXELS, "--save-statistics", "mine.npz"), "Got mine.npz, which holds other"),
         (("digits", *PIXELS, "--n", "0"), "n must be at least 1. Got 0"),
     ],
 )  # fmt: skip
@@ -123,6 +124,7 @@ def test_mistakes_end_with_one_line_and_write_nothing(refused, tmp_path, argumen
     np.save(tmp_path / "range.npy", 255.0 * (np.arange(30 * 64).reshape(30, 8, 8) % 2))
     np.save(tmp_path / "order.npy", np.zeros((30, 3, 8, 8), np.uint8))
     np.save(tmp_path / "ten.npy", np.zeros((10, 8, 8), np.uint8))
+    np.savez(tmp_path / "mine.npz", train_images=np.zeros((10, 8, 8), np.uint8))
     np.savez(tmp_path / "wide.npz", mu=np.zeros(65), sigma=np.eye(65))
     before = sorted(tmp_path.rglob("*"))
     assert message in refused("score", *arguments)

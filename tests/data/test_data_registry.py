@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from gan_eval.data import DATA_NAMES, inventory, open_images
@@ -157,6 +158,17 @@ def test_the_inventory_lists_every_name_and_every_other_npz(tmp_path: Path):
 
 def test_without_a_root_only_the_digits_are_there():
     assert [row["name"] for row in inventory(None) if row["found"]] == ["digits"]
+
+
+def test_streamed_images_of_another_form_have_another_fingerprint(tmp_path: Path):
+    for number in range(3):
+        Image.new("RGB", (12, 9), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    forms = [{}, {"size": 6}, {"channels": 1}, {"fit": "pad"}]
+    prints = {
+        open_images(str(tmp_path), root=None, memory=0, **{"size": 8, **form}).fingerprint
+        for form in forms
+    }
+    assert len(prints) == 4
 
 
 def test_the_fingerprint_of_held_pixels_can_be_recomputed():

@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.score import score
-from gan_eval.experiments.score_account import tables_of
+from gan_eval.experiments.score_account import _chosen, tables_of
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import FIGURES, ScoreProtocol
 from gan_eval.features.discriminator import random_discriminator
@@ -224,9 +224,39 @@ def test_pixels_of_images_that_differ_in_size_are_refused(scored, tmp_path):
         Image.new("L", (size, size)).save(tmp_path / "mixed" / f"{size}.png")
     with pytest.raises(InputError, match="images of mixed:train must be squares of one size"):
         scored([tmp_path / "mixed"], noise(20))
-    scored([], noise(20), save=tmp_path / "s.npz")
-    with pytest.raises(InputError, match=r"Got statistics alone; name images on one side"):
-        scored([tmp_path / "s.npz"], tmp_path / "s.npz")
+
+
+def test_statistics_of_pixels_are_compared_with_each_other_if_they_say_what_they_are(
+    scored, tmp_path
+):
+    ours, theirs = tmp_path / "ours.npz", tmp_path / "theirs.npz"
+    scored([], noise(20), save=ours)
+    (record,) = scored([ours], ours, protocol=ScoreProtocol(metrics=("fid",)))
+    assert record.result["fid"] == pytest.approx(0, abs=1e-6)
+    with np.load(ours) as archive:
+        np.savez(theirs, mu=archive["mu"], sigma=archive["sigma"])
+    with pytest.raises(InputError, match=r"Got other statistics alone; name images on one side"):
+        scored([theirs], theirs)
+
+
+def test_an_epoch_chosen_by_the_images_that_it_is_scored_against_is_remarked_on():
+    trained = {"trained_on": "digits", "trained_split": "train"}
+    fake = {"name": "run", "best": True, "trained": trained}
+    (advice,) = _chosen({"name": "digits:train", "split": "train"}, fake)
+    assert "The best epoch of run was chosen by training images" in advice
+    assert not [*_chosen({"name": "digits:test", "split": "test"}, fake)]
+    assert not [*_chosen({"name": "digits:train", "split": "train"}, {**fake, "best": False})]
+
+
+def test_features_whose_covariance_does_not_fit_are_refused_before_they_are_made(
+    scored, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("gan_eval.experiments.score_figures.available_memory", lambda device: 2**17)
+    with pytest.raises(InputError, match=r"fid of 64 features needs .* leave fid out of --metrics"):
+        scored([noise(20)], noise(20))
+    assert list(tmp_path.iterdir()) == []
+    (record,) = scored([noise(20)], noise(20), protocol=ScoreProtocol(metrics=("prdc",)))
+    assert not record.advice  # on the Fréchet distance of few images
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ class Pictures(Dataset[Any]):
         (PIXELS.int(), "must be uint8, or floats from 0 to 1. Got torch.int32"),
         (PIXELS.float(), "floats from 0 to 1. Got 0 to 255; scale it"),
         (PIXELS / 127.5 - 1, "floats from 0 to 1. Got -1 to 1; scale it"),
+        (LAST[0], r"Got \(8, 8, 3\), one image by its looks; pass array\[None\]"),
         (Pictures(), "must be tensors or arrays. Got str; give the data set a transform"),
         (7, "images must be a run, a generator, data, an array or statistics. Got int"),
     ],
@@ -137,12 +138,25 @@ def test_refusals_name_the_file_and_the_image(tmp_path: Path):
         Sampling(n=0)
 
 
+def test_damaged_archives_are_refused(tmp_path: Path):
+    damaged = npz(tmp_path / "damaged.npz", images=LAST)
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    with pytest.raises(InputError, match=r"damaged\.npz must be a whole .*Bad CRC-32"):
+        side_of(damaged, sampling=Sampling())
+    renamed = npz(tmp_path / "archive.npz", images=LAST).rename(tmp_path / "archive.npy")
+    with pytest.raises(InputError, match=r"archive\.npy must be one array\. Got an archive"):
+        side_of(renamed, sampling=Sampling())
+
+
 def test_loaders_and_batches_with_labels_are_images_too():
     pixels = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8)
     labelled = TensorDataset(pixels, torch.arange(6))
     for given in (
         DataLoader(labelled, 4), iter(DataLoader(labelled, 4)), list(pixels), labelled,
         (image for image in pixels),
+        list(pixels.permute(0, 2, 3, 1).numpy()), iter([list(pixels[:4]), list(pixels[4:])]),
     ):  # fmt: skip
         images = array_side(given).open()
         assert torch.equal(images.take(range(6)), pixels)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torchmetrics.image.kid import KernelInceptionDistance
 
 from gan_eval.errors import InputError
 from gan_eval.metrics import kernel_distance, matrix
@@ -36,6 +38,32 @@ def test_it_is_the_definitions_sum_over_the_subsets_that_are_drawn():
     expected = [by_loops(real[rows], fake[columns]) for rows, columns in drawn]
     assert found.mean == pytest.approx(np.mean(expected), rel=1e-10)
     assert found.std == pytest.approx(np.std(expected), rel=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`:UserWarning")
+def test_torchmetrics_agrees_on_the_same_subsets():
+    real, fake = (torch.from_numpy(features(60, 16, s, 0.2 * s)).float() for s in (0, 1))
+    found = kernel_distance(real=real, fake=fake, seed=3, subsets=5, subset_size=25)
+    theirs = []
+    for rows, columns in draw_subsets(60, 60, subsets=5, size=25, seed=3):
+        peer = KernelInceptionDistance(nn.Flatten(), subsets=1, subset_size=25)
+        peer.update(real[rows], real=True)
+        peer.update(fake[columns], real=False)
+        theirs.append(float(peer.compute()[0]))
+    assert found.mean == pytest.approx(np.mean(theirs), rel=1e-3)
+    assert found.std == pytest.approx(np.std(theirs), rel=1e-3)
+
+
+@pytest.mark.parametrize("shares", [2, 3])
+def test_uneven_shares_of_the_subsets_give_the_whole(shares: int):
+    real, fake = features(40, 6, 0), features(50, 6, 1, 0.3)
+    options = {"real": real, "fake": fake, "seed": 3, "subsets": 7, "subset_size": 15}
+    whole, parts = kernel_distance(**options), []
+    for number in range(shares):
+        kernel_distance(**options, share=(number, shares), gather=lambda p: parts.append(p) or [p])
+    assert [len(part) for part in parts] == [len(range(7)[i::shares]) for i in range(shares)]
+    last = kernel_distance(**options, share=(0, shares), gather=lambda _: parts)
+    assert (last.mean, last.std) == pytest.approx((whole.mean, whole.std), rel=1e-9)
 
 
 def test_sides_of_different_length_in_blocks(monkeypatch: pytest.MonkeyPatch):

@@ -131,6 +131,12 @@ def test_each_share_looks_at_other_pairs(monkeypatch: pytest.MonkeyPatch):
     assert [part.shape for part in parts] == [(30, 6), (20, 6), (20 + 30 + 30,)]
 
 
+def test_one_object_for_both_sides_is_two_sides_alike(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(matrix, "_ROWS", 16)
+    x = cloud(80, 8, 0)
+    assert measure(x, x) == measure(x, x.copy()) == pytest.approx(by_matrices(x, x, 5), rel=1e-9)
+
+
 def test_a_set_against_itself():
     # Each image is in its own ball and, on average, in k - 1 of the others.
     x = cloud(200, 6, 0)
