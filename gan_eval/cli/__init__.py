@@ -31,7 +31,7 @@ _COMMANDS = (
 )
 # Commands whose module and function cannot have their name, a Python keyword.
 _MODULES = {"import": "imports"}
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Commands(click.Group):
@@ -82,9 +82,9 @@ def main() -> NoReturn:
     except OSError as error:
         if error.errno in _FULL:
             _give_up(
-                f"disk space must be left to write {error.filename or 'the results'}. Got none; "
-                "free some and repeat the command. What was saved before is whole; a training goes "
-                "on with --resume."
+                f"disk space must be left to write {error.filename or 'the results'}. Got "
+                f"{error.strerror!r}; free some and repeat the command. What was saved before is "
+                "whole; a training goes on with --resume."
             )
         if error.filename is None:
             raise

@@ -80,9 +80,8 @@ def open_parts(
     )
     assert known.labels is not None
     check_labels(known.labels[: len(known) - held_out], protocol.labels_per_class)
-    return Parts(
-        train=train, known=known, held_out=held_out, test=test, notes=(*train.notes, *notes)
-    )
+    notes = (*train.notes, *notes, *_never_learned(test, known.labels))
+    return Parts(train=train, known=known, held_out=held_out, test=test, notes=notes)
 
 
 def open_part(data: str, split: str, *, fit: Fit, **form: Any) -> Images:
@@ -155,6 +154,19 @@ def _check_classes(images: Images, train: Images) -> None:
             f"{images.name!r} differs from the training part in {', '.join(unlike[:3])}; give "
             "each part a folder for every class."
         )
+
+
+def _never_learned(test: Images, learned: Tensor) -> tuple[str, ...]:
+    """Return a line on test images whose class no other image has, if there are any."""
+    assert test.labels is not None
+    never = test.labels[~torch.isin(test.labels, learned)]
+    if not len(never):
+        return ()
+    names = ", ".join(test.class_names[label] for label in sorted(set(never.tolist())))
+    return (
+        f"{test.name}: {len(never)} test images count as errors: no other image is of their "
+        f"classes ({names})",
+    )
 
 
 def _last_held_out(train: Images, protocol: Protocol) -> tuple[Images, int, tuple[str, ...]]:

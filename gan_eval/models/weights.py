@@ -48,7 +48,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
             yield file
-    except (SafetensorError, json.JSONDecodeError) as error:
+    except SafetensorError as error:
         raise InputError(
             f"weights file {path} must be a whole safetensors file; pickles are never read. "
             f"Got one that is not ({error}); restore it from a copy, or train again."
@@ -56,9 +56,11 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _about(file: Any) -> dict[str, object]:
-    found = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
-    about: dict[str, object] = found.get("about", found)
-    return about
+    try:
+        about = json.loads((file.metadata() or {}).get("about", "{}"))
+    except json.JSONDecodeError:
+        return {}  # another program's word for something else
+    return about if isinstance(about, dict) else {}
 
 
 def save_network(path: Path, network: nn.Module, about: Mapping[str, object]) -> None:

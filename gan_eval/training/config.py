@@ -126,13 +126,18 @@ def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfi
         return config
     before = (config.steps - config.recipe.pretrain_steps) / config.steps_per_epoch
     ahead = [epoch for epoch in default_save_epochs(epochs or 1) if epoch > before]
-    kept = [text for text in config.deviations if not text.startswith(LENGTH)]
+    published = preset(config.preset)
+    kept = [
+        text
+        for text in config.deviations
+        if not text.startswith(LENGTH) or text in published.deviations
+    ]
     return replace(
         config,
         steps=wanted,
         recipe=replace(config.recipe, epochs=epochs) if epochs else config.recipe,
         save_epochs=tuple(sorted({*config.save_epochs, *ahead})),
-        deviations=(*kept, *_length(preset(config.preset).recipe, epochs, steps)),
+        deviations=(*kept, *_length(published.recipe, epochs, steps)),
     )
 
 

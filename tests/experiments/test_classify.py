@@ -89,6 +89,16 @@ class TestParts:
         assert "shuffled before validation images were held out" in parts.notes[-1]
         assert torch.equal(parts.known.pixels[:, 0, 0, 0] >= 100, parts.known.labels == 1)
 
+    def test_test_images_of_a_class_that_was_never_learned_are_counted(self, tmp_path):
+        data = npz(tmp_path / "a.npz", train=40, test=10)
+        assert open_parts(data, ALL).notes == ()
+        with np.load(data) as archive:
+            arrays = dict(archive)
+        arrays["test_labels"][:3] = 2
+        np.savez(data, **arrays)
+        (note,) = open_parts(data, ALL).notes
+        assert note == "a: 3 test images count as errors: no other image is of their classes (2)"
+
     def test_joined_streams_are_joined_images(self, tmp_path):
         data = npz(tmp_path / "a.npz", train=12, val=5, test=4)
         held = [open_images(data, root=None, split=split) for split in ("train", "val")]

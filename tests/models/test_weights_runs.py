@@ -102,6 +102,15 @@ def test_file_of_noise_is_refused(tmp_path: Path):
         _refused(path, "must be a whole safetensors file")
 
 
+def test_another_programs_header_is_passed_over(tmp_path: Path):
+    path = tmp_path / "theirs.safetensors"
+    for header in ({"format": "pt"}, {"about": "a network of ours"}):
+        save_file({"w": torch.ones(2)}, path, header)
+        tensors, about = load_tensors(path)
+        assert torch.equal(tensors["w"], torch.ones(2))
+        assert about == {}
+
+
 def test_missing_file_is_named(tmp_path: Path):
     _refused(tmp_path / "generator.safetensors", r"generator\.safetensors must exist. Found none")
 
