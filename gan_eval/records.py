@@ -22,6 +22,7 @@ commit              of the checkout that the package runs from, None elsewhere; 
 time                when it was written, ISO 8601 in UTC
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -70,6 +71,12 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -249,6 +256,14 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON-able values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What became of an experiment: its record, and the files that were written."""
+
+    record: Record
+    files: tuple[Path, ...]
 
 
 def append_record(folder: Path, record: Record) -> Path:

@@ -1,7 +1,7 @@
 """`gan-eval benchmark`."""
 
-import importlib.util
 import math
+import runpy
 import signal
 import subprocess
 import sys
@@ -147,7 +147,7 @@ def _run(
         )
         needs = None
         try:
-            _load(name, script).main(asked)
+            runpy.run_path(str(script))["main"](asked)
         except MissingError as error:
             needs = str(error)
     if asked.missing and not asked.kept and _sizes(home) == before:
@@ -175,15 +175,6 @@ def _run(
 def _sizes(folder: Path) -> dict[Path, int]:
     """Return the sizes of the files of records, which only grow."""
     return {path: path.stat().st_size for path in folder.rglob("*.jsonl")}
-
-
-def _load(name: str, script: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"gan_eval_benchmark_{name}", script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:

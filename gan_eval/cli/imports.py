@@ -20,7 +20,7 @@ def imports() -> None:
     """Make a run of weights that others published; every command reads it like one trained here.
 
     \b
-    gan-eval import newmu dcgan_code/models/svhn_unsup --out runs/authors-svhn
+    gan-eval import newmu newmu-svhn/ --out runs/authors-svhn
     gan-eval import pytorch-examples --generator netG.pth --discriminator netD.pth --out runs/faces
     """
 
@@ -32,11 +32,13 @@ def imports() -> None:
 def newmu(folder: Path, out: Path, as_json: bool) -> None:
     """Import the arrays that the DCGAN authors released, DIR/200_gen_params.jl_01.npy and so on.
 
+    DIR is a folder of models/ in the repository Newmu/dcgan_code: svhn_unsup_all_conv_dcgan_… or
+    imagenet_gan_pretrain_….
     Their shapes say which network it is; of several epochs the newest is taken. The pickle beside
     them is never opened.
 
     \b
-    gan-eval import newmu dcgan_code/models/svhn_unsup --out runs/authors-svhn
+    gan-eval import newmu newmu-svhn/ --out runs/authors-svhn
     """
     from gan_eval.models.importers import import_newmu
 

@@ -19,7 +19,9 @@ def presets(as_json: bool) -> None:
     gan-eval presets
     gan-eval presets --json
     """
-    rows = [_row(name) for name in _names()]
+    from gan_eval.models.presets import PRESETS
+
+    rows = [_row(published) for published in PRESETS.values()]
     if as_json:
         print_json(rows)
         return
@@ -28,24 +30,16 @@ def presets(as_json: bool) -> None:
         click.echo(f"{row['name']}: {row['source']}")
 
 
-def _names() -> list[str]:
-    from gan_eval.models.presets import PRESETS
-
-    return list(PRESETS)
-
-
-def _row(name: str) -> dict[str, Any]:
+def _row(published: Any) -> dict[str, Any]:
     import torch
 
     from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
-    from gan_eval.models.presets import preset
 
-    published = preset(name)
     generator = published.generator
     with torch.device("meta"):
         networks = Generator(generator), Discriminator(published.discriminator)
     return {
-        "name": name,
+        "name": published.name,
         "image_size": generator.image_size,
         "channels": generator.channels,
         "latent_dim": generator.latent_dim,

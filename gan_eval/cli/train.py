@@ -90,7 +90,7 @@ def _epochs(context: click.Context, option: click.Parameter, text: str | None) -
 @click.option(
     "--compile",
     is_flag=True,
-    help="Compile the networks with torch.compile; pays off on long runs on a GPU.",
+    help="Compile the networks with torch.compile: minutes at the start, slower on a CPU.",
 )
 @click.option(
     "--workers",

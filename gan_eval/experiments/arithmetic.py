@@ -8,7 +8,7 @@ how many results it sees what should be there.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +45,12 @@ from gan_eval.images import to_uint8
 from gan_eval.latent.arithmetic import along, combine, neighbours
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
-from gan_eval.records import Record, append_record, write_json
+from gan_eval.records import Record, Written, append_record, write_json
 from gan_eval.seeding import stream
 from gan_eval.visualize.grids import strips, write_picture
 
 _NEIGHBOURS = 8
 _TURNED = 6  # samples whose turn is drawn
-
-
-@dataclass(frozen=True, kw_only=True)
-class Computed:
-    """What became of arithmetic: its record, and the files that were written."""
-
-    record: Record
-    files: tuple[Path, ...]
 
 
 def arithmetic(
@@ -78,7 +70,7 @@ def arithmetic(
     precision: str = "auto",
     out: Path | None = None,
     watch: Watch = lambda what, done, total: None,
-) -> Computed:
+) -> Written:
     """Draw a - b + c and a turn in a run's Z, and count in how many random sums it succeeds.
 
     `result` and each of `controls` hold `success_rate`, the ends `low` and `high` of its 95 %
@@ -169,7 +161,7 @@ def arithmetic(
     folder = out or run.folder
     files = [folder / "arithmetic-choices.json", *_draw(folder, drawing, pools, chosen.asked, seed)]
     write_json(files[0], chosen.to_json())
-    return Computed(record=record, files=(append_record(folder, record), *files))
+    return Written(record=record, files=(append_record(folder, record), *files))
 
 
 def _check_exclusive(asked: Mapping[str, str], target: str | None, choices: Path | None) -> None:

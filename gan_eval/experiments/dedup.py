@@ -24,7 +24,6 @@ Memory: beside the images, which are streamed where they take more than half of 
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -42,7 +41,7 @@ from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, Trial, likeness
 from gan_eval.experiments.subsets import sample
 from gan_eval.probes.hamming import components, nearest_others
-from gan_eval.records import Record, append_record, write_json
+from gan_eval.records import Record, Written, append_record, write_json
 from gan_eval.seeding import stream
 from gan_eval.training.autoencoder import (
     BITS,
@@ -62,14 +61,6 @@ _SHOWN, _SHOWN_OF_EACH = 12, 10
 _OTHER_PARTS = ("val", "test")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Deduplicated:
-    """What became of it: the record, and the files that were written."""
-
-    record: Record
-    files: tuple[Path, ...]
-
-
 def dedup(
     data: str,
     *,
@@ -80,7 +71,7 @@ def dedup(
     device: str = "auto",
     out: Path | None = None,
     watch: Watch = lambda what, done, total: None,
-) -> Deduplicated:
+) -> Written:
     """Find groups of duplicates among the training images of `data`, and measure how surely.
 
     `result` holds `groups` (lists of rows of the train part, from 0, each in order), `duplicates`
@@ -153,7 +144,7 @@ def dedup(
     if write is not None and whole is not None:
         _write_kept(write, data, root, whole, groups)
         files = (*files, write)
-    return Deduplicated(record=record, files=files)
+    return Written(record=record, files=files)
 
 
 def _check(radius: int | None, write: Path | None) -> None:

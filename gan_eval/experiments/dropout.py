@@ -20,7 +20,6 @@ the strongest answers of the maps of D's last convolution, normalised by the sam
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -47,21 +46,13 @@ from gan_eval.experiments.panel import open_panel
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.logistic import logistic_weights
-from gan_eval.records import Record, append_record
+from gan_eval.records import Record, Written, append_record
 from gan_eval.seeding import derive, stream
 from gan_eval.visualize.grids import write_grid
 
 # Samples in which an object is looked for, and how many of them get a box: the paper's number.
 _SEARCHED, _BOXED = 1000, 52
 _DRAWN = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dropped:
-    """What became of it: the record, and the files that were written."""
-
-    record: Record
-    files: tuple[Path, ...]
 
 
 def dropout(
@@ -78,7 +69,7 @@ def dropout(
     precision: str = "auto",
     out: Path | None = None,
     watch: Watch = lambda what, done, total: None,
-) -> Dropped:
+) -> Written:
     """Let a run's generator forget an object, and measure what became of it and of the images.
 
     `result` and each of `controls` hold `before` and `after`, shares of samples in which the object
@@ -169,7 +160,7 @@ def dropout(
     if boxes is None:
         files.append(folder / f"{stem}-boxes.json")
         write_boxes(files[-1], found)
-    return Dropped(record=record, files=(append_record(folder, record), *files))
+    return Written(record=record, files=(append_record(folder, record), *files))
 
 
 def _draw(path: Path, drawing: Drawing, place: int, dropped: Tensor, z: Tensor) -> None:

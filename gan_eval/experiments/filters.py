@@ -35,7 +35,7 @@ from gan_eval.experiments.run_images import open_run_images
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import weights_sha256
-from gan_eval.records import Record, append_record
+from gan_eval.records import Record, Written, append_record
 from gan_eval.visualize.grids import write_grid
 
 # Images of a map: those whose labels are compared, and which the figure shows.
@@ -43,14 +43,6 @@ _TOP = 8
 # Part of the pixels in which the gradient's energy is counted.
 _PART = 0.1
 _BATCH = 128
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filters:
-    """What became of it: the record, and the files that were written."""
-
-    record: Record
-    files: tuple[Path, ...]
 
 
 def filters(
@@ -65,7 +57,7 @@ def filters(
     precision: str = "auto",
     out: Path | None = None,
     watch: Watch = lambda what, done, total: None,
-) -> Filters:
+) -> Written:
     """Score the filters of a run's discriminator, and draw what the first `n` answer to.
 
     The figure has two rows for each map, images and guided gradients; left an untrained network's,
@@ -125,7 +117,7 @@ def filters(
     folder = out or run.folder
     figure = folder / f"{slug('filters', images.name, 'layer', str(layer))}.png"
     write_grid(figure, _sheet(found["untrained"], found["trained"]), 2 * _TOP + 1)
-    return Filters(record=record, files=(append_record(folder, record), figure))
+    return Written(record=record, files=(append_record(folder, record), figure))
 
 
 @dataclass(frozen=True, kw_only=True)

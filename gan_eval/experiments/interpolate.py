@@ -40,7 +40,7 @@ from gan_eval.latent.interpolate import (
 )
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
-from gan_eval.records import Record, append_record
+from gan_eval.records import Record, Written, append_record
 from gan_eval.seeding import stream
 from gan_eval.visualize.grids import write_gif, write_grid
 
@@ -49,14 +49,6 @@ _PAIRS, _EPSILON = 500, 1e-4
 _UNIT_OF = 1000  # training images that say how far apart two of them are
 _BATCH = 50
 _MILLISECONDS = 80
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interpolated:
-    """What became of a walk: its record, and the files that were written."""
-
-    record: Record
-    files: tuple[Path, ...]
 
 
 def interpolate(
@@ -71,7 +63,7 @@ def interpolate(
     device: str = "auto",
     out: Path | None = None,
     watch: Watch = lambda what, done, total: None,
-) -> Interpolated:
+) -> Written:
     """Draw a walk through a run's Z, straight and spherical, and measure it and its controls.
 
     `result` and `controls` hold `path_length` (in the module's units), `jump_ratio` (largest step
@@ -137,7 +129,7 @@ def interpolate(
     )
     folder = out or run.folder
     written = _draw(folder, walks, images.take(rows[: _POINTS * frames].tolist()), frames, scale)
-    return Interpolated(record=record, files=(append_record(folder, record), *written))
+    return Written(record=record, files=(append_record(folder, record), *written))
 
 
 def _walks(drawing: Drawing, frames: int, seed: int) -> dict[str, "_Walk"]:

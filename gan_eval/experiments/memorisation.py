@@ -101,7 +101,8 @@ def statistics(distances: Tensor, real: Tensor) -> dict[str, float]:
 
     Returns:
         Their number `n`, `mean`, `median` and `least`, and `nearer_than_real`, the share that is
-        nearer than the median of `real`: one half of new images of the same kind, all of copies.
+        nearer than the median of `real`: one half of new images of the same kind, all of copies
+        and of images that are pale or blurred.
     """
     return {
         "n": len(distances),

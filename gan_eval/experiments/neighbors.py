@@ -32,7 +32,7 @@ from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.nearest_neighbor import RunningNearest
 from gan_eval.probes.protocol import Protocol
-from gan_eval.records import Record, append_record
+from gan_eval.records import Record, Written, append_record
 from gan_eval.seeding import derive
 
 _HELD_OUT = Protocol(name="neighbors")  # which training images are for validation
@@ -45,14 +45,6 @@ _KEPT_EVERY = 100 * LOT  # samples between two writings of the state
 # Takes the number of the first lot; yields uint8 images and their labels.
 _Lots = Callable[[int], Iterator[tuple[Tensor, Tensor | None]]]
 _Sides = dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Neighbors:
-    """What became of it: the record, and the files that were written."""
-
-    record: Record
-    files: tuple[Path, ...]
 
 
 def neighbors(
@@ -68,7 +60,7 @@ def neighbors(
     precision: str = "auto",
     out: Path | None = None,
     watch: Watch = lambda what, done, total: None,
-) -> Neighbors:
+) -> Written:
     """Classify test images by the nearest of a run's samples, and look for copies among these.
 
     `result` and each of `controls` hold `error` (a fraction), `samples`, `curve` (pairs of a number
@@ -294,7 +286,7 @@ def _advice(tried: list[list[Any]], epoch: Epoch | None) -> tuple[str, ...]:
     return ("The last epoch was the best on validation images: train the run longer.",)
 
 
-def _write(folder: Path, record: Record, copies: Copies, train: Images) -> Neighbors:
+def _write(folder: Path, record: Record, copies: Copies, train: Images) -> Written:
     picture = folder / "neighbors-memorisation.png"
     copies.draw(picture, train)
-    return Neighbors(record=record, files=(append_record(folder, record), picture))
+    return Written(record=record, files=(append_record(folder, record), picture))

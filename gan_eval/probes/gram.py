@@ -152,14 +152,8 @@ class _Preconditioner:
     """(L_m L_m' + ridge)^-1 for each column's active rows m, by the Woodbury identity."""
 
     def __init__(self, largest: Largest, m: Tensor, ridge: Tensor) -> None:
-        factor = largest.factor
-        self._factor, self._tail, self._m, self._ridge = (
-            factor,
-            largest.tail,
-            m,
-            ridge + largest.tail,
-        )
-        ridge = self._ridge
+        factor, ridge = largest.factor, ridge + largest.tail
+        self._factor, self._tail, self._m, self._ridge = factor, largest.tail, m, ridge
         inner = torch.stack([factor.T @ (factor * column[:, None]) for column in m.T.to(factor)])
         inner = inner.double() + torch.diag_embed(ridge[:, None].expand(-1, factor.shape[1]))
         self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(inner)).to(factor)

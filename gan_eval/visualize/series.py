@@ -1,8 +1,8 @@
-"""Lines over a number: the curves of a report."""
+"""Lines over a number: the curves of a run and of a report."""
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _MARKED = 50  # points of a line at most that are marked one by one
 _COLUMNS = 2
@@ -15,7 +15,6 @@ class Panel:
     Attributes:
         title, x, y: what is above and beside them.
         lines: points (x, y) by the name of their line.
-        levels: heights at which a dashed line is drawn, by name.
         log: whether x is logarithmic.
     """
 
@@ -23,7 +22,6 @@ class Panel:
     x: str
     y: str
     lines: Mapping[str, Sequence[tuple[float, float]]]
-    levels: Mapping[str, float] = field(default_factory=dict)
     log: bool = False
 
 
@@ -41,8 +39,6 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
         for name, points in panel.lines.items():
             marker = "." if len(points) <= _MARKED else ""
             axes.plot(*zip(*points, strict=True), label=_plain(name), linewidth=1, marker=marker)
-        for name, height in panel.levels.items():
-            axes.axhline(height, linestyle="--", linewidth=1, color="grey", label=_plain(name))
         axes.set_xscale("log" if panel.log else "linear")
         axes.set_title(_plain(panel.title), size=10)
         axes.set_xlabel(_plain(panel.x))

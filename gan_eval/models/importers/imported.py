@@ -1,6 +1,5 @@
 """What all formats share: the files' hashes, and writing the run so that a kill leaves none."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -9,7 +8,7 @@ from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.presets import Preset
 from gan_eval.models.runs import ImportConfig, Run, RunConfig
 from gan_eval.models.weights import save_network
-from gan_eval.records import remove_unfinished, versions
+from gan_eval.records import file_sha256, remove_unfinished, versions
 
 Network = Generator | Discriminator
 Part = Literal["generator", "discriminator"]
@@ -29,11 +28,7 @@ def build(published: Preset, part: Part) -> Network:
 
 def hashes(files: Iterable[Path]) -> dict[str, str]:
     """Return name -> SHA-256 of the files' bytes."""
-    found = {}
-    for path in files:
-        with path.open("rb") as file:
-            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+    return {path.name: file_sha256(path) for path in files}
 
 
 def write_imported(
