@@ -25,6 +25,19 @@ STRIP = {
     "figure_2_3_samples/radford2015-svhn-on-cifar10-epoch-0020.png": "CIFAR-10, 20 epochs",
     "figure_7_arithmetic/smile/arithmetic.png": "smiling woman - woman + man",
 }
+LEGEND = (
+    "† quoted from memory of the paper. *Not comparable*: other images, training set, network or "
+    "protocol; [the rule](results/README.md). Where the paper has no number, a row holds the first "
+    "of ours, and how many of them got which verdict."
+)
+# Sets that most results are of.
+STAND_INS = (
+    "`svhn10k` is the first 10,000 crops of SVHN's test part, split by photograph into 3,957, "
+    "2,021 and 4,022; `celeba64` CelebA 1 to 20,000, the central 148x148 at 64x64, JPEG of quality "
+    "92, 18,000 and 2,000; `tiny-imagenet32` the 100,000 training images of Tiny-ImageNet at "
+    "32x32, WebP of quality 90. `cifar10` was shuffled once, so that its last 10,000 training "
+    "images are others than in the official files. Each is an `.npz` of that name."
+)
 WIDTH = 260
 
 
@@ -59,7 +72,7 @@ def block(results: Results) -> str:
         for path, text in STRIP.items()
         if (ROOT / "results" / path).is_file()
     ]
-    return "\n".join([BEGIN, "", markdown(headlines(results)), *pictures, "", END])
+    return "\n".join([BEGIN, "", LEGEND, "", markdown(headlines(results)), *pictures, "", END])
 
 
 def image(path: str, text: str) -> str:
@@ -71,6 +84,7 @@ def page(results: Results) -> str:
     """Return results/README.md: every exhibit's tables and pictures, then those of speed."""
     parts = ["# Results", "Written by `benchmarks/readme.py` from the JSON lines beside it."]
     parts += ["A verdict is", "\n".join(f"* *{word}*: {rule}" for word, rule in RULE)]
+    parts += [STAND_INS]
     known = {each.folder for each in EXHIBITS}
     for each in EXHIBITS:
         section = results.sections.get(each.folder, Section())
@@ -83,7 +97,8 @@ def page(results: Results) -> str:
 
 def _of(section: Section) -> Iterator[str]:
     for table in scores(section):
-        yield f"**{plain(table.caption)}**\n\n{markdown(shown_scores(table.frame))}"
+        caption = f"**{plain(table.caption)}**\n\n" if table.caption else ""
+        yield f"{caption}{markdown(shown_scores(table.frame))}"
     paths = (path.relative_to(ROOT / "results").as_posix() for path in section.pictures)
     yield "\n".join(image(path, Path(path).stem) for path in paths)
 

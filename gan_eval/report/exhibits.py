@@ -120,7 +120,7 @@ EXHIBITS = (
     Exhibit(
         folder="fid_table",
         title="FID",
-        heading="generation metrics, which the paper has not",
+        heading="generation metrics, not in the paper",
         claim="Rows of unlike protocols stand in tables of their own and are not ranked together.",
         kind="score",
     ),

@@ -25,7 +25,8 @@ RULE: tuple[tuple[Word, str], ...] = (
     ),
     (
         "short",
-        "measured as the paper did, and worse than that; without a number in the paper, no better "
+        "on the paper's images, with its network and protocol, and worse than that (a shorter "
+        "training than the recipe's is named under why); without a number in the paper, no better "
         "than the best control.",
     ),
     (

@@ -204,8 +204,7 @@ def shelf(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_photos(files / name, samples[:40])
     np.savez(files / "photos.npz", train_images=samples[:40])
     (files / "windows.json").write_text('[{"z": 3, "box": [4, 4, 20, 20]}]')
-    for name in ("newmu-svhn", "dcgan_code/models/svhn_unsup"):
-        save_authors_arrays(files / name)
+    save_authors_arrays(files / "newmu-svhn")
     save_example_networks(files)
     shutil.copytree(shelf / "plain", files / "results")
     return shelf

@@ -75,7 +75,10 @@ RADFORD2015_IMAGENET32 = Preset(
         epochs=25, batch_size=128, generator=_FACES, discriminator=_FACES, updates="alternate"
     ),
     fixed_because="its dense layer makes 4x4 maps that are doubled three times",
-    deviations=(BN_MEAN, "epochs and weight decay are those of the faces script; none published"),
+    deviations=(
+        BN_MEAN,
+        "epochs and weight decay are those of the faces script; the release is of epoch 30",
+    ),
 )
 
 _SVHN_ADAM = Adam(lr=5e-4, weight_decay=1e-5)
@@ -113,7 +116,7 @@ _PLAIN_NORM = Norm(eps=1e-8, affine="none")
 _RADFORD2015_MNIST_ADAM = Adam(weight_decay=2.5e-5)
 RADFORD2015_MNIST = Preset(
     name="radford2015-mnist",
-    source="Radford, Metz & Chintala 2015, arXiv:1511.06434, section 5.1; Newmu/dcgan_code mnist",
+    source="Radford, Metz & Chintala 2015, arXiv:1511.06434, section 8.1; Newmu/dcgan_code mnist",
     generator=GeneratorConfig(
         image_size=28,
         channels=1,

@@ -46,7 +46,7 @@ class Preset:
 PADDING = "stride-2 convolutions pad symmetrically where TensorFlow's SAME pads one side more"
 BN_MEAN = (
     "batch statistics while training; running averages are kept beside them for evaluation, "
-    "where the source re-estimates them"
+    "where the source keeps none"
 )
 LAST: dict[str, Any] = {"norm": "none", "activation": "none"}
 
