@@ -6,17 +6,16 @@ from typing import Any
 import click
 
 from gan_eval.cli.classify import percent
-from gan_eval.cli.output import (
+from gan_eval.cli.options import (
+    data_root_option,
     device_option,
-    document,
     epoch_option,
     json_option,
+    out_option,
     precision_option,
-    print_json,
-    print_table,
-    say,
-    say_files,
+    seed_option,
 )
+from gan_eval.cli.output import document, print_json, print_table, say, say_files
 from gan_eval.cli.progress import Watching
 
 _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
@@ -45,26 +44,11 @@ _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
 @click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: 0]")
 @epoch_option
 @click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of samples and of all that is drawn.",
-)
+@data_root_option
+@seed_option("Of samples and of all that is drawn.")
 @device_option
 @precision_option
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where record, choices and pictures go.  [default: the RUN's folder]",
-)
+@out_option("Where record, choices and pictures go.  [default: the RUN's folder]")
 @json_option
 def arithmetic(
     run: Path, data_root: Path | None, turn: str | None, as_json: bool, **options: Any

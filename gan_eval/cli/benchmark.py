@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import json_option, print_json, print_table, say
+from gan_eval.cli.options import json_option
+from gan_eval.cli.output import print_json, print_table, say
 from gan_eval.cli.progress import Watching
 from gan_eval.errors import InputError, closest
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import (
+from gan_eval.cli.options import (
+    data_root_option,
     device_option,
-    document,
     epoch_option,
     json_option,
+    out_option,
     precision_option,
-    print_json,
-    print_table,
-    say,
-    say_files,
+    seed_option,
+    store_option,
 )
+from gan_eval.cli.output import document, print_json, print_table, say, say_files
 from gan_eval.cli.progress import Watching
 
 _COLUMNS = ("features", "width", "C", "train", "validation", "test", "±", "draws", "seconds")
@@ -48,12 +48,7 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
     "  [default: disc of a RUN, else pixels]",
 )
 @click.option("--data", help="Labelled: a name from `gan-eval data`, a folder, or an .npz.")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
-)
+@data_root_option
 @click.option(
     "--protocol",
     help="authors-svhn (100 labels per class), paper-cifar10 (all labels) or paper-cifar10-400."
@@ -109,11 +104,7 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
     show_default=True,
     help="liblinear is scikit-learn's, the reference.",
 )
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    help="Where features are kept.  [default: GAN_EVAL_STORE, or ~/.cache/gan_eval/features]",
-)
+@store_option
 @click.option(
     "--dtype",
     type=click.Choice(["float16", "float32"]),
@@ -121,20 +112,10 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
     show_default=True,
     help="In which features are kept.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of draws, untrained weights and k-means.",
-)
+@seed_option("Of draws, untrained weights and k-means.")
 @device_option
 @precision_option
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where records and figures go.  [default: the RUN's folder, else results]",
-)
+@out_option("Where records and figures go.  [default: the RUN's folder, else results]")
 @json_option
 def classify(**options: Any) -> None:
     """Classify images by features that were learned without labels, with a linear SVM.

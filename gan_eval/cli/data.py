@@ -4,16 +4,12 @@ from pathlib import Path
 
 import click
 
-from gan_eval.cli.output import json_option, print_json, print_table
+from gan_eval.cli.options import data_root_option, json_option
+from gan_eval.cli.output import print_json, print_table
 
 
 @click.command(short_help="Say which data sets are found on this machine.")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
-)
+@data_root_option
 @json_option
 def data(data_root: Path | None, as_json: bool) -> None:
     """Say which data sets are found under the data root, in which layout, and what the rest need.

@@ -6,26 +6,20 @@ from typing import Any
 import click
 
 from gan_eval.cli.classify import percent
-from gan_eval.cli.output import (
+from gan_eval.cli.options import (
+    data_root_option,
     device_option,
-    document,
     json_option,
-    print_json,
-    print_table,
-    say,
-    say_files,
+    out_option,
+    seed_option,
 )
+from gan_eval.cli.output import document, print_json, print_table, say, say_files
 from gan_eval.cli.progress import Watching
 
 
 @click.command(short_help="Find duplicates among training images (section 4.1.1).")
 @click.argument("data")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
-)
+@data_root_option
 @click.option(
     "--radius",
     type=int,
@@ -36,19 +30,9 @@ from gan_eval.cli.progress import Watching
     type=click.Path(path_type=Path),
     help="A new .npz for the data without the duplicates.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the autoencoder and of planted copies.",
-)
+@seed_option("Of the autoencoder and of planted copies.")
 @device_option
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where record, groups and figure go.  [default: results]",
-)
+@out_option("Where record, groups and figure go.  [default: results]")
 @json_option
 def dedup(data: str, data_root: Path | None, as_json: bool, **options: Any) -> None:
     """Find groups of near-duplicates among the training images of DATA, and say how surely.

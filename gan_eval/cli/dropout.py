@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import (
+from gan_eval.cli.options import (
+    data_root_option,
     device_option,
-    document,
     json_option,
+    out_option,
     precision_option,
-    print_json,
-    print_table,
-    say_files,
+    seed_option,
 )
+from gan_eval.cli.output import document, print_json, print_table, say_files
 from gan_eval.cli.progress import Watching
 
 _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "feature distance")
@@ -37,26 +37,11 @@ _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "featur
 )
 @click.option("--label", type=int, help="Of conditional runs.  [default: 0]")
 @click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of samples, negatives and random maps.",
-)
+@data_root_option
+@seed_option("Of samples, negatives and random maps.")
 @device_option
 @precision_option
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where record, figure and found boxes go.  [default: the RUN's folder]",
-)
+@out_option("Where record, figure and found boxes go.  [default: the RUN's folder]")
 @json_option
 def dropout(run: Path, data_root: Path | None, as_json: bool, **options: Any) -> None:
     """Drop the generator's maps that tell where an object is, and draw the same z again.

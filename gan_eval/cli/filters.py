@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import (
+from gan_eval.cli.options import (
+    data_root_option,
     device_option,
-    document,
     json_option,
+    out_option,
     precision_option,
-    print_json,
-    print_table,
-    say_files,
+    seed_option,
 )
+from gan_eval.cli.output import document, print_json, print_table, say_files
 from gan_eval.cli.progress import Watching
 
 
@@ -22,26 +22,11 @@ from gan_eval.cli.progress import Watching
 @click.option("--layer", metavar="N", help="A convolution of D, from 1.  [default: the last]")
 @click.option("--n", default=6, show_default=True, help="How many of its maps to draw.")
 @click.option("--data", help="Images to look at: a name, folder or .npz.  [default: the RUN's own]")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the untrained discriminator.",
-)
+@data_root_option
+@seed_option("Of the untrained discriminator.")
 @device_option
 @precision_option
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where record and figure go.  [default: the RUN's folder]",
-)
+@out_option("Where record and figure go.  [default: the RUN's folder]")
 @json_option
 def filters(run: Path, data_root: Path | None, as_json: bool, **options: Any) -> None:
     """Draw the images that filters answer most strongly, and what in them they answer.

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import json_option, print_json, say
+from gan_eval.cli.options import json_option
+from gan_eval.cli.output import print_json, say
 
 _out = click.option(
     "--out",

@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import (
+from gan_eval.cli.options import (
+    data_root_option,
     device_option,
-    document,
     epoch_option,
     json_option,
-    print_json,
-    print_table,
-    say_files,
+    out_option,
+    seed_option,
 )
+from gan_eval.cli.output import document, print_json, print_table, say_files
 from gan_eval.cli.progress import Watching
 
 _SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
@@ -25,25 +25,10 @@ _SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
 @click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: 0]")
 @epoch_option
 @click.option("--data", help="Training images: a name, folder or .npz.  [default: the RUN's own]")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Its first nine samples are walked to.",
-)
+@data_root_option
+@seed_option("Its first nine samples are walked to.")
 @device_option
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where record and pictures go.  [default: the RUN's folder]",
-)
+@out_option("Where record and pictures go.  [default: the RUN's folder]")
 @json_option
 def interpolate(run: Path, data_root: Path | None, as_json: bool, **options: Any) -> None:
     """Walk past nine samples and back to the first, straight through Z and along great circles.

@@ -5,29 +5,22 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import (
+from gan_eval.cli.options import (
+    data_root_option,
     device_option,
-    document,
     json_option,
     kept_epoch,
+    out_option,
     precision_option,
-    print_json,
-    print_table,
-    say,
-    say_files,
 )
+from gan_eval.cli.output import document, print_json, print_table, say, say_files
 from gan_eval.cli.progress import Watching
 
 
 @click.command(short_help="Classify by the nearest generated sample (Table 3).")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", help="Labelled: a name, folder or .npz.  [default: the RUN's own]")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
-)
+@data_root_option
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
@@ -50,11 +43,7 @@ from gan_eval.cli.progress import Watching
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @device_option
 @precision_option
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where record and picture go.  [default: the RUN's folder]",
-)
+@out_option("Where record and picture go.  [default: the RUN's folder]")
 @json_option
 def neighbors(run: Path, data_root: Path | None, as_json: bool, **options: Any) -> None:
     """Give test images the label of the nearest generated sample, and look for copied images.

@@ -12,43 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 
-def kept_epoch(context: click.Context, option: click.Parameter, text: str | None) -> Any:
-    """Return the number that `text` is, or "best" as it is."""
-    if text is None or text == "best":
-        return text
-    if not text.isdecimal():
-        raise click.BadParameter(f"must be the number of a kept epoch, or best. Got {text!r}.")
-    return int(text)
-
-
-epoch_option = click.option(
-    "--epoch",
-    callback=kept_epoch,
-    metavar="N|best",
-    help="A kept epoch of the RUN, or the best that was measured while training.  [default: the"
-    " newest weights]",
-)
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
-)
-
-
-device_option = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
-)
-precision_option = click.option(
-    "--precision",
-    type=click.Choice(["auto", "32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="Of networks. auto: bf16 where the processor computes in it.",
-)
-
-
 def say(text: str) -> None:
     """Print a line for people, on standard error, where it never disturbs a result."""
     click.echo(text, err=True)

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import json_option, print_json, print_table
+from gan_eval.cli.options import json_option
+from gan_eval.cli.output import print_json, print_table
 
 _COLUMNS = ("name", "image_size", "channels", "latent_dim", "prior", "conditional",
             "generator_parameters", "discriminator_parameters", "feature_width")  # fmt: skip

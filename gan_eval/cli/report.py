@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import json_option, print_json, print_table, say
+from gan_eval.cli.options import json_option
+from gan_eval.cli.output import print_json, print_table, say
 
 
 @click.command(short_help="Put everything measured on one page, beside the paper's numbers.")

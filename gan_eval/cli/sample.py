@@ -5,7 +5,8 @@ from typing import Literal
 
 import click
 
-from gan_eval.cli.output import device_option, epoch_option, json_option, print_json, say
+from gan_eval.cli.options import device_option, epoch_option, json_option
+from gan_eval.cli.output import print_json, say
 
 
 @click.command(short_help="Draw images from a trained run.")

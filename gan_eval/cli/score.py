@@ -6,14 +6,16 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import (
+from gan_eval.cli.options import (
+    data_root_option,
     device_option,
     epoch_option,
     json_option,
-    print_json,
-    print_table,
-    say,
+    out_option,
+    seed_option,
+    store_option,
 )
+from gan_eval.cli.output import print_json, print_table, say
 from gan_eval.cli.progress import Watching
 
 _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density", "coverage", "s")
@@ -72,30 +74,11 @@ _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density"
     type=click.Path(path_type=Path),
     help="An .npz for the reference's mean and covariance, as pytorch-fid reads it.",
 )
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
-)
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    help="Where features are kept.  [default: GAN_EVAL_STORE, or ~/.cache/gan_eval/features]",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of samples, subsets and untrained weights.",
-)
+@data_root_option
+@store_option
+@seed_option("Of samples, subsets and untrained weights.")
 @device_option
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where records go.  [default: the RUN's folder, else results]",
-)
+@out_option("Where records go.  [default: the RUN's folder, else results]")
 @json_option
 def score(models: tuple[str, ...], against: str | None, as_json: bool, **options: Any) -> None:
     """Score generated images against real ones.

@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.output import device_option, json_option, precision_option, print_json, say
+from gan_eval.cli.options import (
+    data_root_option,
+    device_option,
+    json_option,
+    out_option,
+    precision_option,
+    seed_option,
+)
+from gan_eval.cli.output import print_json, say
 from gan_eval.cli.progress import TrainingProgress
 
 # What a run is asked for, and what may change when it is resumed.
@@ -31,17 +39,8 @@ def _epochs(context: click.Context, option: click.Parameter, text: str | None) -
 @click.command(short_help="Train a published DCGAN on your images.")
 @click.option("--preset", help="Which network and recipe; `gan-eval presets` lists them.")
 @click.option("--data", help="A name from `gan-eval data`, a folder of images, or an .npz.")
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The run's folder.  [default: runs/PRESET-on-DATA]",
-)
+@data_root_option
+@out_option("The run's folder.  [default: runs/PRESET-on-DATA]")
 @click.option("--epochs", type=int, help="Passes over the images.  [default: the recipe's]")
 @click.option("--steps", type=int, help="Mini-batches, instead of epochs.")
 @click.option("--batch-size", type=int, help="Images in a mini-batch.  [default: the recipe's]")
@@ -78,13 +77,7 @@ def _epochs(context: click.Context, option: click.Parameter, text: str | None) -
     show_default=True,
     help="Steps between rows of metrics.jsonl.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="The one seed of all randomness.",
-)
+@seed_option("The one seed of all randomness.")
 @device_option
 @precision_option
 @click.option(

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from gan_eval.data import Images, open_images
 from gan_eval.data.images_set import fingerprint_names, fingerprint_pixels
@@ -111,24 +111,18 @@ def join(parts: Sequence[Images], order: Tensor | None = None) -> Images:
     else:
         identity = [*(part.fingerprint for part in parts), str(order.tolist())]
         fingerprint = fingerprint_names(identity, labels)
-        source = _Joined(parts, order, labels)
-        joined = replace(first, pixels=None, stream=source, labels=labels, fingerprint=fingerprint)
+        one: Dataset[Any] = ConcatDataset([_pairs(part) for part in parts])
+        stream = Subset(one, order.tolist())
+        joined = replace(first, pixels=None, stream=stream, labels=labels, fingerprint=fingerprint)
     return replace(joined, split="+".join(part.split for part in parts), attributes=None)
 
 
-class _Joined(Dataset[tuple[Tensor, int]]):
-    """Images of several sets, of which one at least is streamed."""
-
-    def __init__(self, parts: Sequence[Images], order: Tensor, labels: Tensor) -> None:
-        self.places = [(part, row) for part in parts for row in range(len(part))]
-        self.order, self.labels = order, labels
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        part, row = self.places[int(self.order[index])]
-        return part.take([row])[0], int(self.labels[index])
+def _pairs(images: Images) -> Dataset[Any]:
+    """Return images and labels one by one."""
+    if images.pixels is None or images.labels is None:
+        assert images.stream is not None
+        return images.stream
+    return TensorDataset(images.pixels, images.labels)
 
 
 def _if_there(opened: Any, split: str) -> Images | None:

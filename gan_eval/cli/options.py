@@ -1,0 +1,67 @@
+"""Options that several commands have."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+_Decorator = Callable[[Any], Any]
+
+
+def kept_epoch(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+    """Return the number that `text` is, or "best" as it is."""
+    if text is None or text == "best":
+        return text
+    if not text.isdecimal():
+        raise click.BadParameter(f"must be the number of a kept epoch, or best. Got {text!r}.")
+    return int(text)
+
+
+epoch_option = click.option(
+    "--epoch",
+    callback=kept_epoch,
+    metavar="N|best",
+    help="A kept epoch of the RUN, or the best that was measured while training.  [default: the"
+    " newest weights]",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
+)
+
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["auto", "32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of networks. auto: bf16 where the processor computes in it.",
+)
+data_root_option = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="GAN_EVAL_DATA",
+    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
+)
+store_option = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    help="Where features are kept.  [default: GAN_EVAL_STORE, or ~/.cache/gan_eval/features]",
+)
+
+
+def seed_option(of: str) -> _Decorator:
+    """Return --seed, whose help says what it is `of`."""
+    return click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=of)
+
+
+def out_option(what: str) -> _Decorator:
+    """Return --out, a folder, whose help says `what` goes there."""
+    return click.option("--out", type=click.Path(file_okay=False, path_type=Path), help=what)
