@@ -189,7 +189,7 @@ def row(found: Any, several_runs: bool = False) -> Iterable[Any]:
     record, result = found.record, found.record.result
     run = f" of {found.spec.run.folder}" if several_runs and record.name == "disc" else ""
     return (
-        f"{record.name}{run}",
+        f"{found.spec.shown(record.name)}{run}",
         result["feature_width"],
         f"{result['C']:g}",
         percent(result["train_error"]),

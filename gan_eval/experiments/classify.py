@@ -154,7 +154,7 @@ def _write(
     run = [spec.run.folder.name] if elsewhere and spec.run else []
     run += [f"epoch-{spec.epoch}"] * (spec.epoch is not None) + ["mirror"] * spec.mirror
     figure = folder / f"{slug('classify', parts.train.name, record.name, *run, protocol)}.png"
-    title = title_of(parts, protocol, record.name, result)
+    title = title_of(parts, protocol, spec.shown(record.name), result)
     draw_confusion(result.confusion, parts.train.class_names, title, figure)
     return append_record(folder, record), figure
 

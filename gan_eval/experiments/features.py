@@ -73,6 +73,10 @@ class FeatureSpec:
                 "feature 'random-disc' needs an architecture. Got no run; name one, or --preset."
             )
 
+    def shown(self, name: str) -> str:
+        """Return what tables and figures call the extractor `name` that was made of it."""
+        return f"{name}, mirror" if self.mirror else name
+
     def form(self) -> dict[str, Any]:
         """Return the size, channels and fit of the images it takes; {} for the data's own."""
         if self.name not in ("disc", "random-disc"):

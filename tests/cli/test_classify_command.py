@@ -71,6 +71,17 @@ def test_table_has_a_row_for_each_and_results_is_the_default(call, capsys, tmp_p
     assert (tmp_path / "results" / "records.jsonl").is_file()
 
 
+def test_mirrored_features_are_called_so_and_are_others(call, capsys, tmp_path):
+    for more in ((), ("--mirror",)):
+        assert call("classify", "--features", "pixels", *more, *FEW) == 0
+        streams = capsys.readouterr()
+        assert ("pixels, mirror" in streams.out) == bool(more)
+    plain, mirrored = read_lines(tmp_path / "results" / "records.jsonl")
+    errors = [record["result"]["error_mean"] for record in (plain, mirrored)]
+    assert errors[0] != errors[1]
+    assert mirrored["config"]["features"] == {**plain["config"]["features"], "mirror": True}
+
+
 def test_pixels_need_no_run_and_the_seed_counts(call, capsys):
     found = []
     for seed in (0, 0, 1):
