@@ -1,6 +1,8 @@
 """The command line as a user meets it: what there is, what it prints, what it says when wrong."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -324,14 +326,13 @@ def test_a_full_disk_is_said_before_anything_is_written(refused, monkeypatch, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_keeps_what_was_saved(refused, monkeypatch, trained):
-    import errno
-
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_disk_that_fills_up_keeps_what_was_saved(refused, monkeypatch, trained, number):
     from gan_eval.models import sampling
 
     def full(*arguments: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "grid.png")
+        raise OSError(number, os.strerror(number), "grid.png")
 
     monkeypatch.setattr(sampling, "to_uint8", full)
     line = refused("sample", trained, "--out", "grid.png")
-    assert "disk space must be left to write grid.png" in line
+    assert f"disk space must be left to write grid.png. Got {os.strerror(number)!r}" in line

@@ -97,6 +97,8 @@ def test_a_run_on_other_images_of_the_same_name_is_another(tmp_path):
 def test_the_authors_weights_are_looked_for_under_the_root(tmp_path):
     with pytest.raises(MissingError, match="must be in newmu-svhn/ under the data root"):
         asked(tmp_path, root=tmp_path).authors()
+    with pytest.raises(MissingError, match=r"newmu-imagenet32/ .* models/imagenet_gan_pretrain_"):
+        asked(tmp_path, root=tmp_path).authors("imagenet32")
 
 
 def test_the_same_training_from_three_seeds(tmp_path):

@@ -133,6 +133,19 @@ def test_many_images_are_taken_in_parts(weights: Path, monkeypatch: pytest.Monke
     assert torch.allclose(lower(images), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_full_precision_is_not_a_gpus_tf32(extractor: Inception, monkeypatch: pytest.MonkeyPatch):
+    seen: list[tuple[bool, bool]] = []
+
+    def look(maps: Tensor) -> Tensor:
+        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled))
+        return maps
+
+    monkeypatch.setattr(extractor, "_network", look)
+    extractor(noise(1))
+    assert seen == [(False, True)]
+    assert torch.backends.cudnn.allow_tf32
+
+
 def test_logits_are_the_classifier_without_its_bias(extractor: Inception, weights: Path):
     images = noise(1)
     network = made(torch.load(weights, weights_only=True))

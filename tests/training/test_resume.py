@@ -24,6 +24,7 @@ from gan_eval.models.runs import Run, RunConfig
 from gan_eval.models.weights import load_tensors, save_tensors
 from gan_eval.records import read_lines
 from gan_eval.training.checkpoint import saved_step
+from gan_eval.training.config import extend
 from gan_eval.training.loop import Habits, train
 from gan_eval.training.step import Trainer
 
@@ -490,3 +491,17 @@ def test_networks_of_a_run_load_as_they_were_trained(undisturbed: Run):
     saved = _state(undisturbed)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, saved[f"generator/{name}"])
+
+
+def test_a_published_length_stays_a_deviation_of_a_run_that_is_trained_on(tiny: Any):
+    config, _ = tiny("cs231n-mnist")
+    published = [text for text in config.deviations if text.startswith("trained for")]
+    assert len(published) == 1
+    once, twice = extend(config, 90, None), extend(extend(config, 90, None), 95, None)
+    lengths = [
+        [text for text in each.deviations if text.startswith("trained for")]
+        for each in (once, twice)
+    ]
+    assert lengths == [
+        [*published, f"trained for {epochs} epochs instead of 84 epochs"] for epochs in (90, 95)
+    ]
