@@ -30,7 +30,7 @@ from gan_eval.devices import keep_freed_memory
 from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.features.store import default_store, extract
 from gan_eval.models.runs import Run
-from gan_eval.probes.draws import fit_draws
+from gan_eval.probes.draws import FitDraws
 from gan_eval.probes.l2_svm import LinearModel, fit_l2_svm
 from gan_eval.probes.protocol import C_GRID
 from gan_eval.records import append_line, hardware, versions
@@ -108,7 +108,8 @@ def sweep(given: argparse.Namespace) -> dict[str, Any]:
     random = torch.Generator().manual_seed(0)
     rows = [torch.randperm(len(labels), generator=random)[:1000] for _ in range(110)]
     start = time.perf_counter()
-    models = [fit_draws(x, labels, rows[:10], C_GRID), fit_draws(x, labels, rows[10:], (5e-4,))]
+    fit = FitDraws()
+    models = [fit(x, labels, rows[:10], C_GRID), fit(x, labels, rows[10:], (5e-4,))]
     mine = time.perf_counter() - start
     assert all(model.converged for draws in models for draw in draws for model in draw)
     draws = [(np.array(x[row.numpy()], dtype=np.float32), labels[row].numpy()) for row in rows]

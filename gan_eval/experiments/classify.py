@@ -30,7 +30,7 @@ from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.store import DType, default_store, extract
 from gan_eval.probes.design import Matrix, gather
-from gan_eval.probes.draws import fit_draws
+from gan_eval.probes.draws import FitDraws
 from gan_eval.probes.l2_svm import LinearModel, check_memory, fit_l2_svm
 from gan_eval.probes.liblinear import check_liblinear_memory, fit_liblinear
 from gan_eval.probes.protocol import Protocol
@@ -231,7 +231,7 @@ class _Probe:
     def _watched(self, what: str, total: int) -> Solver:
         """Return the solver, which then tells how many draws it has done of all."""
         self.watch(what, 0, total)
-        before = 0
+        before, of_draws = 0, FitDraws(device=self._solving)
 
         def solve(
             x: Matrix,
@@ -241,30 +241,31 @@ class _Probe:
         ) -> list[list[LinearModel]]:
             nonlocal before
             tell = lambda done: self.watch(what, before + done, total)  # noqa: E731
-            models = self._solve(x, labels, draws, C, tell)
+            if self.solver == "newton" and draws is not None:
+                models = of_draws(x, labels, draws, C, tell)
+            elif self.solver == "newton":
+                models = [fit_l2_svm(x, labels, C, device=self._solving)]
+            else:
+                models = _fit_liblinear(x, labels, draws, C, tell)
             before += len(models)
             self.watch(what, before, total)
             return models
 
         return solve
 
-    def _solve(
-        self,
-        x: Matrix,
-        labels: Tensor,
-        draws: Sequence[Tensor] | None,
-        C: Sequence[float],  # noqa: N803
-        tell: Callable[[int], None],
-    ) -> list[list[LinearModel]]:
-        device = self._solving
-        if draws is None and self.solver == "newton":
-            return [fit_l2_svm(x, labels, C, device=device)]
-        if draws is None:
-            return [fit_liblinear(x, labels, C)]
-        if self.solver == "newton":
-            return fit_draws(x, labels, draws, C, device=device, progress=tell)
-        found = []
-        for number, rows in enumerate(draws):
-            found.append(fit_liblinear(gather(x, rows), labels[rows], C))
-            tell(number + 1)
-        return found
+
+def _fit_liblinear(
+    x: Matrix,
+    labels: Tensor,
+    draws: Sequence[Tensor] | None,
+    C: Sequence[float],  # noqa: N803
+    tell: Callable[[int], None],
+) -> list[list[LinearModel]]:
+    """Return the models of every C for each draw, or for all rows."""
+    if draws is None:
+        return [fit_liblinear(x, labels, C)]
+    found = []
+    for number, rows in enumerate(draws):
+        found.append(fit_liblinear(gather(x, rows), labels[rows], C))
+        tell(number + 1)
+    return found

@@ -35,48 +35,66 @@ _SHARE = 24
 _COLUMNS = 1000
 
 
-def fit_draws(
-    x: Matrix,
-    labels: Tensor,
-    draws: Sequence[Tensor],
-    C: Sequence[float],  # noqa: N803
-    *,
-    tol: float = 1e-6,
-    max_iter: int = 1000,
-    device: str | torch.device = "cpu",
-    progress: Callable[[int], None] = lambda done: None,
-) -> list[list[LinearModel]]:
-    """Return the L2-SVMs of every C for each of several draws of rows.
+class FitDraws:
+    """L2-SVMs of draws of rows; between calls of the same rows it keeps their Gram matrix.
 
     Args:
-        x, labels, C, tol, max_iter, device: as `fit_l2_svm` takes them.
-        draws: rows of each draw, int64.
-        progress: is told how many draws are done.
-
-    Returns:
-        For each draw, a model for each C.
-
-    Raises:
-        InputError: as `fit_l2_svm`.
+        tol, max_iter, device: as `fit_l2_svm` takes them.
 
     Example:
         >>> x = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
         >>> rows = [torch.tensor([0, 3]), torch.tensor([1, 2])]
-        >>> models = fit_draws(x, torch.tensor([0, 0, 1, 1]), rows, [1.0])
+        >>> models = FitDraws()(x, torch.tensor([0, 0, 1, 1]), rows, [1.0])
         >>> [model.predict(x).tolist() for (model,) in models]
         [[0, 0, 1, 1], [0, 0, 1, 1]]
     """
-    check_costs(C)
-    if _worth_sharing(x, draws):
-        pool = _Pool(Design(x, device, torch.float64), labels, tol, max_iter)
-        solved = _each(lambda rows: pool.solve(rows, sorted(set(C))), draws, device, progress)
-        return [[by_cost[value] for value in C] for by_cost in pool.models(solved)]
 
-    def fit(rows: Tensor) -> list[LinearModel]:
-        part = gather(x, rows).to(device)
-        return fit_l2_svm(part, labels[rows], C, tol=tol, max_iter=max_iter, device=device)
+    def __init__(
+        self, *, tol: float = 1e-6, max_iter: int = 1000, device: str | torch.device = "cpu"
+    ) -> None:
+        self._tol, self._max_iter, self._device = tol, max_iter, device
+        self._kept: tuple[Matrix, Tensor, _Pool] | None = None
 
-    return _each(fit, draws, device, progress)
+    def __call__(
+        self,
+        x: Matrix,
+        labels: Tensor,
+        draws: Sequence[Tensor],
+        C: Sequence[float],  # noqa: N803
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> list[list[LinearModel]]:
+        """Return the L2-SVMs of every C for each of several draws.
+
+        Args:
+            x, labels, C: as `fit_l2_svm` takes them.
+            draws: rows of each draw, int64.
+            progress: is told how many draws are done.
+
+        Returns:
+            For each draw, a model for each C.
+
+        Raises:
+            InputError: as `fit_l2_svm`.
+        """
+        check_costs(C)
+        if _worth_sharing(x, draws):
+            pool, costs = self._pool(x, labels), sorted(set(C))
+            solved = _each(lambda rows: pool.solve(rows, costs), draws, self._device, progress)
+            return [[by_cost[value] for value in C] for by_cost in pool.models(solved)]
+
+        def fit(rows: Tensor) -> list[LinearModel]:
+            part = gather(x, rows).to(self._device)
+            tol, max_iter, device = self._tol, self._max_iter, self._device
+            return fit_l2_svm(part, labels[rows], C, tol=tol, max_iter=max_iter, device=device)
+
+        return _each(fit, draws, self._device, progress)
+
+    def _pool(self, x: Matrix, labels: Tensor) -> "_Pool":
+        if self._kept is None or self._kept[0] is not x or self._kept[1] is not labels:
+            self._kept = None  # room for the next
+            design = Design(x, self._device, torch.float64)
+            self._kept = (x, labels, _Pool(design, labels, self._tol, self._max_iter))
+        return self._kept[2]
 
 
 def _each(
@@ -138,7 +156,8 @@ class _Pool:
 
     def solve(self, rows: Tensor, costs: Sequence[float]) -> _Solved:
         """Return the solutions over some rows, each starting from the one before."""
-        rows = rows.to(self._design.device)
+        # In order, which spares the memory a third of the time.
+        rows = rows.to(self._design.device).sort().values
         classes, signs = signs_of(self._labels[rows])
         exact = self._gram.index_select(0, rows).index_select(1, rows)
         near = self._largest.of(rows, -(-len(rows) // _SHARE))

@@ -15,7 +15,7 @@ from gan_eval.probes.design import Design, block_bytes, check_finite, product
 from gan_eval.probes.newton import Points, System
 from gan_eval.seeding import stream
 
-_RANK = 256
+_RANK = 128
 
 
 class GramSpace:
@@ -35,9 +35,9 @@ class GramSpace:
         self._exact = gram if exact is None else exact
 
     @classmethod
-    def of(cls, design: Design) -> "GramSpace":
-        """Return the space of all rows of `design`."""
-        gram = design.gram()
+    def of(cls, design: Design, ridge: float) -> "GramSpace":
+        """Return the space of all rows of `design`, for systems of K + `ridge` or more."""
+        gram = design.gram(ridge)
         check_finite(gram.diagonal())
         return cls(gram, largest(gram))
 
@@ -52,7 +52,7 @@ class GramSpace:
 
     @staticmethod
     def _times(gram: Tensor, a: Tensor) -> Tensor:
-        return product(gram.T, a.to(gram.dtype)).double()  # the same, and read by rows
+        return product(gram, a.to(gram.dtype)).double()
 
     def dot(self, a: Points, b: Points) -> Tensor:
         """Return the inner products of w (k,)."""
@@ -77,24 +77,26 @@ class GramSpace:
         a = m * start
         margins = system.at.margins - self._times(self.gram, start - a)
         residual = m * (system.signs - margins) - ridge * a
+        goal = system.goal * ridge.square()  # the gradient is -2C X'residual
+        # As exact as K is; what a step lacks the next one sees.
+        m, ridge, residual, goal = (each.to(self.gram) for each in (m, ridge, residual, goal))
         solve = _Preconditioner(self._largest, m, ridge)
         z, norm = solve(residual)
-        goal = system.goal * ridge.square()  # the gradient is -2C X'residual
         working = norm > goal
-        p, size = z, (residual * z).sum(0)
+        step, p, size = torch.zeros_like(z), z, _dots(residual, z)
         for _ in range(len(self.gram)):
-            change = m * self._times(self.gram, p) + ridge * p
-            length = torch.where(working, size / (p * change).sum(0), 0.0)
-            a = a + length * p
-            residual = residual - length * change
+            change = torch.addcmul(ridge * p, m, product(self.gram, p))
+            length = torch.where(working, size / _dots(p, change), 0.0)
+            step.addcmul_(length, p)
+            residual.addcmul_(length, change, value=-1)
             z, norm = solve(residual)
             working = working & (norm > goal)
             if not working.any():
                 break
-            newer = (residual * z).sum(0)
-            p = z + torch.where(working, newer / size, 0.0) * p
+            newer = _dots(residual, z)
+            p = torch.addcmul(z, torch.where(working, newer / size, 0.0), p)
             size = newer
-        return a - start
+        return a + step - start
 
 
 class RefinedSpace:
@@ -154,16 +156,25 @@ class _Preconditioner:
     def __init__(self, largest: Largest, m: Tensor, ridge: Tensor) -> None:
         factor, ridge = largest.factor, ridge + largest.tail
         self._factor, self._tail, self._m, self._ridge = factor, largest.tail, m, ridge
-        inner = torch.stack([factor.T @ (factor * column[:, None]) for column in m.T.to(factor)])
-        inner = inner.double() + torch.diag_embed(ridge[:, None].expand(-1, factor.shape[1]))
+        inner = torch.stack([product(factor.T, factor * column[:, None]) for column in m.T])
+        inner = inner.double() + torch.diag_embed(
+            ridge.double()[:, None].expand(-1, factor.shape[1])
+        )
         self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(inner)).to(factor)
 
     def __call__(self, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Return the solution and, by the same approximation, r'Kr, the residual's size in w."""
-        seen = self._factor.T @ residual.to(self._factor)
+        seen = product(self._factor.T, residual)
         known = torch.einsum("kij,jk->ik", self._inverse, seen)
-        norm = seen.double().square().sum(0) + self._tail * residual.square().sum(0)
-        return (residual - self._m * (self._factor @ known).double()) / self._ridge, norm
+        norm = torch.add(_dots(seen, seen), _dots(residual, residual), alpha=self._tail)
+        outside = torch.addcmul(residual, self._m, product(self._factor, known), value=-1)
+        return outside / self._ridge, norm
+
+
+def _dots(a: Tensor, b: Tensor) -> Tensor:
+    """Return the inner products of columns (k,)."""
+    found: Tensor = torch.linalg.vecdot(a, b, dim=0)
+    return found
 
 
 def rank_for(n: int) -> int:
@@ -177,8 +188,8 @@ def largest(gram: Tensor) -> Largest:
     start = torch.randn(n, min(n, rank + 16), generator=stream(0, "nystrom"), dtype=gram.dtype)
     basis = start.to(gram.device)
     for _ in range(2):
-        basis = torch.linalg.qr(gram @ basis).Q
-    values, vectors = torch.linalg.eigh((basis.T @ (gram @ basis)).double())
+        basis = torch.linalg.qr(product(gram, basis)).Q
+    values, vectors = torch.linalg.eigh(product(basis.T, product(gram, basis)).double())
     values, vectors = values[-rank:].clamp_min(0), vectors[:, -rank:]
     factor = (basis.double() @ vectors) * values.sqrt()
     tail = (gram.diagonal().double().sum() - values.sum()) / max(1, n - rank)

@@ -101,7 +101,7 @@ def fit_l2_svm(
         )
     classes, signs = signs_of(labels.to(design.device))
     check_memory(design.n, design.d, signs.shape[1], design.dtype.itemsize, design.device)
-    path = _Path(design, signs, tol, max_iter)
+    path = _Path(design, signs, tol, max_iter, 0.5 / max(C))
     # From the smallest up, where each solution is a good start for the next.
     solved = {value: path.solve(float(value)) for value in sorted(set(C))}
     return [LinearModel(C=float(value), classes=classes, **solved[value]) for value in C]
@@ -151,9 +151,11 @@ def _in_gram(n: int, d: int) -> bool:
 class _Path:
     """The solutions of one problem for growing C, each starting from the one before."""
 
-    def __init__(self, design: Design, signs: Tensor, tol: float, max_iter: int) -> None:
+    def __init__(
+        self, design: Design, signs: Tensor, tol: float, max_iter: int, ridge: float
+    ) -> None:
         self._design, self._signs, self._tol, self._max_iter = design, signs, tol, max_iter
-        self._gram = GramSpace.of(design) if _in_gram(design.n, design.d) else None
+        self._gram = GramSpace.of(design, ridge) if _in_gram(design.n, design.d) else None
         self._primal = None if self._gram else PrimalSpace(design)
         rows = design.n if self._gram else design.d + 1
         zeros = torch.zeros(rows, signs.shape[1], dtype=torch.float64, device=design.device)
@@ -169,7 +171,7 @@ class _Path:
             # Large C, or values far from zero: systems in float32 are not good enough either.
             double = Design(self._design.x, self._design.device, torch.float64)
             left = self._max_iter - int(steps.max())
-            again = _Path(double, self._signs[:, short], self._tol, left).solve(value)
+            again = _Path(double, self._signs[:, short], self._tol, left, 0.0).solve(value)
             weights[:, short], objective[short] = again["weights"], again["objective"]
             gap[short], steps[short] = again["gap"], steps[short] + again["n_iter"]
         return {

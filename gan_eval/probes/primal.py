@@ -95,9 +95,9 @@ class PrimalSpace:
         for _ in range(_POLISHES):
             slack = (1 - signs * at.margins).clamp_min_(0)
             dual = (twice * signs * slack).to(seen)
-            gradient = basis.T @ at.coordinates.to(basis) - seen.T @ dual
+            gradient = product(basis.T, at.coordinates.to(basis)) - product(seen.T, dual)
             inside = -torch.einsum("kij,jk->ik", self._inverse, gradient.double()).to(basis)
-            move = Points((basis @ inside).double(), (seen @ inside).double())
+            move = Points(product(basis, inside).double(), product(seen, inside).double())
             at = at.plus(line_search(at, move, signs, cost, self), move)
         return at
 
@@ -165,18 +165,18 @@ class _Deflated:
         """Return [X, 1]'D[X, 1]p, (d + 1, k), with D the `active` rows of each column."""
         # Vectors lie as rows here: products as thin as these take about half as long.
         p, active = p.T.to(self._basis).contiguous(), active.T.contiguous()
-        inside = p @ self._basis
-        outside = p - inside @ self._basis.T
+        inside = product(p, self._basis)
+        outside = p - product(inside, self._basis.T)
         rough = outside[:, :-1].to(torch.bfloat16).contiguous()
         out, back = torch.zeros_like(p), torch.zeros_like(inside)
         for rows in self._parts:
             block, seen, intercept = self._rest[rows], self._seen[rows], self._intercept[rows]
-            margins = rough @ block.T + inside @ seen.T + outside[:, -1:] * intercept
+            margins = rough @ block.T + product(inside, seen.T) + outside[:, -1:] * intercept
             margins *= active[:, rows]
-            back += margins @ seen
+            back += product(margins, seen)
             out[:, :-1] += margins.to(torch.bfloat16) @ block
             out[:, -1] += margins @ intercept
-        out += (back - out @ self._basis) @ self._basis.T
+        out += product(back - product(out, self._basis), self._basis.T)
         return out.T.double()
 
 

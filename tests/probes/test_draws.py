@@ -8,7 +8,7 @@ from torch import Tensor
 from gan_eval.errors import InputError
 from gan_eval.probes import draws as module
 from gan_eval.probes.design import Design
-from gan_eval.probes.draws import fit_draws
+from gan_eval.probes.draws import FitDraws
 from gan_eval.probes.l2_svm import certify, fit_l2_svm, signs_of
 
 GRID = (1e-3, 1e-1, 10.0)
@@ -30,7 +30,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_each_draw_is_the_svm_of_its_rows(way: str):
     x, labels, draws = problem()
-    for rows, models in zip(draws, fit_draws(x, labels, draws, GRID), strict=True):
+    for rows, models in zip(draws, FitDraws()(x, labels, draws, GRID), strict=True):
         alone = fit_l2_svm(x[rows].double(), labels[rows], GRID, tol=1e-12)
         for model, known in zip(models, alone, strict=True):
             assert model.converged
@@ -41,7 +41,7 @@ def test_each_draw_is_the_svm_of_its_rows(way: str):
 
 def test_the_certificate_holds_for_the_weights(way: str):
     x, labels, draws = problem()
-    for rows, models in zip(draws, fit_draws(x, labels, draws, GRID), strict=True):
+    for rows, models in zip(draws, FitDraws()(x, labels, draws, GRID), strict=True):
         _, signs = signs_of(labels[rows])
         for model in models:
             cost = torch.full_like(model.objective, model.C)
@@ -53,13 +53,13 @@ def test_the_certificate_holds_for_the_weights(way: str):
 def test_costs_come_back_in_the_order_that_they_were_given(way: str):
     x, labels, draws = problem()
     grid = (1.0, 1e-2, 1.0)
-    assert [model.C for model in fit_draws(x, labels, draws, grid)[2]] == list(grid)
+    assert [model.C for model in FitDraws()(x, labels, draws, grid)[2]] == list(grid)
 
 
 def test_a_draw_may_lack_a_class(way: str):
     x, labels, _ = problem()
     two, three = (labels < 2).nonzero().flatten(), torch.arange(30)
-    (first,), (second,) = fit_draws(x, labels, [two, three], [1e-2])
+    (first,), (second,) = FitDraws()(x, labels, [two, three], [1e-2])
     assert first.weights.shape == (101, 1)
     assert second.weights.shape == (101, 3)
     assert first.predict(x[two]).unique().tolist() == [0, 1]
@@ -70,7 +70,7 @@ def test_a_memory_map_gives_the_same(tmp_path, way: str):
     np.save(tmp_path / "x.npy", x.numpy())
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     for here, there in zip(
-        fit_draws(x, labels, draws, [0.1]), fit_draws(mapped, labels, draws, [0.1]), strict=True
+        FitDraws()(x, labels, draws, [0.1]), FitDraws()(mapped, labels, draws, [0.1]), strict=True
     ):
         assert torch.equal(here[0].weights, there[0].weights)
 
@@ -78,14 +78,14 @@ def test_a_memory_map_gives_the_same(tmp_path, way: str):
 def test_threads_are_given_back(way: str):
     x, labels, draws = problem()
     before = torch.get_num_threads()
-    fit_draws(x, labels, draws, [1.0])
+    FitDraws()(x, labels, draws, [1.0])
     assert torch.get_num_threads() == before
 
 
 def test_progress_counts_draws(way: str):
     x, labels, draws = problem()
     told: list[int] = []
-    fit_draws(x, labels, draws, [1.0], progress=told.append)
+    FitDraws()(x, labels, draws, [1.0], progress=told.append)
     assert told == [1, 2, 3, 4]
 
 
@@ -94,9 +94,9 @@ def test_what_is_refused(monkeypatch, shared: bool):
     monkeypatch.setattr(module, "_worth_sharing", lambda *_: shared)
     x, labels, draws = problem()
     with pytest.raises(InputError, match=r"C must be positive and finite\. Got 0"):
-        fit_draws(x, labels, draws, [0])
+        FitDraws()(x, labels, draws, [0])
     with pytest.raises(InputError, match="labels must be of at least 2 classes"):
-        fit_draws(x, labels, [torch.tensor([0, 3])], [1.0])
+        FitDraws()(x, labels, [torch.tensor([0, 3])], [1.0])
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,19 @@ def test_what_is_refused(monkeypatch, shared: bool):
 def test_the_gram_matrix_is_shared_where_that_pays(n: int, d: int, draws: int, shared: bool):
     rows = [torch.arange(n // 2)] * draws
     assert module._worth_sharing(torch.zeros(n, d), rows) is shared
+
+
+def test_the_gram_matrix_is_kept_for_the_same_rows_only(monkeypatch):
+    monkeypatch.setattr(module, "_worth_sharing", lambda *_: True)
+    x, labels, draws = problem()
+    made = []
+    gram = module.Design.gram
+    monkeypatch.setattr(module.Design, "gram", lambda design: made.append(1) or gram(design))
+    fit = FitDraws()
+    first, again = (fit(x, labels, draws[:2], [cost]) for cost in (1.0, 0.1))
+    assert made == [1]
+    alone = FitDraws()(x, labels, draws[:1], [0.1])
+    torch.testing.assert_close(again[0][0].weights, alone[0][0].weights)
+    other = fit(-x, labels, draws[:1], [1.0])
+    torch.testing.assert_close(other[0][0].weights[:-1], -first[0][0].weights[:-1])
+    assert len(made) == 3

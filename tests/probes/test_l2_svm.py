@@ -14,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from gan_eval.errors import InputError
 from gan_eval.probes import L2SVM, fit_l2_svm
+from gan_eval.probes import design as design_module
 from gan_eval.probes import gram as gram_module
 from gan_eval.probes import primal as primal_module
 from gan_eval.probes.design import Design
@@ -120,7 +121,7 @@ def test_both_spaces_find_the_same_minimum():
     signs = torch.where(torch.from_numpy(y)[:, None] == torch.arange(3), 1.0, -1.0).double()
     cost = torch.full((3,), 0.01, dtype=torch.float64)
     design = Design(x)
-    gram, primal = GramSpace.of(design), PrimalSpace(design)
+    gram, primal = GramSpace.of(design, ridge=0.0), PrimalSpace(design)
     zeros = torch.zeros(100, 3, dtype=torch.float64)
     a = minimise(gram, gram.points(zeros.clone()), signs, cost, tol=1e-10, max_iter=50)
     start = Points(torch.zeros(101, 3, dtype=torch.float64), torch.zeros_like(zeros))
@@ -180,6 +181,38 @@ def test_a_memory_map_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.Monk
 def test_gram_in_blocks_is_the_gram_matrix():
     x = np.random.default_rng(0).normal(size=(50, 9))
     torch.testing.assert_close(Design(x).gram(), torch.from_numpy(x @ x.T + 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize(("m", "inner", "k"), [(40, 30, 3), (3, 30, 40), (30, 30, 30), (1, 5, 1)])
+def test_products_of_every_layout_are_products(monkeypatch, m, inner, k, onednn, dtype):
+    monkeypatch.setattr(design_module, "_ONEDNN", onednn and design_module._ONEDNN)
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(m, inner)), random.normal(size=(inner, k))
+    wide = np.zeros((2 * m, 2 * inner))
+    wide[::2, ::2] = a
+    left = torch.from_numpy(wide).to(dtype)[::2, ::2]
+    right = torch.from_numpy(b).to(dtype)
+    for x in (left, left.contiguous(), left.T.contiguous().T):
+        for y in (right, right.T.contiguous().T):
+            found = design_module.product(x, y)
+            assert found.dtype == dtype
+            torch.testing.assert_close(
+                found.double(), torch.from_numpy(a @ b), rtol=1e-5, atol=1e-5
+            )
+
+
+def test_a_ridge_that_hides_rounding_lets_the_gram_matrix_be_rounded(monkeypatch):
+    monkeypatch.setattr(Design, "rounds", True)  # any processor computes it, though slowly
+    monkeypatch.setattr(design_module, "_COLUMNS", 7)
+    x = torch.randn(50, 20, generator=torch.Generator().manual_seed(0)) + 3
+    exact = (x.double() @ x.double().T + 1).float()
+    energy = float((x - x.mean(0)).square().sum(1).mean())
+    torch.testing.assert_close(Design(x).gram(0.06 * energy), exact, rtol=1e-5, atol=0)
+    rounded = Design(x).gram(0.07 * energy)
+    assert 1e-4 * energy < torch.linalg.matrix_norm(rounded - exact, 2) < 0.06 * energy
+    assert torch.equal(rounded, rounded.T)
 
 
 def test_several_models_say_together_what_each_says_alone():

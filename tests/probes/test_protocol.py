@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gan_eval.errors import InputError
 from gan_eval.probes import liblinear
-from gan_eval.probes.draws import fit_draws
+from gan_eval.probes.draws import FitDraws
 from gan_eval.probes.l2_svm import LinearModel, fit_l2_svm
 from gan_eval.probes.liblinear import fit_liblinear
 from gan_eval.probes.protocol import C_GRID, PROTOCOLS, Protocol, choose_protocol
@@ -219,8 +219,8 @@ class TestEvaluation:
         x, labels = digits()
         protocol = Protocol(name="x", labels_per_class=5, test_draws=6, c_grid=(1e-2,))
         train, test = Labelled(x, labels).split(1400)
-        choice = select(train, test, protocol, fit_draws)
-        result = evaluate(train, SealedTest(lambda: test), choice, protocol, fit_draws)
+        choice = select(train, test, protocol, FitDraws())
+        result = evaluate(train, SealedTest(lambda: test), choice, protocol, FitDraws())
         assert math.isclose(result.error_std, np.std(result.errors), rel_tol=1e-12)
         assert math.isclose(result.error_mean, np.mean(result.errors), rel_tol=1e-12)
         off = result.confusion.sum() - result.confusion.trace()
@@ -230,10 +230,10 @@ class TestEvaluation:
         x, labels = digits()
         train, test = Labelled(x, labels).split(1400)
         protocol = Protocol(name="x", labels_per_class=3, test_draws=7, c_grid=(1e-2,))
-        choice = select(train, test, protocol, fit_draws)
-        together = evaluate(train, SealedTest(lambda: test), choice, protocol, fit_draws)
+        choice = select(train, test, protocol, FitDraws())
+        together = evaluate(train, SealedTest(lambda: test), choice, protocol, FitDraws())
         monkeypatch.setattr("gan_eval.probes.selection._COLUMNS", 20)
-        apart = evaluate(train, SealedTest(lambda: test), choice, protocol, fit_draws)
+        apart = evaluate(train, SealedTest(lambda: test), choice, protocol, FitDraws())
         assert together.errors == apart.errors
 
 
