@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def _run(
 ) -> str | None:
     """Run one script and keep a line of how it went; return what it needs if nothing was run."""
     from gan_eval.experiments.reproduction import MissingError, Reproduction
-    from gan_eval.records import append_line, hardware, reproducing, versions
+    from gan_eval.records import reproducing
     from gan_eval.report.paper import PUBLISHED
     from gan_eval.report.pictures import QUICK
     from gan_eval.visualize.grids import lighten
@@ -155,22 +156,37 @@ def _run(
         needs = needs or asked.missing[0]["needs"]
     for picture in (out / name).rglob("*.png"):
         lighten(picture, _MOST_BYTES)
-    missing = [{"what": "", "needs": needs}] if needs else asked.missing
+    _keep_line(out, name, needs, asked.missing, quick=quick, started=started, spent=asked.spent)
+    for row in asked.missing:
+        say(f"{name}: not run: {row['what']}. {row['needs']}")
+    return needs
+
+
+def _keep_line(
+    out: Path,
+    name: str,
+    needs: str | None,
+    missing: Sequence[dict[str, str]] = (),
+    *,
+    quick: bool,
+    started: float,
+    spent: Sequence[float] = (),
+) -> None:
+    """Keep how an exhibit went: what it `needs` if nothing was run, else the rows `missing`."""
+    from gan_eval.records import append_line, hardware, versions
+
     line = {
         "benchmark": name,
         "command": f"gan-eval benchmark {name}" + " --quick" * quick,
         "run": needs is None,
-        "missing": missing,
+        "missing": [{"what": "", "needs": needs}] if needs else list(missing),
         "quick": quick,
         "seconds": round(time.monotonic() - started, 1),
-        "training_seconds": round(sum(asked.spent), 1),
+        "training_seconds": round(sum(spent), 1),
         "hardware": hardware(),
         "versions": versions(),
     }
     append_line(out / name / _LINES, line)
-    for row in asked.missing:
-        say(f"{name}: not run: {row['what']}. {row['needs']}")
-    return needs
 
 
 def _sizes(folder: Path) -> dict[Path, int]:
@@ -196,6 +212,7 @@ def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
         lines = options["out"] / name / _LINES
         before = len(list(read_lines(lines)))
         command = [sys.executable, "-m", "gan_eval", "benchmark", name, *given, *share]
+        started = time.monotonic()
         done = subprocess.run(command, stdout=subprocess.DEVNULL)
         if done.returncode in (-signal.SIGINT, -signal.SIGTERM, 130, 143):
             raise SystemExit(abs(done.returncode) % 128 + 128)
@@ -203,8 +220,12 @@ def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
         # 2 is also what a missing data set ends with, which is a row of the report.
         if done.returncode and not told:
             failed.append(name)
-        if done.returncode < 0:
-            say(f"{name}: killed by signal {-done.returncode}; was there too little memory?")
+            how = f"exit code {done.returncode}"
+            if done.returncode < 0:
+                how = f"signal {-done.returncode}"
+                say(f"{name}: killed by {how}; was there too little memory?")
+            needs = f"It was broken off with {how}; `gan-eval benchmark {name}` says why."
+            _keep_line(options["out"], name, needs, quick=options["quick"], started=started)
         if left is not None:
             left -= sum(line["training_seconds"] for line in told)
     return failed

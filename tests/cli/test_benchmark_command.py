@@ -11,6 +11,7 @@ from gan_eval.cli import main
 from gan_eval.cli.benchmark import _run_each, _scripts
 from gan_eval.records import read_lines
 from gan_eval.report.exhibits import EXHIBITS
+from gan_eval.report.page import report
 
 
 def call(monkeypatch, *words):
@@ -51,6 +52,12 @@ def test_an_exhibit_that_is_killed_does_not_take_the_others_with_it(
     assert _run_each(["fid_table", "figure_8_turn"], given) == ["fid_table", "figure_8_turn"]
     assert "fid_table: killed by signal 9" in capfd.readouterr().err
     assert all(command[-2:] == ["--budget", "1s"] for command in commands)
+    for name in ("fid_table", "figure_8_turn"):
+        (line,) = read_lines(tmp_path / name / "benchmark.jsonl")
+        assert line["run"] is False
+        assert line["missing"][0]["needs"].startswith("It was broken off with signal 9")
+    report(tmp_path)
+    assert "It was broken off with signal 9" in (tmp_path / "report.html").read_text()
 
 
 def test_an_exhibit_without_its_images_is_an_error_and_a_row(monkeypatch, tmp_path, capfd):
