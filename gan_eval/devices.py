@@ -135,6 +135,12 @@ def keep_freed_memory() -> None:
     mallopt(_MALLOC_TOP_PAD, 2**28)
 
 
+def give_back_memory() -> None:
+    """Return freed memory to the system, once: before something as large as what was freed."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @contextmanager
 def products(device: str, precision: Precision = "32") -> Iterator[None]:
     """Compute a network's products in `precision`: float32 is not a GPU's TF32 of three digits."""

@@ -20,19 +20,26 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Points:
-    """k points of a space: coordinates (m, k), and margins x_i.w of every row, (n, k)."""
+    """k points of a space: coordinates (m, k), and margins x_i.w of every row, (n, k).
+
+    Where a space has rows of several kinds, `of` says which each point's are: (k,), increasing.
+    """
 
     coordinates: Tensor
     margins: Tensor
+    of: Tensor | None = None
 
     def take(self, columns: Tensor) -> "Points":
         """Return the points at `columns`, (j,) indices or (k,) booleans."""
-        return Points(self.coordinates[:, columns], self.margins[:, columns])
+        of = None if self.of is None else self.of[columns]
+        return Points(self.coordinates[:, columns], self.margins[:, columns], of)
 
     def plus(self, length: Tensor | float, move: "Points") -> "Points":
         """Return the points `length` times `move` away, one length for each or for all."""
         return Points(
-            self.coordinates + length * move.coordinates, self.margins + length * move.margins
+            self.coordinates + length * move.coordinates,
+            self.margins + length * move.margins,
+            self.of,
         )
 
 
@@ -94,6 +101,16 @@ class Minimum:
     gap: Tensor
     reached: Tensor
     steps: Tensor
+
+    def take(self, columns: Tensor) -> "Minimum":
+        """Return those of some columns, (j,)."""
+        return Minimum(
+            self.points.take(columns),
+            self.value[columns],
+            self.gap[columns],
+            self.reached[columns],
+            self.steps[columns],
+        )
 
 
 def wanted_gap(tol: float, value: Tensor, square: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gan_eval.devices import available_memory
+from gan_eval.devices import available_memory, give_back_memory
 from gan_eval.probes.design import Design, block_bytes, check_finite, product, rough_products
 from gan_eval.probes.newton import Points, System, line_search
 from gan_eval.seeding import stream
@@ -45,6 +45,7 @@ class PrimalSpace:
         self._inverse: Tensor  # of the last direction's systems
         self._normal: _Normal = design.normal
         if design.rounds and _Deflated.nbytes(design) <= available_memory(design.device) // 2:
+            give_back_memory()  # of earlier fits and of finding the directions
             self._normal = _Deflated(design, self._leading)
 
     @property
@@ -196,13 +197,17 @@ class _Preconditioner:
 
 def _inverse(leading: _Leading, active: Tensor, twice: Tensor) -> Tensor:
     """Return (I + 2C V'X_m'X_mV)^-1 for each column's active rows m, (k, r, r)."""
-    inner = []
-    for column, weight in zip(active.T, twice, strict=True):
-        rows = leading.seen[column]
-        with rough_products():  # rounding the factor alike on both sides, it stays positive
-            inner.append(weight * (rows.T @ rows).double())
-    identity = torch.eye(leading.seen.shape[1]).to(inner[0])
-    return torch.cholesky_inverse(torch.linalg.cholesky(torch.stack(inner) + identity))
+    rank = leading.seen.shape[1]
+    inner = torch.eye(rank, dtype=torch.float64, device=twice.device).repeat(len(twice), 1, 1)
+    for column, weight, sums in zip(active.T, twice, inner, strict=True):
+        # In parts: XV of all active rows would be copied, and rounded, for each column.
+        for seen, chosen in zip(
+            torch.split(leading.seen, _SAMPLE), torch.split(column, _SAMPLE), strict=True
+        ):
+            rows = seen[chosen]
+            with rough_products():  # rounding the factor alike on both sides, it stays positive
+                sums += weight * (rows.T @ rows)
+    return torch.cholesky_inverse(torch.linalg.cholesky(inner))
 
 
 def _leading(design: Design) -> _Leading:
