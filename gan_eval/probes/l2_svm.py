@@ -4,7 +4,7 @@
 
 the objective of LIBLINEAR's `-s 1` (Fan et al. 2008) as scikit-learn's `LinearSVC` sets it, with a
 penalised intercept. All classes are columns of one problem, solved at once by Newton's method
-(`newton`): with no more rows than columns in the Gram matrix (`gram`), else in the primal
+(`newton`): with hardly more rows than columns in the Gram matrix (`gram`), else in the primal
 (`primal`); what that needs is made once for a whole path of C. Every solution comes with a duality
 gap that certifies it.
 """
@@ -26,6 +26,8 @@ from gan_eval.probes.primal import PrimalSpace, primal_bytes
 
 # The relative gap at which the Gram matrix is left for products through X itself.
 _ROUGH_TOL = 1e-3
+# Rows of a Gram matrix that is larger than X: 1 GiB.
+_SQUARE = 16384
 # Newton steps in one precision: what needs more is solved sooner in the next.
 _SHARE = 100
 
@@ -145,7 +147,8 @@ def check_memory(
 
 
 def _in_gram(n: int, d: int) -> bool:
-    return n <= d + 1
+    # With more rows still, a large C takes ever more steps there.
+    return n <= d + 1 or (n <= 1.5 * (d + 1) and n <= _SQUARE)
 
 
 class _Path:
