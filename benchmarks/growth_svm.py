@@ -17,9 +17,9 @@ import matplotlib.pyplot as plt
 import torch
 from speed_svm import ONE_C, RESULTS, features
 
-from gan_eval.devices import keep_freed_memory
+from gan_eval.devices import give_back_memory, keep_freed_memory
 from gan_eval.probes.l2_svm import check_memory, fit_l2_svm
-from gan_eval.records import append_line, hardware, peak_memory_bytes, read_lines, versions
+from gan_eval.records import append_line, hardware, read_lines, versions
 
 ROWS, WIDTHS, CLASSES = (500, 1000, 2000, 4000, 8000), (1792, 7168, 28672), (2, 5, 10, 20, 50)
 OUT = RESULTS.parent / "growth.jsonl"
@@ -40,18 +40,26 @@ def labels_of(labels: torch.Tensor, classes: int) -> torch.Tensor:
     return labels * parts + torch.randint(parts, labels.shape, generator=random)
 
 
+def held_at_most() -> int:
+    """Return the most bytes that the process has held since its peak was set back (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
 def point(run: Path, n: int, d: int, classes: int) -> None:
     """Measure one point and append it."""
     keep_freed_memory()
     x, labels = features(run, "cifar10")
     held = torch.from_numpy(x[:n, -d:].copy()).float()
-    before = peak_memory_bytes()
+    give_back_memory()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is now what is held
+    before = held_at_most()
     start = time.perf_counter()
     (model,) = fit_l2_svm(held, labels_of(labels[:n], classes), [ONE_C])
     seconds = time.perf_counter() - start
-    row = {"n": n, "d": d, "classes": classes, "seconds": seconds, "converged": model.converged,
+    row = {"benchmark": "growth_svm", "n": n, "d": d, "classes": classes, "seconds": seconds, "converged": model.converged,
            "foretold_bytes": check_memory(n, d, classes, 4),
-           "held_bytes": peak_memory_bytes() - before,
+           "held_bytes": held_at_most() - before,
            "hardware": hardware(), "versions": versions()}  # fmt: skip
     append_line(OUT, row)
     print(n, d, classes, f"{seconds:.2f} s", row["foretold_bytes"], row["held_bytes"], flush=True)
@@ -60,7 +68,7 @@ def point(run: Path, n: int, d: int, classes: int) -> None:
 def plot() -> None:
     """Draw seconds over rows, features and classes, both axes logarithmic."""
     newest = {(row["n"], row["d"], row["classes"]): row for row in read_lines(OUT)}
-    figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
     for axis, (name, points), place in zip(axes, POINTS.items(), range(3), strict=True):
         for fixed in dict.fromkeys(tuple(v for i, v in enumerate(p) if i != place) for p in points):
             mine = [p for p in points if tuple(v for i, v in enumerate(p) if i != place) == fixed]
@@ -69,7 +77,10 @@ def plot() -> None:
             axis.loglog(
                 [p[place] for p in mine], [newest[p]["seconds"] for p in mine], "o-", label=label
             )
-        axis.set(xlabel=name, ylabel="seconds")
+        values = sorted({p[place] for p in points})
+        axis.set_xticks(values, [f"{value:,}" for value in values], rotation=45)
+        axis.set_xticks([], minor=True)
+        axis.set(xlabel=name, ylabel="seconds", ylim=(0.02, 20))
         axis.legend()
     figure.savefig(OUT.with_suffix(".png"), dpi=100)
 
