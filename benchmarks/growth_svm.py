@@ -57,7 +57,8 @@ def point(run: Path, n: int, d: int, classes: int) -> None:
     start = time.perf_counter()
     (model,) = fit_l2_svm(held, labels_of(labels[:n], classes), [ONE_C])
     seconds = time.perf_counter() - start
-    row = {"benchmark": "growth_svm", "n": n, "d": d, "classes": classes, "seconds": seconds, "converged": model.converged,
+    row = {"benchmark": "growth_svm", "n": n, "d": d, "classes": classes,
+           "seconds": seconds, "converged": model.converged,
            "foretold_bytes": check_memory(n, d, classes, 4),
            "held_bytes": held_at_most() - before,
            "hardware": hardware(), "versions": versions()}  # fmt: skip
