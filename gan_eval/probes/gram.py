@@ -1,4 +1,4 @@
-"""The space of an L2-SVM with fewer rows than columns: w = X'a, seen through the n x n Gram matrix.
+"""The space of an L2-SVM with hardly more rows than columns: w = X'a, seen through X X'.
 
 The Newton step solves (K_mm + 1/(2C)) a_m = y_m over the active rows m, by conjugate gradients. The
 preconditioner inverts exactly what is left of the few largest eigenvalues of K in those rows; real

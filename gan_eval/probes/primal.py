@@ -1,4 +1,4 @@
-"""The space of an L2-SVM with more rows than columns: w itself.
+"""The space of an L2-SVM with many more rows than columns: w itself.
 
 The Newton step solves (I + 2C X_m'X_m) s = -gradient over the active rows m, by conjugate
 gradients, without ever forming the matrix. The leading directions V of X'X carry nearly all of its
