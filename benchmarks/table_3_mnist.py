@@ -26,4 +26,6 @@ def main(asked: Reproduction) -> None:
     samples = FEWER if asked.seconds and asked.seconds < LONG else SAMPLES
     neighbors(run, samples=QUICK if asked.quick else samples, **asked.common)
     for again in asked.trained_again("radford2015-mnist", data, SEED_EPOCHS):
-        neighbors(again, samples=SEED_SAMPLES, epoch=SEED_EPOCHS, **asked.common)
+        # In a folder of its own, as its pictures have the names of the long training's.
+        own = {**asked.common, "out": asked.out / again.folder.name}
+        neighbors(again, samples=SEED_SAMPLES, epoch=SEED_EPOCHS, **own)

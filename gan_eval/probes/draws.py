@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gan_eval.devices import available_memory
 from gan_eval.probes.design import Design, Matrix, check_finite, gather
-from gan_eval.probes.gram import Gram, GramSpace, largest
+from gan_eval.probes.gram import GramSpace, largest
 from gan_eval.probes.l2_svm import LinearModel, check_costs, fit_l2_svm, signs_of
 from gan_eval.probes.newton import Minimum, Points, minimise
 
@@ -31,8 +31,6 @@ _Out = TypeVar("_Out")
 # Eigenvalues of the preconditioner are this part of a draw's rows: fewer than where a product costs
 # more.
 _SHARE = 24
-# Draws that are solved side by side: their small operations cost little more than those of one.
-_TOGETHER = 5
 # Columns of weights that are made in one pass over X.
 _COLUMNS = 1000
 
@@ -81,18 +79,15 @@ class FitDraws:
         check_costs(C)
         if _worth_sharing(x, draws):
             pool, costs = self._pool(x, labels), sorted(set(C))
-            groups = [list(group) for group in _groups(draws)]
-            solve = lambda group: pool.solve(group, costs)  # noqa: E731
-            solved = _each(solve, groups, self._device, progress)
+            solved = _each(lambda rows: pool.solve(rows, costs), draws, self._device, progress)
             return [[by_cost[value] for value in C] for by_cost in pool.models(solved)]
 
-        def fit(group: Sequence[Tensor]) -> list[list[LinearModel]]:
-            (rows,) = group
+        def fit(rows: Tensor) -> list[LinearModel]:
             part = gather(x, rows).to(self._device)
             tol, max_iter, device = self._tol, self._max_iter, self._device
-            return [fit_l2_svm(part, labels[rows], C, tol=tol, max_iter=max_iter, device=device)]
+            return fit_l2_svm(part, labels[rows], C, tol=tol, max_iter=max_iter, device=device)
 
-        return _each(fit, [[rows] for rows in draws], self._device, progress)
+        return _each(fit, draws, self._device, progress)
 
     def _pool(self, x: Matrix, labels: Tensor) -> "_Pool":
         if self._kept is None or self._kept[0] is not x or self._kept[1] is not labels:
@@ -102,28 +97,18 @@ class FitDraws:
         return self._kept[2]
 
 
-def _groups(draws: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
-    """Yield neighbouring draws of one size, a few at a time."""
-    start = 0
-    for end in range(1, len(draws) + 1):
-        last = end == len(draws) or len(draws[end]) != len(draws[start])
-        if last or end - start == _TOGETHER:
-            yield draws[start:end]
-            start = end
-
-
 def _each(
-    do: Callable[[Sequence[Tensor]], Sequence[_Out]],
-    groups: Sequence[Sequence[Tensor]],
+    do: Callable[[Tensor], _Out],
+    draws: Sequence[Tensor],
     device: str | torch.device,
     progress: Callable[[int], None],
 ) -> list[_Out]:
-    """Return what `do` makes of each draw, several groups of them at once on a CPU."""
+    """Return what `do` makes of each draw, several at once on a CPU."""
     cores = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
-    found: list[_Out] = []
+    found = []
     with _one_core_each(cores) as pool:
-        for some in pool.map(do, groups):
-            found += some
+        for one in pool.map(do, draws):
+            found.append(one)
             progress(len(found))
     return found
 
@@ -169,30 +154,23 @@ class _Pool:
         check_finite(self._gram.diagonal())
         self._largest = largest(self._gram.float())
 
-    def solve(self, draws: Sequence[Tensor], costs: Sequence[float]) -> list[_Solved]:
-        """Return the solutions over each draw of some, which are as large, along a path of C."""
-        # In order, which spares the memory two thirds of the time.
-        draws = [rows.to(self._design.device).sort().values for rows in draws]
-        classes, each = zip(*(signs_of(self._labels[rows]) for rows in draws), strict=True)
-        space = GramSpace(*(self._part(rows) for rows in draws))
-        signs, widths = torch.cat(each, 1), [one.shape[1] for one in each]
-        of = torch.arange(len(draws)).repeat_interleave(torch.tensor(widths))
-        at = Points(torch.zeros_like(signs), torch.zeros_like(signs), of.to(signs.device))
-        found: list[dict[float, Minimum]] = [{} for _ in draws]
-        for value in costs:
-            start = Points(at.coordinates.clone(), at.margins.clone(), at.of)
-            cost = torch.full_like(signs[0], value)
-            minimum = minimise(space, start, signs, cost, tol=self._tol, max_iter=self._max_iter)
-            at = minimum.points
-            for minima, own in zip(
-                found, torch.split(torch.arange(len(cost)), widths), strict=True
-            ):
-                minima[value] = minimum.take(own)
-        return [_Solved(*one) for one in zip(draws, classes, found, strict=True)]
-
-    def _part(self, rows: Tensor) -> Gram:
+    def solve(self, rows: Tensor, costs: Sequence[float]) -> _Solved:
+        """Return the solutions over some rows, each starting from the one before."""
+        # In order, which spares the memory a third of the time.
+        rows = rows.to(self._design.device).sort().values
+        classes, signs = signs_of(self._labels[rows])
         exact = self._gram.index_select(0, rows).index_select(1, rows)
-        return Gram(exact.float(), exact, self._largest.of(rows, -(-len(rows) // _SHARE)))
+        near = self._largest.of(rows, -(-len(rows) // _SHARE))
+        space = GramSpace(exact.float(), near, exact)
+        at, minima = Points(torch.zeros_like(signs), torch.zeros_like(signs)), {}
+        for value in costs:
+            start = Points(at.coordinates.clone(), at.margins.clone())
+            cost = torch.full_like(signs[0], value)
+            minima[value] = minimise(
+                space, start, signs, cost, tol=self._tol, max_iter=self._max_iter
+            )
+            at = minima[value].points
+        return _Solved(rows, classes, minima)
 
     def models(self, solved: Sequence[_Solved]) -> list[dict[float, LinearModel]]:
         """Return the models of all draws, by C."""

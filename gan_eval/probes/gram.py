@@ -6,9 +6,7 @@ features have eigenvalues that fall like a power, and without it five times the 
 (Nyström preconditioning: Frangella, Tropp & Udell 2023).
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -20,21 +18,6 @@ from gan_eval.seeding import stream
 _RANK = 128
 
 
-@dataclass(frozen=True)
-class Gram:
-    """A Gram matrix.
-
-    Attributes:
-        rough: K (n, n), that the systems are solved with.
-        exact: K, that margins and gradients are taken of.
-        largest: of K.
-    """
-
-    rough: Tensor
-    exact: Tensor
-    largest: "Largest"
-
-
 class GramSpace:
     """Coordinates a (n, k) of w = X'a; margins are Ka.
 
@@ -42,28 +25,34 @@ class GramSpace:
     that float32 leaves three digits of the margins: `RefinedSpace` goes on from there.
 
     Args:
-        grams: of as many rows each; points say which they are of. Side by side their problems
-            share all small operations.
+        gram: K (n, n), that the systems are solved with.
+        largest: of K.
+        exact: K in float64, that margins and gradients are taken of; None takes `gram`.
     """
 
-    def __init__(self, *grams: Gram) -> None:
-        self._grams = grams
+    def __init__(self, gram: Tensor, largest: "Largest", exact: Tensor | None = None) -> None:
+        self.gram, self._largest = gram, largest
+        self._exact = gram if exact is None else exact
 
     @classmethod
-    def of_rows(cls, design: Design, ridge: float) -> "GramSpace":
+    def of(cls, design: Design, ridge: float) -> "GramSpace":
         """Return the space of all rows of `design`, for systems of K + `ridge` or more."""
         gram = design.gram(ridge)
         check_finite(gram.diagonal())
-        return cls(Gram(gram, gram, largest(gram)))
+        return cls(gram, largest(gram))
 
     @property
     def rounding(self) -> float:
         """Relative precision of an objective here."""
-        return torch.finfo(self._grams[0].exact.dtype).eps
+        return torch.finfo(self._exact.dtype).eps
 
-    def points(self, a: Tensor, of: Tensor | None = None) -> Points:
+    def points(self, a: Tensor) -> Points:
         """Return the points with coordinates `a`."""
-        return Points(a, self._exactly(a, of), of)
+        return Points(a, self._times(self._exact, a))
+
+    @staticmethod
+    def _times(gram: Tensor, a: Tensor) -> Tensor:
+        return product(gram, a.to(gram.dtype)).double()
 
     def dot(self, a: Points, b: Points) -> Tensor:
         """Return the inner products of w (k,)."""
@@ -72,11 +61,11 @@ class GramSpace:
     def gradient(self, at: Points, dual: Tensor) -> tuple[Tensor, Tensor]:
         """Return coordinates of w - X'dual and its squared norm."""
         a = at.coordinates - dual
-        return a, (a * self._exactly(a, at.of)).sum(0).clamp_min_(0)
+        return a, (a * self._times(self._exact, a)).sum(0).clamp_min_(0)
 
     def direction(self, system: System) -> Points:
         """Return the step to the solution over the active rows."""
-        return self.points(self.solve(system), system.at.of)
+        return self.points(self.solve(system))
 
     def polish(self, at: Points, signs: Tensor, cost: Tensor) -> Points:
         """Return `at`: here nothing comes without a product with K."""
@@ -85,19 +74,18 @@ class GramSpace:
     def solve(self, system: System) -> Tensor:
         """Return the coordinates of the step to the solution over the active rows."""
         m, ridge, start = system.active, 0.5 / system.cost, system.at.coordinates
-        parts, kind = self._parts(system.at.of), self._grams[0].rough.dtype
         a = m * start
-        margins = system.at.margins - _roughly(parts, (start - a).to(kind))
+        margins = system.at.margins - self._times(self.gram, start - a)
         residual = m * (system.signs - margins) - ridge * a
         goal = system.goal * ridge.square()  # the gradient is -2C X'residual
         # As exact as K is; what a step lacks the next one sees.
-        m, ridge, residual, goal = (each.to(kind) for each in (m, ridge, residual, goal))
-        solve = _Preconditioner(parts, m, ridge)
+        m, ridge, residual, goal = (each.to(self.gram) for each in (m, ridge, residual, goal))
+        solve = _Preconditioner(self._largest, m, ridge)
         z, norm = solve(residual)
         working = norm > goal
         step, p, size = torch.zeros_like(z), z, _dots(residual, z)
-        for _ in range(len(m)):
-            change = torch.addcmul(ridge * p, m, _roughly(parts, p))
+        for _ in range(len(self.gram)):
+            change = torch.addcmul(ridge * p, m, product(self.gram, p))
             length = torch.where(working, size / _dots(p, change), 0.0)
             step.addcmul_(length, p)
             residual.addcmul_(length, change, value=-1)
@@ -109,30 +97,6 @@ class GramSpace:
             p = torch.addcmul(z, torch.where(working, newer / size, 0.0), p)
             size = newer
         return a + step - start
-
-    def _parts(self, of: Tensor | None) -> "_Parts":
-        """Return the matrices that points are of, and which columns are of each."""
-        if of is None:
-            return [(self._grams[0], slice(None))]
-        ends = accumulate(of.bincount(minlength=len(self._grams)).tolist(), initial=0)
-        own = zip(self._grams, pairwise(ends), strict=True)
-        return [(gram, slice(first, last)) for gram, (first, last) in own if first < last]
-
-    def _exactly(self, a: Tensor, of: Tensor | None) -> Tensor:
-        parts, kind = self._parts(of), self._grams[0].exact.dtype
-        return _joined(product(gram.exact, a[:, own].to(kind)) for gram, own in parts).double()
-
-
-_Parts = Sequence[tuple[Gram, slice]]
-
-
-def _roughly(parts: _Parts, a: Tensor) -> Tensor:
-    return _joined(product(gram.rough, a[:, own]) for gram, own in parts)
-
-
-def _joined(columns: Iterable[Tensor]) -> Tensor:
-    first, *others = columns
-    return torch.cat([first, *others], 1) if others else first
 
 
 class RefinedSpace:
@@ -189,28 +153,22 @@ class Largest:
 class _Preconditioner:
     """(L_m L_m' + ridge)^-1 for each column's active rows m, by the Woodbury identity."""
 
-    def __init__(self, parts: _Parts, m: Tensor, ridge: Tensor) -> None:
-        self._parts = [(gram.largest.factor, own) for gram, own in parts]
-        tails = [ridge.new_full(ridge[own].shape, gram.largest.tail) for gram, own in parts]
-        self._tail = torch.cat(tails)
-        self._m, self._ridge = m, ridge + self._tail
-        inner = torch.stack(
-            [
-                product(factor.T, factor * column[:, None])
-                for factor, own in self._parts
-                for column in m.T[own]
-            ]
-        ).double()
-        inner.diagonal(dim1=1, dim2=2).add_(self._ridge.double()[:, None])
-        self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(inner)).to(m)
+    def __init__(self, largest: Largest, m: Tensor, ridge: Tensor) -> None:
+        factor, ridge = largest.factor, ridge + largest.tail
+        self._factor, self._tail, self._m, self._ridge = factor, largest.tail, m, ridge
+        inner = torch.stack([product(factor.T, factor * column[:, None]) for column in m.T])
+        inner = inner.double() + torch.diag_embed(
+            ridge.double()[:, None].expand(-1, factor.shape[1])
+        )
+        self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(inner)).to(factor)
 
     def __call__(self, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Return the solution and, by the same approximation, r'Kr, the residual's size in w."""
-        seen = _joined(product(factor.T, residual[:, own]) for factor, own in self._parts)
+        seen = product(self._factor.T, residual)
         known = torch.einsum("kij,jk->ik", self._inverse, seen)
-        norm = torch.addcmul(_dots(seen, seen), self._tail, _dots(residual, residual))
-        inside = _joined(product(factor, known[:, own]) for factor, own in self._parts)
-        return torch.addcmul(residual, self._m, inside, value=-1) / self._ridge, norm
+        norm = torch.add(_dots(seen, seen), _dots(residual, residual), alpha=self._tail)
+        outside = torch.addcmul(residual, self._m, product(self._factor, known), value=-1)
+        return outside / self._ridge, norm
 
 
 def _dots(a: Tensor, b: Tensor) -> Tensor:

@@ -158,7 +158,7 @@ class _Path:
         self, design: Design, signs: Tensor, tol: float, max_iter: int, ridge: float
     ) -> None:
         self._design, self._signs, self._tol, self._max_iter = design, signs, tol, max_iter
-        self._gram = GramSpace.of_rows(design, ridge) if _in_gram(design.n, design.d) else None
+        self._gram = GramSpace.of(design, ridge) if _in_gram(design.n, design.d) else None
         self._primal = None if self._gram else PrimalSpace(design)
         rows = design.n if self._gram else design.d + 1
         zeros = torch.zeros(rows, signs.shape[1], dtype=torch.float64, device=design.device)

@@ -20,26 +20,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Points:
-    """k points of a space: coordinates (m, k), and margins x_i.w of every row, (n, k).
-
-    Where a space has rows of several kinds, `of` says which each point's are: (k,), increasing.
-    """
+    """k points of a space: coordinates (m, k), and margins x_i.w of every row, (n, k)."""
 
     coordinates: Tensor
     margins: Tensor
-    of: Tensor | None = None
 
     def take(self, columns: Tensor) -> "Points":
         """Return the points at `columns`, (j,) indices or (k,) booleans."""
-        of = None if self.of is None else self.of[columns]
-        return Points(self.coordinates[:, columns], self.margins[:, columns], of)
+        return Points(self.coordinates[:, columns], self.margins[:, columns])
 
     def plus(self, length: Tensor | float, move: "Points") -> "Points":
         """Return the points `length` times `move` away, one length for each or for all."""
         return Points(
-            self.coordinates + length * move.coordinates,
-            self.margins + length * move.margins,
-            self.of,
+            self.coordinates + length * move.coordinates, self.margins + length * move.margins
         )
 
 
@@ -101,16 +94,6 @@ class Minimum:
     gap: Tensor
     reached: Tensor
     steps: Tensor
-
-    def take(self, columns: Tensor) -> "Minimum":
-        """Return those of some columns, (j,)."""
-        return Minimum(
-            self.points.take(columns),
-            self.value[columns],
-            self.gap[columns],
-            self.reached[columns],
-            self.steps[columns],
-        )
 
 
 def wanted_gap(tol: float, value: Tensor, square: Tensor) -> Tensor:
