@@ -237,5 +237,6 @@ def primal_bytes(n: int, d: int, columns: int, itemsize: int) -> int:
     """
     rank = min(_RANK, d + 1)
     vectors = 16 * 8 * (n + d) * columns + 2 * 8 * min(_KEPT, d) * d * columns
-    preconditioner = 3 * 8 * columns * rank**2 + (n + 4 * d) * rank * 8
+    # XV is computed in float64, and kept in the precision of the design.
+    preconditioner = 3 * 8 * columns * rank**2 + (3 * n // 2 + 4 * d) * rank * 8
     return vectors + preconditioner + 4 * block_bytes(d)
