@@ -62,8 +62,8 @@ class Inception:
             dims: which layer: 64, 192, 768 or 2048 features.
             resize: one of the module's two.
             device: "auto", "cuda", "mps" or "cpu".
-            precision: "bf16" holds weights and maps in it, but for the first convolution; that,
-                resizing and the mean over positions are in float32.
+            precision: "bf16" holds weights and maps in it; resizing and the mean over positions are
+                in float32.
 
         Raises:
             InputError: there is no such file, or it is not of this network.
@@ -79,11 +79,8 @@ class Inception:
         self.name = "inception" if dims == 2048 else f"inception-{dims}"
         self._device = resolve_device(device)
         state = dict(read_state(path))
-        network = _network(state, dims, path).to(memory_format=torch.channels_last)
-        # Rounding images and the first weights makes nearly half of bf16's error, and a fiftieth of
-        # the time.
-        self._first = network[0].to(self._device)
-        self._rest = network[1:].to(self._device, self._dtype)
+        network = _network(state, dims, path).to(self._device, self._dtype)
+        self._network = network.to(memory_format=torch.channels_last)
         self._classes = state["fc.weight"].to(self._device)
         digest = file_sha256(path)
         self.official = digest == OFFICIAL_SHA256
@@ -95,7 +92,6 @@ class Inception:
             "resize": resize,
             "grey": "repeated to three channels",
             "precision": precision,
-            **({"first_layer": "32"} if precision == "bf16" else {}),
         }
 
     def prepare(self) -> None:
@@ -108,8 +104,7 @@ class Inception:
     def _rows(self, images: Tensor) -> Tensor:
         values = self._resized(to_channels(images, 3).to(self._device).float())
         with products(self._device):
-            maps = self._first(values.contiguous(memory_format=torch.channels_last))
-            maps = self._rest(maps.to(self._dtype))
+            maps = self._network(values.to(self._dtype, memory_format=torch.channels_last))
         return functional.adaptive_avg_pool2d(maps.float(), 1).flatten(1)
 
     @torch.inference_mode()
@@ -140,7 +135,7 @@ def _default_path() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / URL.rpartition("/")[2]
 
 
-def _network(state: dict[str, Tensor], dims: Dims, path: Path) -> nn.Sequential:
+def _network(state: dict[str, Tensor], dims: Dims, path: Path) -> nn.Module:
     block = inception.InceptionV3.BLOCK_INDEX_BY_DIM[dims]
     # The constructor downloads: hand it the file instead. It draws weights before it gets them.
     instead = patch.object(inception, "load_state_dict_from_url", lambda *_, **__: state)

@@ -140,7 +140,7 @@ def test_full_precision_is_not_a_gpus_tf32(extractor: Inception, monkeypatch: py
         seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.enabled))
         return maps
 
-    monkeypatch.setattr(extractor, "_rest", look)
+    monkeypatch.setattr(extractor, "_network", look)
     extractor(noise(1))
     assert seen == [(False, True)]
     assert torch.backends.cudnn.allow_tf32
