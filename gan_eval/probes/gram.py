@@ -16,6 +16,8 @@ from gan_eval.probes.newton import Points, System
 from gan_eval.seeding import stream
 
 _RANK = 128
+# Columns whose preconditioners are made in one product.
+_AT_ONCE = 16
 
 
 class GramSpace:
@@ -156,10 +158,9 @@ class _Preconditioner:
     def __init__(self, largest: Largest, m: Tensor, ridge: Tensor) -> None:
         factor, ridge = largest.factor, ridge + largest.tail
         self._factor, self._tail, self._m, self._ridge = factor, largest.tail, m, ridge
-        inner = torch.stack([product(factor.T, factor * column[:, None]) for column in m.T])
-        inner = inner.double() + torch.diag_embed(
-            ridge.double()[:, None].expand(-1, factor.shape[1])
-        )
+        rank = factor.shape[1]
+        inner = torch.cat([_inner(factor, part) for part in torch.split(m.T, _AT_ONCE)]).double()
+        inner += torch.diag_embed(ridge.double()[:, None].expand(-1, rank))
         self._inverse = torch.cholesky_inverse(torch.linalg.cholesky(inner)).to(factor)
 
     def __call__(self, residual: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,6 +170,12 @@ class _Preconditioner:
         norm = torch.add(_dots(seen, seen), _dots(residual, residual), alpha=self._tail)
         outside = torch.addcmul(residual, self._m, product(self._factor, known), value=-1)
         return outside / self._ridge, norm
+
+
+def _inner(factor: Tensor, active: Tensor) -> Tensor:
+    """Return L_m'L_m (j, r, r) for the active rows m (j, n) of several columns."""
+    taken = (factor.T * active[:, None]).flatten(0, 1)
+    return product(taken, factor).reshape(len(active), factor.shape[1], -1)
 
 
 def _dots(a: Tensor, b: Tensor) -> Tensor:
@@ -199,5 +206,7 @@ def largest(gram: Tensor) -> Largest:
 def gram_bytes(n: int, d: int, columns: int, itemsize: int) -> int:
     """Return the bytes that `GramSpace` and its vectors take, at most, beside X."""
     vectors = 16 * 8 * (n + d) * columns
-    preconditioner = 3 * 8 * columns * min(_RANK, n) ** 2
+    preconditioner = (
+        3 * 8 * columns * min(_RANK, n) ** 2 + itemsize * min(_AT_ONCE, columns) * min(_RANK, n) * n
+    )
     return n * n * itemsize + vectors + preconditioner + 4 * block_bytes(d)

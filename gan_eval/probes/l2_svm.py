@@ -25,7 +25,7 @@ from gan_eval.probes.newton import Minimum, Points, Space, line_search, minimise
 from gan_eval.probes.primal import PrimalSpace, primal_bytes
 
 # The relative gap at which the Gram matrix is left for products through X itself.
-_ROUGH_TOL = 1e-3
+ROUGH_TOL = 1e-3
 # Rows of a Gram matrix that is larger than X: 1 GiB.
 _SQUARE = 16384
 # Newton steps in one precision: what needs more is solved sooner in the next.
@@ -207,7 +207,7 @@ class _Path:
         assert self._gram is not None
         start = self._begin(self._gram, cost)
         steps = torch.zeros_like(cost, dtype=torch.int64)
-        found = self._minimise(self._gram, start, cost, max(self._tol, _ROUGH_TOL), steps)
+        found = self._minimise(self._gram, start, cost, max(self._tol, ROUGH_TOL), steps)
         a, steps = found.points.coordinates, found.steps
         for design in self._designs():
             refined = RefinedSpace(self._gram, design)
