@@ -1,10 +1,11 @@
 """The Fréchet inception distance side by side with pytorch-fid's own command, the whole of both.
 
-    python benchmarks/speed_fid.py [--n 2000] [--precision 32 bf16] [--no-peer]
+    python benchmarks/speed_fid.py [--n 2000] [--run RUN] [--precision 32 bf16] [--no-peer]
     python benchmarks/speed_fid.py --distance
 
-Two folders of n PNGs each, of disjoint parts of CIFAR-10's training images; random weights, through
-which signals reach the end, cost the time of the official ones. Each command starts from nothing
+Two folders of n PNGs each: CIFAR-10's training images, and others of them, whose distance is all
+luck of the draw, or samples of RUN (32 x 32). Random weights, through which signals reach the end,
+cost the time of the official ones. Each command starts from nothing
 kept, in a process of its own, and is timed whole, imports included. Its memory is that of its
 largest process. Needs cifar10 under GAN_EVAL_DATA. --distance times the distance alone, of 2,048
 features whose eigenvalues fall like a power. Appends one JSON line to
@@ -31,6 +32,8 @@ from torch import Tensor, nn
 from gan_eval.data import open_images
 from gan_eval.features.inception import SIDE, URL
 from gan_eval.metrics import Moments, frechet_distance
+from gan_eval.models.runs import Run
+from gan_eval.models.sampling import generate
 from gan_eval.records import append_line, hardware, versions
 from gan_eval.seeding import stream
 
@@ -56,10 +59,13 @@ def random_weights(images: Tensor) -> dict[str, Tensor]:
     return network.state_dict()
 
 
-def prepare(home: Path, n: int) -> None:
+def prepare(home: Path, n: int, run: Path | None) -> None:
     """Write the weights, where torch hub looks for pytorch-fid's, and both folders."""
     pixels = open_images("cifar10", root=None, split="train", limit=2 * n).pixels
     assert pixels is not None
+    if run is not None:
+        samples = [images for images, _ in generate(Run(run).load_generator(), n, seed=0)]
+        pixels = torch.cat([pixels[:n], *samples])
     (home / "hub" / "checkpoints").mkdir(parents=True)
     torch.save(random_weights(pixels[:32]), weights(home))
     for number, part in enumerate(PARTS):
@@ -137,6 +143,7 @@ def distance() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=2000)
+    parser.add_argument("--run", type=Path, help="whose samples the second folder holds")
     parser.add_argument("--precision", nargs="+", choices=["32", "bf16"], default=["32", "bf16"])
     parser.add_argument("--peer", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--distance", action="store_true")
@@ -148,14 +155,15 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        prepare(home, given.n)
+        prepare(home, given.n, given.run)
         peer = theirs(home) if given.peer else None
         rows = []
         for precision in given.precision:
             row = ours(home, precision)
             rows.append({**row, **(beside(row, peer) if peer else {})})
             print(rows[-1], flush=True)
-        append_line(RESULTS, {"n": given.n, "pytorch_fid": peer, "ours": rows,
+        append_line(RESULTS, {"n": given.n, "samples_of": given.run and given.run.name,
+                              "pytorch_fid": peer, "ours": rows,
                               "hardware": hardware(), "versions": versions()})  # fmt: skip
 
 
