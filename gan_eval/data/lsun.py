@@ -27,15 +27,13 @@ def lsun_folders(category: str, root: Path) -> dict[str, Path]:
     return {split: path for split, path in found.items() if (path / "data.mdb").is_file()}
 
 
-def lsun_counts(category: str, root: Path) -> dict[str, int]:
-    """Return the images per split by the lmdb's own count; empty without the lmdb package."""
+def lsun_splits(category: str, root: Path) -> dict[str, int | None]:
+    """Return the images per split by the lmdb's own count; None without the lmdb package."""
+    folders = lsun_folders(category, root)
     try:
-        return {
-            split: int(_open(path).stat()["entries"])
-            for split, path in lsun_folders(category, root).items()
-        }
+        return {split: int(_open(path).stat()["entries"]) for split, path in folders.items()}
     except InputError:
-        return {}
+        return dict.fromkeys(folders)
 
 
 def read_lsun(category: str, root: Path, split: str) -> Source:

@@ -1,7 +1,7 @@
 """The data sets that have a name, where each is looked for, and the one way to open any of them."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,21 +35,8 @@ class Entry:
     files: str
     folder: str
     source: str
-    splits: Callable[[Path], dict[str, int | None]]
+    splits: Callable[[Path], Mapping[str, int | None]]
     read: Callable[[Path, str], Source]
-
-
-def _uncounted(folders: dict[str, Path]) -> dict[str, int | None]:
-    return dict.fromkeys(folders)
-
-
-def _lsun_splits(category: str, root: Path) -> dict[str, int | None]:
-    counts = lsun.lsun_counts(category, root)
-    return {split: counts.get(split) for split in lsun.lsun_folders(category, root)}
-
-
-def _counted(splits: Callable[..., dict[str, int]], *given: str) -> Callable[[Path], Any]:
-    return lambda root: splits(*given, root)
 
 
 def _idx(name: str) -> Entry:
@@ -58,7 +45,7 @@ def _idx(name: str) -> Entry:
         f"{folder}/{{train,t10k}}-{{images-idx3,labels-idx1}}-ubyte[.gz]",
         folder,
         f"{folder} (official)",
-        _counted(idx.idx_splits, name),
+        partial(idx.idx_splits, name),
         partial(idx.read_idx, name),
     )
 
@@ -68,7 +55,7 @@ def _lsun(category: str) -> Entry:
         f"{category}_{{train,val}}_lmdb/data.mdb",
         "",
         f"{category}_<split>_lmdb (official)",
-        partial(_lsun_splits, category),
+        partial(lsun.lsun_splits, category),
         partial(lsun.read_lsun, category),
     )
 
@@ -80,28 +67,28 @@ _OFFICIAL = {
         "cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta}",
         "cifar-10-batches-py",
         "cifar-10-batches-py (official)",
-        _counted(vision.cifar10_splits),
+        vision.cifar10_splits,
         vision.read_cifar10,
     ),
     "svhn": Entry(
         "{train,test,extra}_32x32.mat",
         "",
         "<split>_32x32.mat (official)",
-        _counted(vision.svhn_splits),
+        vision.svhn_splits,
         vision.read_svhn,
     ),
     "stl10": Entry(
         "stl10_binary/{train_X,train_y,test_X,test_y,unlabeled_X}.bin",
         "stl10_binary",
         "stl10_binary (official)",
-        _counted(vision.stl10_splits),
+        vision.stl10_splits,
         vision.read_stl10,
     ),
     "celeba": Entry(
         "celeba/{img_align_celeba/*.jpg,list_attr_celeba.txt,list_eval_partition.txt}",
         "celeba",
         "celeba/img_align_celeba (official)",
-        _counted(vision.celeba_splits),
+        vision.celeba_splits,
         vision.read_celeba,
     ),
     **{f"lsun-{category.replace('_', '-')}": _lsun(category) for category in lsun.CATEGORIES},
@@ -109,7 +96,7 @@ _OFFICIAL = {
         "{train,val}/<wnid>/*.JPEG (also under imagenet/)",
         "",
         "<split>/<wnid> (official)",
-        lambda root: _uncounted(vision.imagenet_splits(root)),
+        lambda root: dict.fromkeys(vision.imagenet_splits(root)),
         vision.read_imagenet,
     ),
 }
@@ -207,14 +194,14 @@ def _look(name: str, root: Path | None) -> dict[str, Any]:
 class _Found:
     source: str
     where: Path | None
-    splits: dict[str, int | None]
+    splits: Mapping[str, int | None]
     read: Callable[[str], Source]
 
 
 def _locate(name: str, root: Path | None) -> _Found | None:
     """Return where a named set is: embedded, in its official layout, or as `<name>.npz`."""
     if name == "digits":
-        return _Found(digits.SOURCE, None, dict(digits.COUNTS), digits.read_digits)
+        return _Found(digits.SOURCE, None, digits.COUNTS, digits.read_digits)
     if root is None:
         return None
     entry = _OFFICIAL.get(name)
@@ -233,7 +220,7 @@ def _npz(path: Path) -> _Found:
             f"{path} must have a key 'train_images' (also val_, test_). "
             f"Got {', '.join(sorted(members)) or 'no arrays'}; rename the images' key."
         )
-    return _Found(path.name, path, dict(counts), partial(read_npz, path))
+    return _Found(path.name, path, counts, partial(read_npz, path))
 
 
 def _folder(path: Path) -> _Found:
@@ -243,7 +230,7 @@ def _folder(path: Path) -> _Found:
     def read(split: str) -> Source:
         return read_folder(folders[split], name=name, split=split, source="folder")
 
-    return _Found("folder", path, _uncounted(folders), read)
+    return _Found("folder", path, dict.fromkeys(folders), read)
 
 
 def _find(data: str, root: Path | None, split: str) -> Source:
