@@ -5,18 +5,9 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.classify import percent
-from gan_eval.cli.options import (
-    data_root_option,
-    device_option,
-    epoch_option,
-    json_option,
-    out_option,
-    precision_option,
-    seed_option,
-)
-from gan_eval.cli.output import document, print_json, print_table, say, say_files
-from gan_eval.cli.progress import Watching
+from gan_eval.cli.experiment import last_options, show
+from gan_eval.cli.options import data_root_option, epoch_option
+from gan_eval.cli.output import percent, print_table, say
 
 _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
 
@@ -45,14 +36,11 @@ _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
 @epoch_option
 @click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
 @data_root_option
-@seed_option("Of samples and of all that is drawn.")
-@device_option
-@precision_option
-@out_option("Where record, choices and pictures go.  [default: the RUN's folder]")
-@json_option
-def arithmetic(
-    run: Path, data_root: Path | None, turn: str | None, as_json: bool, **options: Any
-) -> None:
+@last_options(
+    seed="Of samples and of all that is drawn.",
+    out="Where record, choices and pictures go.  [default: the RUN's folder]",
+)
+def arithmetic(run: Path, turn: str | None, **options: Any) -> None:
     """Draw a - b + c of averaged samples, and count in how many random sums it succeeds.
 
     Attributes are those of labelled data: classifiers of real images pick the samples, and others
@@ -74,17 +62,10 @@ def arithmetic(
         if not colon:
             raise InputError(f"--turn must be FROM:TO, as 4,18,33,51:2,7,30,44. Got {turn!r}.")
     given = {name: words for name, words in asked.items() if words is not None}
-    with Watching() as watch:
-        found = run_arithmetic(Run(run), given, root=data_root, watch=watch, **options)
-    record = found.record
-    if as_json:
-        print_json(document(found))
-        return
-    _report(record)
-    say_files(found.files)
+    show(run_arithmetic, Run(run), _tables, asked=given, **options)
 
 
-def _report(record: Any) -> None:
+def _tables(record: Any) -> None:
     if record.result["success_rate"] is None:
         say("No success rate: attributes, or --target, must say what a - b + c is to have.")
     else:

@@ -1,42 +1,20 @@
 """`gan-eval classify`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gan_eval.cli.options import (
-    data_root_option,
-    device_option,
-    epoch_option,
-    json_option,
-    out_option,
-    precision_option,
-    seed_option,
-    store_option,
-)
-from gan_eval.cli.output import document, print_json, print_table, say, say_files
+from gan_eval.cli.experiment import last_options
+from gan_eval.cli.options import data_root_option, epoch_option, numbers, store_option
+from gan_eval.cli.output import document, percent, print_json, print_table, say, say_files
 from gan_eval.cli.progress import Watching
 
 _COLUMNS = ("features", "width", "C", "train", "validation", "test", "±", "draws", "seconds")
 # What `FeatureSpec` takes as it was given.
 _OF_FEATURES = ("epoch", "preset", "layers", "pool", "batch_norm", "mirror", "maps", "weights")
 _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
-
-
-def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
-    def parse(context: click.Context, option: click.Parameter, text: str | None) -> Any:
-        if text is None:
-            return None
-        try:
-            return tuple(sorted({kind(part) for part in text.split(",")}))
-        except ValueError:
-            raise click.BadParameter(
-                f"must be numbers with commas, as {example}. Got {text!r}."
-            ) from None
-
-    return parse
 
 
 @click.command(short_help="Classify images by what a discriminator learned (Tables 1 and 2).")
@@ -58,13 +36,13 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
 @click.option("--draws", type=click.IntRange(min=1), help="Draws of such labels that are tested.")
 @click.option(
     "--c-grid",
-    callback=_numbers(float, "1e-4,1e-3"),
+    callback=numbers(float, "numbers", "1e-4,1e-3"),
     metavar="1e-4,1e-3",
     help="Values of C to choose from.  [default: the protocol's]",
 )
 @click.option(
     "--layers",
-    callback=_numbers(int, "1,2"),
+    callback=numbers(int, "numbers", "1,2"),
     metavar="1,2",
     help="Convolutions of D, from 1.  [default: all]",
 )
@@ -112,11 +90,10 @@ def _numbers(kind: Callable[[str], Any], example: str) -> Callable[..., Any]:
     show_default=True,
     help="In which features are kept.",
 )
-@seed_option("Of draws, untrained weights and k-means.")
-@device_option
-@precision_option
-@out_option("Where records and figures go.  [default: the RUN's folder, else results]")
-@json_option
+@last_options(
+    seed="Of draws, untrained weights and k-means.",
+    out="Where records and figures go.  [default: the RUN's folder, else results]",
+)
 def classify(**options: Any) -> None:
     """Classify images by features that were learned without labels, with a linear SVM.
 
@@ -199,8 +176,3 @@ def row(found: Any, several_runs: bool = False) -> Iterable[Any]:
         result["draws"],
         f"{record.seconds:.1f}",
     )
-
-
-def percent(share: float) -> str:
-    """Return a fraction in percent, with one decimal."""
-    return f"{100 * share:.1f}"

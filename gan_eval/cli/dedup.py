@@ -5,16 +5,9 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.classify import percent
-from gan_eval.cli.options import (
-    data_root_option,
-    device_option,
-    json_option,
-    out_option,
-    seed_option,
-)
-from gan_eval.cli.output import document, print_json, print_table, say, say_files
-from gan_eval.cli.progress import Watching
+from gan_eval.cli.experiment import last_options, show
+from gan_eval.cli.options import data_root_option
+from gan_eval.cli.output import percent, print_table
 
 
 @click.command(short_help="Find duplicates among training images (section 4.1.1).")
@@ -30,11 +23,12 @@ from gan_eval.cli.progress import Watching
     type=click.Path(path_type=Path),
     help="A new .npz for the data without the duplicates.",
 )
-@seed_option("Of the autoencoder and of planted copies.")
-@device_option
-@out_option("Where record, groups and figure go.  [default: results]")
-@json_option
-def dedup(data: str, data_root: Path | None, as_json: bool, **options: Any) -> None:
+@last_options(
+    seed="Of the autoencoder and of planted copies.",
+    out="Where record, groups and figure go.  [default: results]",
+    precision=False,
+)
+def dedup(data: str, **options: Any) -> None:
     """Find groups of near-duplicates among the training images of DATA, and say how surely.
 
     DATA is a name, a folder or an .npz, and stays as it is. Planted copies tell how many duplicates
@@ -47,12 +41,10 @@ def dedup(data: str, data_root: Path | None, as_json: bool, **options: Any) -> N
     """
     from gan_eval.experiments.dedup import dedup as run_dedup
 
-    with Watching() as watch:
-        found = run_dedup(data, root=data_root, watch=watch, **options)
-    record = found.record
-    if as_json:
-        print_json(document(found))
-        return
+    show(run_dedup, data, _table, **options)
+
+
+def _table(record: Any) -> None:
     rows = {"groups": record.result, **record.controls}
     print_table(
         f"{record.config['data']['name']}: {record.result['duplicates']} duplicates of others in "
@@ -60,9 +52,6 @@ def dedup(data: str, data_root: Path | None, as_json: bool, **options: Any) -> N
         ("hash", "radius", "copies found %", "false positives %", "by chance %"),
         ((name, *_rates(rates)) for name, rates in rows.items()),
     )
-    for advice in record.advice:
-        say(advice)
-    say_files(found.files)
 
 
 def _rates(rates: dict[str, Any]) -> tuple[Any, ...]:

@@ -5,16 +5,9 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import (
-    data_root_option,
-    device_option,
-    json_option,
-    out_option,
-    precision_option,
-    seed_option,
-)
-from gan_eval.cli.output import document, print_json, print_table, say_files
-from gan_eval.cli.progress import Watching
+from gan_eval.cli.experiment import last_options, show
+from gan_eval.cli.options import data_root_option
+from gan_eval.cli.output import print_table
 
 _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "feature distance")
 
@@ -38,12 +31,11 @@ _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "featur
 @click.option("--label", type=int, help="Of conditional runs.  [default: 0]")
 @click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
 @data_root_option
-@seed_option("Of samples, negatives and random maps.")
-@device_option
-@precision_option
-@out_option("Where record, figure and found boxes go.  [default: the RUN's folder]")
-@json_option
-def dropout(run: Path, data_root: Path | None, as_json: bool, **options: Any) -> None:
+@last_options(
+    seed="Of samples, negatives and random maps.",
+    out="Where record, figure and found boxes go.  [default: the RUN's folder]",
+)
+def dropout(run: Path, **options: Any) -> None:
     """Drop the generator's maps that tell where an object is, and draw the same z again.
 
     \b
@@ -53,19 +45,16 @@ def dropout(run: Path, data_root: Path | None, as_json: bool, **options: Any) ->
     from gan_eval.experiments.dropout import dropout as run_dropout
     from gan_eval.models.runs import Run
 
-    with Watching() as watch:
-        found = run_dropout(Run(run), root=data_root, watch=watch, **options)
-    if as_json:
-        print_json(document(found))
-        return
-    record = found.record
+    show(run_dropout, Run(run), _table, **options)
+
+
+def _table(record: Any) -> None:
     rows = {"of positive weight": record.result, **record.controls}
     print_table(
         f"{record.name}: {record.config['maps']} maps, {record.config['boxes']} boxes",
         _COLUMNS,
         ((name.replace("_", " "), *_cells(result)) for name, result in rows.items()),
     )
-    say_files(found.files)
 
 
 def _cells(result: dict[str, Any]) -> tuple[str | None, ...]:

@@ -5,16 +5,9 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import (
-    data_root_option,
-    device_option,
-    epoch_option,
-    json_option,
-    out_option,
-    seed_option,
-)
-from gan_eval.cli.output import document, print_json, print_table, say_files
-from gan_eval.cli.progress import Watching
+from gan_eval.cli.experiment import last_options, show
+from gan_eval.cli.options import data_root_option, epoch_option
+from gan_eval.cli.output import print_table
 
 _SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
 
@@ -26,11 +19,12 @@ _SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
 @epoch_option
 @click.option("--data", help="Training images: a name, folder or .npz.  [default: the RUN's own]")
 @data_root_option
-@seed_option("Its first nine samples are walked to.")
-@device_option
-@out_option("Where record and pictures go.  [default: the RUN's folder]")
-@json_option
-def interpolate(run: Path, data_root: Path | None, as_json: bool, **options: Any) -> None:
+@last_options(
+    seed="Its first nine samples are walked to.",
+    out="Where record and pictures go.  [default: the RUN's folder]",
+    precision=False,
+)
+def interpolate(run: Path, **options: Any) -> None:
     """Walk past nine samples and back to the first, straight through Z and along great circles.
 
     Scores: how fast images change (path length, in squared distances of training images), the
@@ -44,16 +38,13 @@ def interpolate(run: Path, data_root: Path | None, as_json: bool, **options: Any
     from gan_eval.experiments.interpolate import interpolate as run_interpolate
     from gan_eval.models.runs import Run
 
-    with Watching() as watch:
-        found = run_interpolate(Run(run), root=data_root, watch=watch, **options)
-    record = found.record
-    if as_json:
-        print_json(document(found))
-        return
+    show(run_interpolate, Run(run), _table, **options)
+
+
+def _table(record: Any) -> None:
     rows = {"straight": record.result, "spherical": record.result["spherical"], **record.controls}
     print_table(
         f"{record.protocol['name']}; distances to images of {record.config['data']['name']}",
         ("walk", *(name.replace("_", " ") for name in _SCORES)),
         ((name, *(f"{row[score]:.3f}" for score in _SCORES)) for name, row in rows.items()),
     )
-    say_files(found.files)

@@ -5,16 +5,9 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import (
-    data_root_option,
-    device_option,
-    json_option,
-    kept_epoch,
-    out_option,
-    precision_option,
-)
-from gan_eval.cli.output import document, print_json, print_table, say, say_files
-from gan_eval.cli.progress import Watching
+from gan_eval.cli.experiment import last_options, show
+from gan_eval.cli.options import data_root_option, kept_epoch
+from gan_eval.cli.output import print_table, say
 
 
 @click.command(short_help="Classify by the nearest generated sample (Table 3).")
@@ -40,12 +33,8 @@ from gan_eval.cli.progress import Watching
     help="A kept epoch, or the best that was measured while training.  [default: the one with the"
     " lowest error on validation images]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@device_option
-@precision_option
-@out_option("Where record and picture go.  [default: the RUN's folder]")
-@json_option
-def neighbors(run: Path, data_root: Path | None, as_json: bool, **options: Any) -> None:
+@last_options(seed=None, out="Where record and picture go.  [default: the RUN's folder]")
+def neighbors(run: Path, **options: Any) -> None:
     """Give test images the label of the nearest generated sample, and look for copied images.
 
     Controls are the real training images and an untrained generator. What is broken off goes on
@@ -58,12 +47,10 @@ def neighbors(run: Path, data_root: Path | None, as_json: bool, **options: Any) 
     from gan_eval.experiments.neighbors import neighbors as run_neighbors
     from gan_eval.models.runs import Run
 
-    with Watching() as watch:
-        found = run_neighbors(Run(run), root=data_root, watch=watch, **options)
-    record = found.record
-    if as_json:
-        print_json(document(found))
-        return
+    show(run_neighbors, Run(run), _tables, **options)
+
+
+def _tables(record: Any) -> None:
     sides = {"generator": record.result, **record.controls}
     if "error" in record.result:
         _print_errors(sides, record.config["data"]["name"])
@@ -75,9 +62,6 @@ def neighbors(run: Path, data_root: Path | None, as_json: bool, **options: Any) 
     if record.config["validation_errors"]:
         epoch = record.config["trained"]["epoch"]
         say(f"Chosen on validation images: epoch {epoch or 'newest'}.")
-    for advice in record.advice:
-        say(advice)
-    say_files(found.files)
 
 
 def _print_errors(sides: dict[str, Any], data: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-_Decorator = Callable[[Any], Any]
+Decorator = Callable[[Any], Any]
 
 
 def kept_epoch(context: click.Context, option: click.Parameter, text: str | None) -> Any:
@@ -16,6 +16,22 @@ def kept_epoch(context: click.Context, option: click.Parameter, text: str | None
     if not text.isdecimal():
         raise click.BadParameter(f"must be the number of a kept epoch, or best. Got {text!r}.")
     return int(text)
+
+
+def numbers(kind: Callable[[str], Any], what: str, example: str) -> Callable[..., Any]:
+    """Return what makes a sorted tuple of `what`, each of a `kind`, of text such as `example`."""
+
+    def parse(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+        if text is None:
+            return None
+        try:
+            return tuple(sorted({kind(part) for part in text.split(",")}))
+        except ValueError:
+            raise click.BadParameter(
+                f"must be {what} with commas, as {example}. Got {text!r}."
+            ) from None
+
+    return parse
 
 
 epoch_option = click.option(
@@ -28,8 +44,6 @@ epoch_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
 )
-
-
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
@@ -57,11 +71,11 @@ store_option = click.option(
 )
 
 
-def seed_option(of: str) -> _Decorator:
+def seed_option(of: str | None = None) -> Decorator:
     """Return --seed, whose help says what it is `of`."""
     return click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=of)
 
 
-def out_option(what: str) -> _Decorator:
+def out_option(what: str) -> Decorator:
     """Return --out, a folder, whose help says `what` goes there."""
     return click.option("--out", type=click.Path(file_okay=False, path_type=Path), help=what)

@@ -41,6 +41,11 @@ def say_files(files: Iterable[Path]) -> None:
     say(f"Written: {', '.join(str(path.resolve()) for path in files)}")
 
 
+def percent(share: float) -> str:
+    """Return a fraction in percent, with one decimal."""
+    return f"{100 * share:.1f}"
+
+
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Print a table as wide as it needs on standard output, names in it as they are.
 

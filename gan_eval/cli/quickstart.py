@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.classify import percent
 from gan_eval.cli.options import json_option
-from gan_eval.cli.output import document, print_json, print_table, say
+from gan_eval.cli.output import document, percent, print_json, print_table, say
 from gan_eval.cli.progress import TrainingProgress, Watching
 from gan_eval.cli.train import announce, habits
 

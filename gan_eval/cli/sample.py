@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from gan_eval.cli.options import device_option, epoch_option, json_option
+from gan_eval.cli.options import device_option, epoch_option, json_option, seed_option
 from gan_eval.cli.output import print_json, say
 
 
@@ -25,7 +25,7 @@ from gan_eval.cli.output import print_json, say
     help="Of conditional runs, this label only.  [default: all in turn; 0 of a contact sheet]",
 )
 @epoch_option
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option()
 @device_option
 @json_option
 def sample(

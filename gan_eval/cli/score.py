@@ -6,15 +6,8 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import (
-    data_root_option,
-    device_option,
-    epoch_option,
-    json_option,
-    out_option,
-    seed_option,
-    store_option,
-)
+from gan_eval.cli.experiment import last_options
+from gan_eval.cli.options import data_root_option, epoch_option, store_option
 from gan_eval.cli.output import print_json, print_table, say
 from gan_eval.cli.progress import Watching
 
@@ -76,10 +69,11 @@ _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density"
 )
 @data_root_option
 @store_option
-@seed_option("Of samples, subsets and untrained weights.")
-@device_option
-@out_option("Where records go.  [default: the RUN's folder, else results]")
-@json_option
+@last_options(
+    seed="Of samples, subsets and untrained weights.",
+    out="Where records go.  [default: the RUN's folder, else results]",
+    precision=False,
+)
 def score(models: tuple[str, ...], against: str | None, as_json: bool, **options: Any) -> None:
     """Score generated images against real ones.
 

@@ -10,6 +10,7 @@ from gan_eval.cli.options import (
     data_root_option,
     device_option,
     json_option,
+    numbers,
     out_option,
     precision_option,
     seed_option,
@@ -23,17 +24,6 @@ _ASKED = (
     "epochs", "steps", "batch_size", "save_epochs", "seed", "device", "precision", "compile",
 )  # fmt: skip
 _CHANGEABLE = ("data", "epochs", "steps", "device")
-
-
-def _epochs(context: click.Context, option: click.Parameter, text: str | None) -> Any:
-    if text is None:
-        return None
-    try:
-        return tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError:
-        raise click.BadParameter(
-            f"must be whole numbers with commas, as 1,5,25. Got {text!r}."
-        ) from None
 
 
 @click.command(short_help="Train a published DCGAN on your images.")
@@ -59,7 +49,7 @@ def _epochs(context: click.Context, option: click.Parameter, text: str | None) -
 @click.option("--width", type=int, help="Base width, where the source leaves it open.")
 @click.option(
     "--save-epochs",
-    callback=_epochs,
+    callback=numbers(int, "whole numbers", "1,5,25"),
     metavar="1,5,25",
     help="Epochs whose samples and weights are kept.  [default: 1,2,5,10,20,50… and last]",
 )
