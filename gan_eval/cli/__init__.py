@@ -53,7 +53,9 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(__version__, prog_name="gan-eval")
 def cli() -> None:
     """Train DCGANs and measure what they learned (Radford, Metz & Chintala 2015).

@@ -57,14 +57,12 @@ def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> f
     "--runs",
     type=click.Path(path_type=Path),
     default=Path("runs"),
-    show_default=True,
     help="Where trained runs are, and go.",
 )
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("results"),
-    show_default=True,
     help="Where records, pictures and the report go.",
 )
 @json_option

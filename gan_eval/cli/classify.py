@@ -50,14 +50,12 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
     "--pool",
     type=click.IntRange(min=1),
     default=4,
-    show_default=True,
     help="Side of the grid that D's maps are max-pooled to.",
 )
 @click.option(
     "--batch-norm",
     type=click.Choice(["dataset", "running", "batch"]),
     default="dataset",
-    show_default=True,
     help="Whose statistics D normalises by: the data's, training's or each batch's.",
 )
 @click.option("--mirror", is_flag=True, help="Mean over each image and its mirror image.")
@@ -65,7 +63,6 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
     "--maps",
     type=click.IntRange(min=2),
     default=1600,
-    show_default=True,
     help="Centroids of kmeans.",
 )
 @click.option("--preset", help="Architecture of random-disc without a RUN.")
@@ -79,7 +76,6 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
     "--solver",
     type=click.Choice(["newton", "liblinear"]),
     default="newton",
-    show_default=True,
     help="liblinear is scikit-learn's, the reference.",
 )
 @store_option
@@ -87,7 +83,6 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
     "--dtype",
     type=click.Choice(["float16", "float32"]),
     default="float16",
-    show_default=True,
     help="In which features are kept.",
 )
 @last_options(

@@ -13,7 +13,7 @@ from gan_eval.cli.output import print_table
 @click.command(short_help="See what a discriminator's filters answer to (Figure 5).")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--layer", metavar="N", help="A convolution of D, from 1.  [default: the last]")
-@click.option("--n", default=6, show_default=True, help="How many of its maps to draw.")
+@click.option("--n", default=6, help="How many of its maps to draw.")
 @click.option("--data", help="Images to look at: a name, folder or .npz.  [default: the RUN's own]")
 @data_root_option
 @last_options(

@@ -18,7 +18,6 @@ from gan_eval.cli.output import print_table, say
     "--samples",
     type=click.IntRange(min=1),
     default=50_000,
-    show_default=True,
     help="Generated images; none is kept.",
 )
 @click.option(

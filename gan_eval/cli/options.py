@@ -48,14 +48,12 @@ device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
-    show_default=True,
     help="Where to compute.",
 )
 precision_option = click.option(
     "--precision",
     type=click.Choice(["auto", "32", "bf16"]),
     default="auto",
-    show_default=True,
     help="Of networks. auto: bf16 where the processor computes in it.",
 )
 data_root_option = click.option(
@@ -73,7 +71,7 @@ store_option = click.option(
 
 def seed_option(of: str | None = None) -> Decorator:
     """Return --seed, whose help says what it is `of`."""
-    return click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=of)
+    return click.option("--seed", type=click.IntRange(min=0), default=0, help=of)
 
 
 def out_option(what: str) -> Decorator:

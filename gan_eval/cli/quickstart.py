@@ -27,7 +27,6 @@ _COLUMNS = ("epoch", "d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy", "
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("runs/quickstart"),
-    show_default=True,
     help="The run's folder; a run that is there is continued.",
 )
 @json_option

@@ -11,7 +11,7 @@ from gan_eval.cli.output import print_json, say
 
 @click.command(short_help="Draw images from a trained run.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--n", default=64, show_default=True, help="How many images.")
+@click.option("--n", default=64, help="How many images.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -20,13 +20,11 @@ _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density"
 @click.option(
     "--metrics",
     default="fid,kid,isc,prdc",
-    show_default=True,
     help="Some of these, with commas.",
 )
 @click.option(
     "--extractor",
     default="inception",
-    show_default=True,
     help="inception, inception-768, inception-192, inception-64, disc (each RUN's own), disc:RUN, "
     "pixels or torchvision:NAME.",
 )
@@ -42,23 +40,20 @@ _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density"
     "--resize",
     type=click.Choice(["pytorch-fid", "clean"]),
     default="pytorch-fid",
-    show_default=True,
     help="How Inception's images reach 299 pixels.",
 )
 @click.option(
     "--precision",
     type=click.Choice(["32", "bf16"]),
     default="32",
-    show_default=True,
     help="Of the extractor.",
 )
-@click.option("--n", default=10_000, show_default=True, help="Samples drawn of each run.")
+@click.option("--n", default=10_000, help="Samples drawn of each run.")
 @epoch_option
 @click.option(
     "--kid-subset-size",
     type=click.IntRange(min=2),
     default=1000,
-    show_default=True,
     help="Images in each of KID's 100 subsets.",
 )
 @click.option("--fid-infinity", is_flag=True, help="Also the FID of infinitely many samples.")

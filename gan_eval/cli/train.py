@@ -40,10 +40,9 @@ _CHANGEABLE = ("data", "epochs", "steps", "device")
     "--fit",
     type=click.Choice(["auto", "crop", "pad"]),
     default="auto",
-    show_default=True,
     help="Square images by centre crop and resize, or by zero padding.",
 )
-@click.option("--split", default="train", show_default=True, help="Which part of the data.")
+@click.option("--split", default="train", help="Which part of the data.")
 @click.option("--limit", type=int, help="Use the first N images only.")
 @click.option("--latent-dim", type=int, help="Length of z.  [default: the preset's]")
 @click.option("--width", type=int, help="Base width, where the source leaves it open.")
@@ -57,14 +56,12 @@ _CHANGEABLE = ("data", "epochs", "steps", "device")
     "--save-seconds",
     type=float,
     default=60.0,
-    show_default=True,
     help="How often the state is saved; a kill loses at most this much.",
 )
 @click.option(
     "--log-every",
     type=click.IntRange(min=1),
     default=50,
-    show_default=True,
     help="Steps between rows of metrics.jsonl.",
 )
 @seed_option("The one seed of all randomness.")
@@ -79,7 +76,6 @@ _CHANGEABLE = ("data", "epochs", "steps", "device")
     "--workers",
     type=click.IntRange(min=0),
     default=2,
-    show_default=True,
     help="Loader processes, for data that do not fit in memory.",
 )
 @click.option(
