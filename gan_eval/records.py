@@ -119,7 +119,7 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
             if file.read(1) != b"\n":
                 file.seek(0)
                 before, newline, last = file.read().rpartition(b"\n")
-                if _is_object(last):
+                if _object(last) is not None:
                     line = b"\n" + line
                 else:
                     file.truncate(len(before + newline))
@@ -141,28 +141,22 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-        if line.endswith(b"\n") or _is_object(line):
-            yield _row(line, path, number)
+        row = _object(line)
+        if row is not None:
+            yield row
+        elif line.endswith(b"\n"):
+            raise InputError(
+                f"{path} must hold a JSON object in every line. Line {number} is none; remove it."
+            )
 
 
-def _is_object(line: bytes) -> bool:
-    """Whether a line is whole; what a kill cut lacks its last brace."""
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
-
-
-def _row(line: bytes, path: Path, number: int) -> dict[str, Any]:
+def _object(line: bytes) -> dict[str, Any] | None:
+    """Return what a whole line holds; what a kill cut lacks its last brace."""
     try:
         row = json.loads(line)
     except ValueError:
-        row = None
-    if not isinstance(row, dict):
-        raise InputError(
-            f"{path} must hold a JSON object in every line. Line {number} is none; remove it."
-        )
-    return row
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def versions() -> dict[str, str]:
