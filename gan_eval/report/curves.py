@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from gan_eval.records import Record
 from gan_eval.report.paper import PUBLISHED
@@ -26,19 +25,9 @@ def panels_of(records: Sequence[Record]) -> list[Panel]:
 
 
 def _validation(protocol: str, records: Sequence[Record]) -> Panel:
-    lines = {
-        subject(each): _pairs(
-            value_at(each, "protocol.c_grid"), value_at(each, "result.validation_means")
-        )
-        for each in records
-    }
-    return Panel(
-        title=f"choice of C\n{protocol}",
-        x="C",
-        y="validation error",
-        lines=_drawn(lines),
-        log=True,
-    )
+    lines = _lines(records, "protocol.c_grid", "result.validation_means")
+    title = f"choice of C\n{protocol}"
+    return Panel(title=title, x="C", y="validation error", lines=lines, log=True)
 
 
 def _samples(protocol: str, records: Sequence[Record]) -> Panel:
@@ -58,18 +47,9 @@ def _samples(protocol: str, records: Sequence[Record]) -> Panel:
 
 
 def _turn(protocol: str, records: Sequence[Record]) -> Panel:
-    lines = {
-        subject(each): _pairs(
-            value_at(each, "result.turn.steps"), value_at(each, "result.turn.rates")
-        )
-        for each in records
-    }
-    return Panel(
-        title=f"the turn\n{protocol}",
-        x="turn vectors added",
-        y="share that shows its end",
-        lines=_drawn(lines),
-    )
+    lines = _lines(records, "result.turn.steps", "result.turn.rates")
+    title = f"the turn\n{protocol}"
+    return Panel(title=title, x="turn vectors added", y="share that shows its end", lines=lines)
 
 
 def _epochs(records: Sequence[Record]) -> list[Panel]:
@@ -95,8 +75,10 @@ def _epochs(records: Sequence[Record]) -> list[Panel]:
     ]
 
 
-def _pairs(xs: Any, ys: Any) -> Points:
-    return list(zip(xs, ys, strict=False)) if xs and ys else []
+def _lines(records: Sequence[Record], x: str, y: str) -> dict[str, Points]:
+    """Return the curve of each record, whose coordinates are lists at two dotted paths."""
+    places = {subject(each): (value_at(each, x), value_at(each, y)) for each in records}
+    return {name: list(zip(*both, strict=False)) for name, both in places.items() if all(both)}
 
 
 def _drawn(lines: Mapping[str, Points]) -> dict[str, Points]:

@@ -47,12 +47,10 @@ class Reported:
 class _Part:
     """A section as the template takes it."""
 
-    anchor: str
-    title: str
-    heading: str
-    claim: str
+    exhibit: Exhibit
     lines: list[Line]
     table: pd.DataFrame | None
+    tables: list[Table]
     scores: list[tuple[str, pd.DataFrame]]
     pictures: Mapping[str, list[Picture]]
     curves: list[Picture]
@@ -81,19 +79,17 @@ def report(folder: Path) -> Reported:
     page = _template().render(parts=parts, rule=RULE, notices=results.notices)
     files = []
     for part in parts:
-        stem = folder / "tables" / part.anchor
+        stem = folder / "tables" / part.exhibit.folder
         if part.table is not None:
             files += write_tables(stem, frame_of(part.lines), [("", part.table)])
-        section = results.sections.get(part.anchor)
-        found = scores(section) if section else []
-        if found:
-            whole = pd.concat([each.frame.assign(table=each.caption) for each in found])
+        if part.tables:
+            whole = pd.concat([each.frame.assign(table=each.caption) for each in part.tables])
             files += write_tables(stem.with_name(f"{stem.name}_scores"), whole, part.scores)
     files.append(folder / "report.html")
     write_bytes(files[-1], page.encode())
     return Reported(
         files=tuple(files),
-        lines={part.title: part.lines for part in parts if part.table is not None},
+        lines={part.exhibit.title: part.lines for part in parts if part.table is not None},
         notices=results.notices,
     )
 
@@ -114,14 +110,13 @@ def _parts(results: Results) -> list[_Part]:
 
 def _part(exhibit: Exhibit, section: Section, of_paper: bool) -> _Part:
     lines = comparison(exhibit, section) if of_paper else []
+    tables = scores(section)
     return _Part(
-        anchor=exhibit.folder,
-        title=exhibit.title,
-        heading=exhibit.heading,
-        claim=exhibit.claim,
+        exhibit=exhibit,
         lines=lines,
         table=shown_lines(lines) if of_paper else None,
-        scores=[_shown(table) for table in scores(section)],
+        tables=tables,
+        scores=[(each.caption, shown_scores(each.frame)) for each in tables],
         pictures={
             run: [inline(path, exhibit.folder) for path in paths]
             for run, paths in by_run(section.pictures).items()
@@ -134,10 +129,6 @@ def _part(exhibit: Exhibit, section: Section, of_paper: bool) -> _Part:
         advice=_said(section, "advice"),
         provenance=_provenance(section),
     )
-
-
-def _shown(table: Table) -> tuple[str, pd.DataFrame]:
-    return table.caption, shown_scores(table.frame)
 
 
 def _said(section: Section, what: str) -> dict[str, list[str]]:

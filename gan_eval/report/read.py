@@ -8,7 +8,7 @@ A record that lies in `<folder>` itself, as in a run's, goes where its kind belo
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -215,12 +215,10 @@ def _newest(section: Section) -> Section:
     for record in sorted(section.records, key=lambda record: (_samples(record), record.time)):
         found[_identity(record)] = record
     kept = {id(record) for record in found.values()}
-    return Section(
+    return replace(
+        section,
         records=[record for record in section.records if id(record) in kept],
         older=[record for record in section.records if id(record) not in kept],
-        rows=section.rows,
-        pictures=section.pictures,
-        missing=section.missing,
     )
 
 
