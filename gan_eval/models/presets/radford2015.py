@@ -2,8 +2,17 @@
 
 from dataclasses import replace
 
-from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig, Norm
-from gan_eval.models.presets.vocabulary import BN_MEAN, LOGIT, Preset, dense, down, up
+from gan_eval.models.config import Norm
+from gan_eval.models.presets.vocabulary import (
+    BN_MEAN,
+    LOGIT,
+    Preset,
+    dense,
+    down,
+    networks,
+    strided,
+    up,
+)
 from gan_eval.models.recipe import Adam, Recipe, Schedule
 
 _DCGAN_NORM = Norm(eps=1e-8, gain_mean=1.0, gain_std=0.02)
@@ -12,19 +21,13 @@ _FACES = Adam(weight_decay=1e-5)
 RADFORD2015 = Preset(
     name="radford2015",
     source="Radford, Metz & Chintala 2015, arXiv:1511.06434, figure 1; Newmu/dcgan_code faces",
-    generator=GeneratorConfig(
+    **networks(
+        generator=(dense(1024, "units"), *up(512, 256, 128, 3)),
+        discriminator=(*down(128, 256, 512, 1024), LOGIT),
         image_size=64,
         channels=3,
         latent_dim=100,
         prior="uniform",
-        layers=(dense(1024, "units"), *up(512, 256, 128, 3)),
-        norm=_DCGAN_NORM,
-        bias=False,
-    ),
-    discriminator=DiscriminatorConfig(
-        image_size=64,
-        channels=3,
-        layers=(*down(128, 256, 512, 1024), LOGIT),
         norm=_DCGAN_NORM,
         bias=False,
     ),
@@ -39,35 +42,19 @@ _STRIDES_UP = (2, 1, 2, 1, 2, 1)
 RADFORD2015_IMAGENET32 = Preset(
     name="radford2015-imagenet32",
     source="Radford, Metz & Chintala 2015, arXiv:1511.06434, section 4.1; Newmu/dcgan_code",
-    generator=GeneratorConfig(
+    **networks(
+        generator=(
+            dense(512, "units"),
+            *strided(up(512, 256, 256, 128, 128, 3, kernel=3), _STRIDES_UP),
+        ),
+        discriminator=(
+            *strided(down(128, 128, 256, 256, 512, 512, kernel=3), _STRIDES_UP[::-1]),
+            LOGIT,
+        ),
         image_size=32,
         channels=3,
         latent_dim=256,
         prior="uniform",
-        layers=(
-            dense(512, "units"),
-            *(
-                replace(layer, stride=stride)
-                for layer, stride in zip(
-                    up(512, 256, 256, 128, 128, 3, kernel=3), _STRIDES_UP, strict=True
-                )
-            ),
-        ),
-        norm=_DCGAN_NORM,
-        bias=False,
-    ),
-    discriminator=DiscriminatorConfig(
-        image_size=32,
-        channels=3,
-        layers=(
-            *(
-                replace(layer, stride=stride)
-                for layer, stride in zip(
-                    down(128, 128, 256, 256, 512, 512, kernel=3), reversed(_STRIDES_UP), strict=True
-                )
-            ),
-            LOGIT,
-        ),
         norm=_DCGAN_NORM,
         bias=False,
     ),
@@ -85,19 +72,13 @@ _SVHN_ADAM = Adam(lr=5e-4, weight_decay=1e-5)
 RADFORD2015_SVHN = Preset(
     name="radford2015-svhn",
     source="Radford, Metz & Chintala 2015, arXiv:1511.06434, section 5.2; Newmu/dcgan_code svhn",
-    generator=GeneratorConfig(
+    **networks(
+        generator=(dense(256, "units"), *up(128, 64, 3)),
+        discriminator=(*down(64, 128, 256), LOGIT),
         image_size=32,
         channels=3,
         latent_dim=100,
         prior="normal",
-        layers=(dense(256, "units"), *up(128, 64, 3)),
-        norm=_DCGAN_NORM,
-        bias=False,
-    ),
-    discriminator=DiscriminatorConfig(
-        image_size=32,
-        channels=3,
-        layers=(*down(64, 128, 256), LOGIT),
         norm=_DCGAN_NORM,
         bias=False,
     ),
@@ -117,29 +98,22 @@ _RADFORD2015_MNIST_ADAM = Adam(weight_decay=2.5e-5)
 RADFORD2015_MNIST = Preset(
     name="radford2015-mnist",
     source="Radford, Metz & Chintala 2015, arXiv:1511.06434, section 8.1; Newmu/dcgan_code mnist",
-    generator=GeneratorConfig(
+    **networks(
+        generator=(
+            dense(1024, "units", label=True),
+            dense(128, "units", label=True),
+            *up(64, 1, last="sigmoid", label=True),
+        ),
+        discriminator=(
+            *down(64, 128, label=True),
+            dense(1024, "units", label=True, activation="leaky_relu"),
+            replace(LOGIT, label=True),
+        ),
         image_size=28,
         channels=1,
         latent_dim=100,
         prior="uniform",
         classes=10,
-        layers=(
-            dense(1024, "units", label=True),
-            dense(128, "units", label=True),
-            *up(64, 1, last="sigmoid", label=True),
-        ),
-        norm=_PLAIN_NORM,
-        bias=False,
-    ),
-    discriminator=DiscriminatorConfig(
-        image_size=28,
-        channels=1,
-        classes=10,
-        layers=(
-            *down(64, 128, label=True),
-            dense(1024, "units", label=True, activation="leaky_relu"),
-            replace(LOGIT, label=True),
-        ),
         norm=_PLAIN_NORM,
         bias=False,
     ),

@@ -1,42 +1,43 @@
 """Widely used re-implementations, as published."""
 
 from dataclasses import replace
-from typing import Any
 
-from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig, Layer, Norm
-from gan_eval.models.presets.vocabulary import LAST, LOGIT, PADDING, Preset, dense, down, up
+from gan_eval.models.config import Layer, Norm
+from gan_eval.models.presets.vocabulary import (
+    LAST,
+    LOGIT,
+    PADDING,
+    Preset,
+    dense,
+    down,
+    networks,
+    up,
+)
 from gan_eval.models.recipe import Adam, Recipe, Schedule
 
 _TF_RECIPE = Recipe(epochs=25, batch_size=64, generator_updates=2, latent="same")
 CARPEDM20_MNIST = Preset(
     name="carpedm20-mnist",
     source="github.com/carpedm20/DCGAN-tensorflow, the branch with labels",
-    generator=GeneratorConfig(
+    **networks(
+        generator=(
+            dense(1024, "units", label=True),
+            dense(128, "units", label=True),
+            *up(128, 1, last="sigmoid", label=True),
+        ),
+        discriminator=(
+            *down(11, 74, label=True),
+            dense(1024, "units", label=True, activation="leaky_relu"),
+            replace(LOGIT, label=True),
+        ),
         image_size=28,
         channels=1,
         latent_dim=100,
         prior="uniform",
         classes=10,
-        layers=(
-            dense(1024, "units", label=True),
-            dense(128, "units", label=True),
-            *up(128, 1, last="sigmoid", label=True),
-        ),
         norm=Norm(),
         bias=True,
-    ),
-    discriminator=DiscriminatorConfig(
-        image_size=28,
-        channels=1,
-        classes=10,
-        layers=(
-            *down(11, 74, label=True),
-            dense(1024, "units", label=True, activation="leaky_relu"),
-            replace(LOGIT, label=True),
-        ),
-        norm=Norm(),
-        bias=True,
-        conv_init="truncated",
+        conv_init=("normal", "truncated"),
     ),
     recipe=_TF_RECIPE,
     channels=(1,),
@@ -47,22 +48,16 @@ CARPEDM20_MNIST = Preset(
 CARPEDM20 = Preset(
     name="carpedm20",
     source="github.com/carpedm20/DCGAN-tensorflow, the branch without labels",
-    generator=GeneratorConfig(
+    **networks(
+        generator=(dense(512), *up(256, 128, 64, 3)),
+        discriminator=(*down(64, 128, 256, 512), LOGIT),
         image_size=64,
         channels=3,
         latent_dim=100,
         prior="uniform",
-        layers=(dense(512), *up(256, 128, 64, 3)),
         norm=Norm(),
         bias=True,
-    ),
-    discriminator=DiscriminatorConfig(
-        image_size=64,
-        channels=3,
-        layers=(*down(64, 128, 256, 512), LOGIT),
-        norm=Norm(),
-        bias=True,
-        conv_init="truncated",
+        conv_init=("normal", "truncated"),
     ),
     recipe=_TF_RECIPE,
     size_step=1,
@@ -77,19 +72,13 @@ def bubbliiiing(d: int = 128) -> Preset:
     return Preset(
         name="bubbliiiing",
         source="github.com/bubbliiiing/dcgan-pytorch",
-        generator=GeneratorConfig(
+        **networks(
+            generator=(dense(8 * d), *up(4 * d, 2 * d, d, 3, kernel=4)),
+            discriminator=(*down(d, 2 * d, 4 * d, 8 * d, kernel=4), LOGIT),
             image_size=64,
             channels=3,
             latent_dim=100,
             prior="normal",
-            layers=(dense(8 * d), *up(4 * d, 2 * d, d, 3, kernel=4)),
-            norm=norm,
-            bias=True,
-        ),
-        discriminator=DiscriminatorConfig(
-            image_size=64,
-            channels=3,
-            layers=(*down(d, 2 * d, 4 * d, 8 * d, kernel=4), LOGIT),
             norm=norm,
             bias=True,
         ),
@@ -113,25 +102,19 @@ _PYTORCH_NORM = Norm(gain_mean=1.0, gain_std=0.02)
 PYTORCH_EXAMPLES = Preset(
     name="pytorch-examples",
     source="github.com/pytorch/examples, dcgan",
-    generator=GeneratorConfig(
+    **networks(
+        generator=(
+            Layer(kind="transposed", width=512, kernel=4, stride=1),
+            *up(256, 128, 64, 3, kernel=4),
+        ),
+        discriminator=(
+            *down(64, 128, 256, 512, kernel=4),
+            Layer(kind="conv", width=1, kernel=4, stride=1, **LAST),
+        ),
         image_size=64,
         channels=3,
         latent_dim=100,
         prior="normal",
-        layers=(
-            Layer(kind="transposed", width=512, kernel=4, stride=1),
-            *up(256, 128, 64, 3, kernel=4),
-        ),
-        norm=_PYTORCH_NORM,
-        bias=False,
-    ),
-    discriminator=DiscriminatorConfig(
-        image_size=64,
-        channels=3,
-        layers=(
-            *down(64, 128, 256, 512, kernel=4),
-            Layer(kind="conv", width=1, kernel=4, stride=1, **LAST),
-        ),
         norm=_PYTORCH_NORM,
         bias=False,
     ),
@@ -142,19 +125,13 @@ PYTORCH_EXAMPLES = Preset(
 STHALLES = Preset(
     name="sthalles",
     source="Thalles Silva, 'A short introduction to generative adversarial networks', freeCodeCamp",
-    generator=GeneratorConfig(
+    **networks(
+        generator=(dense(512), *up(256, 128, 3)),
+        discriminator=(*down(64, 128, 256), LOGIT),
         image_size=32,
         channels=3,
         latent_dim=100,
         prior="uniform",
-        layers=(dense(512), *up(256, 128, 3)),
-        norm=Norm(),
-        bias=True,
-    ),
-    discriminator=DiscriminatorConfig(
-        image_size=32,
-        channels=3,
-        layers=(*down(64, 128, 256), LOGIT),
         norm=Norm(),
         bias=True,
     ),
@@ -164,38 +141,31 @@ STHALLES = Preset(
     deviations=(PADDING,),
 )
 
-_TRUNCATED: dict[str, Any] = {"conv_init": "truncated", "dense_init": "truncated"}
 _CS231N_NORM = Norm(affine="bias")
 CS231N_MNIST = Preset(
     name="cs231n-mnist",
     source="CS231n-style MNIST GAN in TensorFlow",
-    generator=GeneratorConfig(
-        image_size=28,
-        channels=1,
-        latent_dim=100,
-        prior="normal",
-        layers=(
+    **networks(
+        generator=(
             dense(1),
             Layer(kind="conv", width=50, kernel=3),
             Layer(kind="conv", width=25, kernel=3, resize=2),
             Layer(kind="conv", width=1, kernel=1, resize=2, norm="none", activation="sigmoid"),
         ),
-        norm=_CS231N_NORM,
-        bias=True,
-        **_TRUNCATED,
-    ),
-    discriminator=DiscriminatorConfig(
-        image_size=28,
-        channels=1,
-        layers=(
+        discriminator=(
             Layer(kind="conv", width=32, stride=1, norm="none", pool=2),
             Layer(kind="conv", width=64, stride=1, norm="none", pool=2),
             Layer(kind="dense", width=1024, norm="none"),
             LOGIT,
         ),
+        image_size=28,
+        channels=1,
+        latent_dim=100,
+        prior="normal",
         norm=_CS231N_NORM,
         bias=True,
-        **_TRUNCATED,
+        conv_init=("truncated", "truncated"),
+        dense_init="truncated",
     ),
     recipe=Recipe(
         epochs=84,

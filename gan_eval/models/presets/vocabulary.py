@@ -12,8 +12,11 @@ from gan_eval.models.config import (
     DiscriminatorConfig,
     GeneratorConfig,
     Layer,
+    Norm,
 )
 from gan_eval.models.recipe import Recipe
+
+_Init = Literal["normal", "truncated"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +69,44 @@ def down(*widths: int, **shared: Any) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
+def strided(layers: tuple[Layer, ...], strides: tuple[int, ...]) -> tuple[Layer, ...]:
+    """The same layers with `strides`."""
+    pairs = zip(layers, strides, strict=True)
+    return tuple(replace(layer, stride=stride) for layer, stride in pairs)
+
+
 def dense(width: int, norm: Literal["maps", "units"] = "maps", **shared: Any) -> Layer:
     return Layer(kind="dense", width=width, norm=norm, **shared)
+
+
+def networks(
+    generator: tuple[Layer, ...],
+    discriminator: tuple[Layer, ...],
+    *,
+    image_size: int,
+    channels: int,
+    latent_dim: int,
+    prior: Literal["uniform", "normal"],
+    norm: Norm,
+    bias: bool,
+    classes: int = 0,
+    conv_init: tuple[_Init, _Init] = ("normal", "normal"),
+    dense_init: _Init = "normal",
+) -> dict[str, Any]:
+    """Both networks of a preset by their fields' names; `conv_init` is of G and of D."""
+    of_both: dict[str, Any] = {
+        "image_size": image_size,
+        "channels": channels,
+        "norm": norm,
+        "bias": bias,
+        "classes": classes,
+        "dense_init": dense_init,
+    }
+    of_g, of_d = ({**of_both, "conv_init": init} for init in conv_init)
+    return {
+        "generator": GeneratorConfig(layers=generator, latent_dim=latent_dim, prior=prior, **of_g),
+        "discriminator": DiscriminatorConfig(layers=discriminator, **of_d),
+    }
 
 
 LOGIT = Layer(kind="dense", width=1, norm="none", activation="none")
