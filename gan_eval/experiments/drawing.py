@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.devices import products
-from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.features import describe
 from gan_eval.images import to_uint8
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
@@ -48,8 +48,8 @@ class Drawing:
 
     def describe(self, run: Run, epoch: Epoch | None) -> dict[str, Any]:
         """Return what was drawn from, JSON-able: the run, the prior and the label."""
-        trained = FeatureSpec(name="disc", run=run, epoch=epoch).describe()
-        return {"trained": trained, "prior": self.network.config.prior, "label": self.label}
+        prior = self.network.config.prior
+        return {"trained": describe(run, epoch), "prior": prior, "label": self.label}
 
     def _blocks(self, z: Tensor) -> Iterator[Tensor]:
         device = next(self.network.parameters()).device

@@ -87,20 +87,23 @@ class FeatureSpec:
 
     def describe(self) -> dict[str, Any]:
         """Return where a trained discriminator is from, JSON-able; {} for other features."""
-        if self.name != "disc" or self.run is None:
-            return {}
-        config, steps = self.run.config(), self.run.steps(self.epoch)
-        part = f"{CUT_SHORT} {steps:,} of {config.steps:,} steps"
-        return {
-            "run": self.run.folder.name,
-            "epoch": self.run.number(self.epoch),
-            "preset": config.preset,
-            "trained_on": config.data and config.data.name,
-            "trained_split": config.data and config.data.split,
-            "seed": None if config.imported else config.seed,
-            "steps": steps,
-            "deviations": [*config.deviations, *([part] if steps < config.steps else [])],
-        }
+        return describe(self.run, self.epoch) if self.name == "disc" and self.run else {}
+
+
+def describe(run: Run, epoch: Epoch | None = None) -> dict[str, Any]:
+    """Return where the weights of `epoch`, or the newest of a run, are from, JSON-able."""
+    config, steps = run.config(), run.steps(epoch)
+    part = f"{CUT_SHORT} {steps:,} of {config.steps:,} steps"
+    return {
+        "run": run.folder.name,
+        "epoch": run.number(epoch),
+        "preset": config.preset,
+        "trained_on": config.data and config.data.name,
+        "trained_split": config.data and config.data.split,
+        "seed": None if config.imported else config.seed,
+        "steps": steps,
+        "deviations": [*config.deviations, *([part] if steps < config.steps else [])],
+    }
 
 
 def form_of(config: RunConfig) -> dict[str, Any]:

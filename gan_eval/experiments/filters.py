@@ -29,7 +29,7 @@ from gan_eval.devices import resolve_device, resolve_precision
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
 from gan_eval.experiments.classify import Watch
-from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.features import describe
 from gan_eval.experiments.responses import Responses, check_layer
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.features.discriminator import random_discriminator
@@ -93,7 +93,7 @@ def filters(
         scale = config.generator.scale
         responses = Responses(network, scale, layer, device=device, precision=chosen)
         found[name] = _look(responses, images, n, partial(_tell, watch, name))
-    described = FeatureSpec(name="disc", run=run).describe()
+    described = describe(run)
     record = Record(
         exhibit="filters",
         name=f"disc, convolution {layer}",

@@ -23,7 +23,7 @@ from gan_eval.data import Images
 from gan_eval.devices import Precision, keep_freed_memory, resolve_device, resolve_precision
 from gan_eval.errors import InputError
 from gan_eval.experiments.classify import Watch
-from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.features import describe, form_of
 from gan_eval.experiments.memorisation import Copies, Tell, blocks, real_distances, statistics
 from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.experiments.run_images import open_run_images
@@ -102,7 +102,7 @@ def neighbors(
     # The longest comes last, so that its state is kept until the record is written.
     copies, sides = bench.look_up(streams, train, samples)
     state = bench.classify(sides, streams, parts, samples, folder) if parts else None
-    drawn_from = FeatureSpec(name="disc", run=run, epoch=epoch).describe()
+    drawn_from = describe(run, epoch)
     record = Record(
         exhibit="neighbors",
         name="generator",
@@ -243,8 +243,7 @@ def _open_parts(run: Run, data: str | None, root: Path | None) -> Parts:
     if data is None and config.data is not None:
         data = config.data.name
         root = root or (Path(config.data.root) if config.data.root else None)
-    form = FeatureSpec(name="disc", run=run).form()
-    parts = open_parts(str(data), _HELD_OUT, root=root, **form)
+    parts = open_parts(str(data), _HELD_OUT, root=root, **form_of(config))
     if parts.train.num_classes != classes:
         raise InputError(
             f"data must have the {classes} classes of the generator of run {run.folder}. "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
-from gan_eval.experiments.features import FeatureSpec, form_of
+from gan_eval.experiments.features import form_of
 from gan_eval.experiments.parts import open_part
 from gan_eval.models.runs import Run, RunConfig
 from gan_eval.training.config import reopen
@@ -25,8 +25,7 @@ def open_run_images(run: Run, data: str | None, *, root: Path | None, device: st
     """
     config = run.config()
     if data is not None:
-        form = FeatureSpec(name="disc", run=run).form()
-        return open_images(data, root=root, **form)
+        return open_images(data, root=root, **form_of(config))
     if config.data is None:
         raise InputError(
             f"--data must name images for run {run.folder}, which was imported and has none of "

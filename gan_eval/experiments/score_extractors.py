@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from gan_eval.devices import Precision
 from gan_eval.errors import InputError, closest
-from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.features import form_of
 from gan_eval.experiments.score_sides import Side
 from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.features.extractor import Extractor
@@ -76,10 +76,8 @@ class ExtractorSpec:
                 f"extractor 'disc' is the discriminator of the run that is scored. Got {model.name}"
                 ", which is none; name one, as disc:runs/mine."
             )
-        named = self.name.startswith(_DISC)
-        return Run(Path(self.name.removeprefix(_DISC))) if named else self._own(model)
-
-    def _own(self, model: Side) -> Run | None:
+        if self.name.startswith(_DISC):
+            return Run(Path(self.name.removeprefix(_DISC)))
         return model.run if self.name == "disc" else None
 
     def form(self, model: Side) -> dict[str, Any]:
@@ -89,7 +87,7 @@ class ExtractorSpec:
         shows no more than a generated one can. {} where each side keeps its own.
         """
         run = self.run_of(model)
-        return dict(model.form) if run is None else FeatureSpec(name="disc", run=run).form()
+        return dict(model.form) if run is None else form_of(run.config())
 
     @property
     def own_form(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from gan_eval.data.arrays import read_array, read_members
 from gan_eval.data.prepare import prepare
 from gan_eval.data.source import ArrayRows, Source
 from gan_eval.errors import InputError
-from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.features import describe, form_of
 from gan_eval.experiments.score_pixels import Array, pixels_of, to_pixels
 from gan_eval.features.statistics_file import Statistics, load_statistics
 from gan_eval.models.dcgan import Generator
@@ -149,7 +149,6 @@ def _drawn(network: Generator, name: str, sampling: Sampling, run: Run | None) -
         )
 
     own = {"size": network.config.image_size, "channels": network.config.channels}
-    spec = FeatureSpec(name="disc", run=run, epoch=sampling.epoch) if run else None
     return Side(
         name=name,
         open=draw,
@@ -157,10 +156,10 @@ def _drawn(network: Generator, name: str, sampling: Sampling, run: Run | None) -
         n=sampling.n,
         about={
             "seed": sampling.seed,
-            "trained": spec.describe() if spec else None,
+            "trained": describe(run, sampling.epoch) if run else None,
             "best": sampling.epoch == "best",
         },
-        form=spec.form() if spec else own,
+        form=form_of(run.config()) if run else own,
     )
 
 
