@@ -68,11 +68,11 @@ class Streamed(Dataset[tuple[torch.Tensor, int]]):
 def prepare(
     source: Source,
     *,
-    size: int | None,
-    channels: int | None,
-    fit: Fit,
-    limit: int | None,
-    memory: int | None,
+    size: int | None = None,
+    channels: int | None = None,
+    fit: Fit = "crop",
+    limit: int | None = None,
+    memory: int | None = None,
 ) -> Images:
     """Return `source` as `Images`; see `gan_eval.data.open_images` for the arguments."""
     _check(size, channels, fit, limit)
@@ -80,7 +80,8 @@ def prepare(
     survey = source.rows.survey()
     target = _target(survey, size, channels, fit)
     labels = None if source.labels is None else torch.from_numpy(source.labels.astype(np.int64))
-    allowed = available_memory() // 2 // _processes() if memory is None else memory
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of a torchrun that share the memory
+    allowed = available_memory() // 2 // processes if memory is None else memory
     held = _is_free(source.rows, survey, target) or target.bytes(len(source.rows)) <= allowed
     pixels = _hold(source.rows, target) if held else None
     attributes = source.attributes
@@ -103,11 +104,6 @@ def prepare(
         if pixels is None
         else fingerprint_pixels(pixels, labels),
     )
-
-
-def _processes() -> int:
-    """Return how many processes of a torchrun share this machine's memory."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def _check(size: int | None, channels: int | None, fit: str, limit: int | None) -> None:

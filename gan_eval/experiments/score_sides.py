@@ -38,13 +38,6 @@ from gan_eval.models.sampling import generate
 from gan_eval.models.weights import weights_sha256
 
 Given = str | Path | Run | Generator | Images | Array | Dataset[Any] | Iterable[Any]
-_OWN: dict[str, Any] = {
-    "size": None,
-    "channels": None,
-    "fit": "crop",
-    "limit": None,
-    "memory": None,
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,7 +116,7 @@ def _prepared(pixels: Tensor, name: str, **form: Any) -> Images:
     """Return uint8 `pixels` (n, channels, h, w) as images of a form."""
     rows = ArrayRows(name, pixels.numpy())
     source = Source(name=name, split="all", source="array", rows=rows)
-    return prepare(source, **{**_OWN, **form})
+    return prepare(source, **form)
 
 
 def _fitted(images: Images, **form: Any) -> Images:
