@@ -8,6 +8,7 @@ import click
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import data_root_option, epoch_option
 from gan_eval.cli.output import percent, print_table, say
+from gan_eval.errors import InputError
 
 _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
 
@@ -48,7 +49,6 @@ def arithmetic(run: Path, turn: str | None, **options: Any) -> None:
     gan-eval arithmetic runs/faces --a 3,17,40 --b 5,9,12 --c 1,2,8 --target Smiling,Male
     gan-eval arithmetic runs/faces --turn 4,18,33,51:2,7,30,44
     """
-    from gan_eval.errors import InputError
     from gan_eval.experiments.arithmetic import arithmetic as run_arithmetic
     from gan_eval.models.runs import Run
 

@@ -10,6 +10,7 @@ from gan_eval.cli.experiment import last_options
 from gan_eval.cli.options import data_root_option, epoch_option, numbers, store_option
 from gan_eval.cli.output import document, percent, print_json, print_table, say, say_files
 from gan_eval.cli.progress import Watching
+from gan_eval.errors import InputError
 
 _COLUMNS = ("features", "width", "C", "train", "validation", "test", "±", "draws", "seconds")
 # What `FeatureSpec` takes as it was given.
@@ -101,7 +102,6 @@ def classify(**options: Any) -> None:
     gan-eval classify runs/svhn --features disc,random-disc --data svhn --protocol authors-svhn
     torchrun --nproc-per-node 2 -m gan_eval classify runs/svhn --data svhn
     """
-    from gan_eval.errors import InputError
     from gan_eval.experiments.classify import classify as run_classify
     from gan_eval.experiments.features import features_of
     from gan_eval.models.runs import Run

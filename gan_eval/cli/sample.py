@@ -7,6 +7,7 @@ import click
 
 from gan_eval.cli.options import device_option, epoch_option, json_option, seed_option
 from gan_eval.cli.output import print_json, say
+from gan_eval.errors import InputError
 
 
 @click.command(short_help="Draw images from a trained run.")
@@ -50,7 +51,6 @@ def sample(
 
     from gan_eval.data.export import write_arrays
     from gan_eval.devices import resolve_device
-    from gan_eval.errors import InputError
     from gan_eval.models.runs import Run
     from gan_eval.models.sampling import generate
     from gan_eval.visualize import grids

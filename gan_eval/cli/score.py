@@ -10,6 +10,7 @@ from gan_eval.cli.experiment import last_options
 from gan_eval.cli.options import data_root_option, epoch_option, store_option
 from gan_eval.cli.output import print_json, print_table, say
 from gan_eval.cli.progress import Watching
+from gan_eval.errors import InputError
 
 _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density", "coverage", "s")
 
@@ -86,7 +87,6 @@ def score(models: tuple[str, ...], against: str | None, as_json: bool, **options
     torchrun --nproc-per-node 2 -m -- gan_eval score runs/svhn --against svhn --n 50000
     """
     from gan_eval.devices import processes
-    from gan_eval.errors import InputError
     from gan_eval.experiments.score import score as run_score
     from gan_eval.experiments.score_extractors import ExtractorSpec
     from gan_eval.experiments.score_figures import ScoreProtocol

@@ -17,6 +17,7 @@ from gan_eval.cli.options import (
 )
 from gan_eval.cli.output import print_json, say
 from gan_eval.cli.progress import TrainingProgress
+from gan_eval.errors import InputError
 
 # What a run is asked for, and what may change when it is resumed.
 _ASKED = (
@@ -175,7 +176,6 @@ def announce(job: Any) -> None:
 
 
 def _job(options: dict[str, Any]) -> Any:
-    from gan_eval.errors import InputError
     from gan_eval.models.runs import Run
     from gan_eval.training.config import Request
     from gan_eval.training.job import new_job, resumed_job
@@ -227,8 +227,6 @@ def _wanted(what: str, detail: str, options: dict[str, Any]) -> bool:
     """Return whether `--WHAT-every` was given; `--WHAT-DETAIL` alone is refused."""
     value = options[f"{what}_{detail}"]
     if value is not None and options[f"{what}_every"] is None:
-        from gan_eval.errors import InputError
-
         raise InputError(
             f"--{what}-{detail} is for --{what}-every. Got {value} alone; pass --{what}-every 1 "
             "too."
@@ -238,8 +236,6 @@ def _wanted(what: str, detail: str, options: dict[str, Any]) -> bool:
 
 def _default_folder(options: dict[str, Any]) -> Path:
     if options["resume"] and not (options["preset"] and options["data"]):
-        from gan_eval.errors import InputError
-
         raise InputError("--out must name the run to resume. Got nothing; pass --out runs/NAME.")
     return Path("runs") / f"{options['preset']}-on-{Path(options['data'] or '').stem}"
 
