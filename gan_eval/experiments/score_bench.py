@@ -194,7 +194,8 @@ def _possible(
     Raises:
         InputError: nothing is left.
     """
-    lost = set() if _classifies(extractor) and model.statistics is None else {"isc"}
+    classifies = isinstance(extractor, Inception) and extractor.width == 2048
+    lost = set() if classifies and model.statistics is None else {"isc"}
     if model.statistics is not None or against.statistics is not None:
         lost |= {"kid", "prdc"}
     left = tuple(name for name in protocol.metrics if name not in lost)
@@ -224,7 +225,3 @@ def _own_form(images: Images | None, given: Iterable[Statistics]) -> dict[str, i
         "extractor 'pixels' takes its size from images, or from statistics that it made. Got other "
         "statistics alone; name images on one side."
     )
-
-
-def _classifies(extractor: Extractor) -> bool:
-    return isinstance(extractor, Inception) and extractor.width == 2048

@@ -24,10 +24,10 @@ from gan_eval.metrics import (
     kernel_distance,
     precision_recall,
 )
+from gan_eval.metrics.matrix import Matrix
 from gan_eval.seeding import stream
 
 METRICS = ("fid", "kid", "isc", "prdc")
-Matrix = NDArray[Any] | Tensor
 # (n, 2048) -> (n, classes), where the extractor has classes.
 Logits = Callable[[Tensor], Tensor]
 FIGURES = (

@@ -26,7 +26,9 @@ def pixels_of(given: Array | Dataset[Any] | Iterable[Any], name: str) -> Tensor:
     if isinstance(given, Tensor | np.ndarray):
         return to_pixels(given, name)
     if isinstance(given, Dataset) and hasattr(given, "__len__"):
-        return _joined((_item(given[row], name) for row in range(len(given))), name)
+        return _joined(
+            (to_pixels(_images_of(given[row], name)[None], name) for row in range(len(given))), name
+        )
     if isinstance(given, Iterable):
         return _joined((_batch(each, name) for each in given), name)
     raise InputError(
@@ -87,10 +89,6 @@ def _rounded(images: Tensor, name: str) -> Tensor:
             f"{float(high):.4g}; scale it."
         )
     return to_uint8(images, "sigmoid")
-
-
-def _item(item: Any, name: str) -> Tensor:
-    return to_pixels(_images_of(item, name)[None], name)
 
 
 def _batch(batch: Any, name: str) -> Tensor:

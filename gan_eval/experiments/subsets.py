@@ -32,9 +32,9 @@ def sample(data: Images, n: int, seed: int = 0) -> Images:
     return _rows(data, _order(data, seed)[:n], "sample")
 
 
-def held_sample(data: Images, n: int, seed: int = 0) -> Images:
+def held_sample(data: Images, n: int) -> Images:
     """Return `sample`'s images in memory, with the same fingerprint however `data` lie."""
-    part = sample(data, n, seed)
+    part = sample(data, n)
     pixels = part.take(range(len(part)))
     fingerprint = fingerprint_pixels(pixels, part.labels)
     return replace(part, pixels=pixels, stream=None, fingerprint=fingerprint)

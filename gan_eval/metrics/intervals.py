@@ -1,10 +1,8 @@
 """How far a share that was counted may be from the one that many more trials would give."""
 
 
-def wilson_interval(
-    successes: int, trials: int, *, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Return the interval of Wilson (1927) for a binomial share, as fractions.
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % interval of Wilson (1927) for a binomial share, as fractions.
 
     Example:
         >>> [round(end, 3) for end in wilson_interval(8, 10)]
@@ -12,5 +10,5 @@ def wilson_interval(
     """
     from scipy.stats import binomtest  # half a second, which other commands do not need
 
-    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    interval = binomtest(successes, trials).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from gan_eval.errors import InputError, closest
-from gan_eval.models.config import Layer
 from gan_eval.models.presets import radford2015, reimplementations
 from gan_eval.models.presets.vocabulary import Preset
 
@@ -61,6 +60,7 @@ def configure(
     z = chosen.generator.latent_dim if latent_dim is None else latent_dim
     labels = chosen.generator.classes if classes is None else classes
     _check(chosen, size, depth, z, labels)
+    *layers, image = chosen.generator.layers
     return replace(
         chosen,
         generator=replace(
@@ -69,17 +69,13 @@ def configure(
             channels=depth,
             latent_dim=z,
             classes=labels,
-            layers=_ending_in(chosen.generator.layers, depth),
+            layers=(*layers, replace(image, width=depth)),
         ),
         discriminator=replace(
             chosen.discriminator, image_size=size, channels=depth, classes=labels
         ),
         deviations=chosen.deviations + _differences(chosen, size, depth, z, labels),
     )
-
-
-def _ending_in(layers: tuple[Layer, ...], channels: int) -> tuple[Layer, ...]:
-    return (*layers[:-1], replace(layers[-1], width=channels))
 
 
 def _with_width(chosen: Preset, width: int) -> Preset:
