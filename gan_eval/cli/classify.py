@@ -7,7 +7,13 @@ from typing import Any
 import click
 
 from gan_eval.cli.experiment import last_options
-from gan_eval.cli.options import data_root_option, epoch_option, numbers, store_option
+from gan_eval.cli.options import (
+    choice_option,
+    data_root_option,
+    epoch_option,
+    numbers,
+    store_option,
+)
 from gan_eval.cli.output import document, percent, print_json, print_table, say, say_files
 from gan_eval.cli.progress import Watching
 from gan_eval.errors import InputError
@@ -53,10 +59,9 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
     default=4,
     help="Side of the grid that D's maps are max-pooled to.",
 )
-@click.option(
+@choice_option(
     "--batch-norm",
-    type=click.Choice(["dataset", "running", "batch"]),
-    default="dataset",
+    ["dataset", "running", "batch"],
     help="Whose statistics D normalises by: the data's, training's or each batch's.",
 )
 @click.option("--mirror", is_flag=True, help="Mean over each image and its mirror image.")
@@ -73,19 +78,11 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
     help="File for inception or torchvision:NAME, which is untrained without one.",
 )
 @epoch_option
-@click.option(
-    "--solver",
-    type=click.Choice(["newton", "liblinear"]),
-    default="newton",
-    help="liblinear is scikit-learn's, the reference.",
+@choice_option(
+    "--solver", ["newton", "liblinear"], help="liblinear is scikit-learn's, the reference."
 )
 @store_option
-@click.option(
-    "--dtype",
-    type=click.Choice(["float16", "float32"]),
-    default="float16",
-    help="In which features are kept.",
-)
+@choice_option("--dtype", ["float16", "float32"], help="In which features are kept.")
 @last_options(
     seed="Of draws, untrained weights and k-means.",
     out="Where records and figures go.  [default: the RUN's folder, else results]",

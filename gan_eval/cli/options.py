@@ -1,6 +1,6 @@
 """Options that several commands have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,11 @@ def numbers(kind: Callable[[str], Any], what: str, example: str) -> Callable[...
     return parse
 
 
+def choice_option(name: str, choices: Sequence[str], help: str) -> Decorator:
+    """Return an option that is one of `choices`, by default the first."""
+    return click.option(name, type=click.Choice(choices), default=choices[0], help=help)
+
+
 epoch_option = click.option(
     "--epoch",
     callback=kept_epoch,
@@ -44,16 +49,10 @@ epoch_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on standard output."
 )
-device_option = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    help="Where to compute.",
-)
-precision_option = click.option(
+device_option = choice_option("--device", ["auto", "cpu", "cuda", "mps"], help="Where to compute.")
+precision_option = choice_option(
     "--precision",
-    type=click.Choice(["auto", "32", "bf16"]),
-    default="auto",
+    ["auto", "32", "bf16"],
     help="Of networks. auto: bf16 where the processor computes in it.",
 )
 data_root_option = click.option(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from gan_eval.cli.experiment import last_options
-from gan_eval.cli.options import data_root_option, epoch_option, store_option
+from gan_eval.cli.options import choice_option, data_root_option, epoch_option, store_option
 from gan_eval.cli.output import print_json, print_table, say
 from gan_eval.cli.progress import Watching
 from gan_eval.errors import InputError
@@ -37,18 +37,10 @@ _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density"
     help="File of Inception's weights, or of torchvision's network.  [default: Inception's in "
     "torch hub's folder]",
 )
-@click.option(
-    "--resize",
-    type=click.Choice(["pytorch-fid", "clean"]),
-    default="pytorch-fid",
-    help="How Inception's images reach 299 pixels.",
+@choice_option(
+    "--resize", ["pytorch-fid", "clean"], help="How Inception's images reach 299 pixels."
 )
-@click.option(
-    "--precision",
-    type=click.Choice(["32", "bf16"]),
-    default="32",
-    help="Of the extractor.",
-)
+@choice_option("--precision", ["32", "bf16"], help="Of the extractor.")
 @click.option("--n", default=10_000, help="Samples drawn of each run.")
 @epoch_option
 @click.option(

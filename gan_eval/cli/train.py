@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gan_eval.cli.options import (
+    choice_option,
     data_root_option,
     device_option,
     json_option,
@@ -37,10 +38,9 @@ _CHANGEABLE = ("data", "epochs", "steps", "device")
 @click.option("--batch-size", type=int, help="Images in a mini-batch.  [default: the recipe's]")
 @click.option("--image-size", type=int, help="Side of the images.  [default: the preset's]")
 @click.option("--channels", type=int, help="1 (grey) or 3 (colour).  [default: the data's]")
-@click.option(
+@choice_option(
     "--fit",
-    type=click.Choice(["auto", "crop", "pad"]),
-    default="auto",
+    ["auto", "crop", "pad"],
     help="Square images by centre crop and resize, or by zero padding.",
 )
 @click.option("--split", default="train", help="Which part of the data.")
