@@ -112,11 +112,13 @@ class ExtractorSpec:
             InputError: a file is missing or of another network, the discriminator is conditional.
         """
         run = self.run_of(model)
+        options: dict[str, Any] = {"device": device, "precision": self.precision}
         if run is not None:
-            return _discriminator(run, device, self.precision)
+            name, scale = f"{_DISC}{run.folder.resolve().name}", run.config().generator.scale
+            options |= {"name": name, "pool": 1, "batch_norm": "running"}
+            return DiscriminatorFeatures(run.load_discriminator(), scale, **options)
         if self.name == "pixels":
             return Pixels(form["channels"], form["size"])
-        options: dict[str, Any] = {"device": device, "precision": self.precision}
         if self.name in _DIMS:
             dims = _DIMS[self.name]
             return Inception(self.weights, dims=dims, resize=self.resize, **options)
@@ -124,16 +126,3 @@ class ExtractorSpec:
         return torchvision_features(
             name, self.weights, size=_TORCHVISION_SIDE, pool=1, seed=self.seed, **options
         )
-
-
-def _discriminator(run: Run, device: str, precision: Precision) -> DiscriminatorFeatures:
-    config = run.config()
-    return DiscriminatorFeatures(
-        run.load_discriminator(),
-        config.generator.scale,
-        name=f"{_DISC}{run.folder.resolve().name}",
-        pool=1,
-        batch_norm="running",
-        device=device,
-        precision=precision,
-    )
