@@ -92,7 +92,7 @@ def filters(
     for name, network in networks.items():
         scale = config.generator.scale
         responses = Responses(network, scale, layer, device=device, precision=chosen)
-        found[name] = _look(responses, images, n, partial(_tell, watch, name))
+        found[name] = _look(name, responses, images, n, watch)
     described = describe(run)
     record = Record(
         exhibit="filters",
@@ -128,10 +128,6 @@ class _Look:
     rows: list[Tensor]
 
 
-def _tell(watch: Watch, name: str, what: str, done: int, total: int) -> None:
-    watch(f"{name}: {what}", done, total)
-
-
 def _check(images: Images, classes: int) -> None:
     if len(images) < _TOP:
         raise InputError(f"data must hold at least {_TOP} images. Got {len(images)}; pass more.")
@@ -143,11 +139,11 @@ def _check(images: Images, classes: int) -> None:
         )
 
 
-def _look(responses: Responses, images: Images, n: int, watch: Watch) -> _Look:
-    batches = _batches(responses, images, partial(watch, "statistics"))
+def _look(name: str, responses: Responses, images: Images, n: int, watch: Watch) -> _Look:
+    batches = _batches(responses, images, partial(watch, f"{name}: statistics"))
     # A last batch of one image has no variance.
     responses.normalise_by((pixels, labels) for _, pixels, labels in batches if len(pixels) > 1)
-    chosen = _strongest(responses, images, partial(watch, "answers"))
+    chosen = _strongest(responses, images, partial(watch, f"{name}: answers"))
     shares: list[Tensor] = []
     drawn: list[Tensor] = []
     for number, rows in enumerate(chosen):
@@ -156,7 +152,7 @@ def _look(responses: Responses, images: Images, n: int, watch: Watch) -> _Look:
         shares.append(concentration(gradients, areas))
         if number < n:
             drawn += [pixels, as_grey(gradients)]
-        watch("gradients", number + 1, len(chosen))
+        watch(f"{name}: gradients", number + 1, len(chosen))
     return _Look(
         scores={
             "selectivity": _selectivity(images, chosen),
