@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 import torch
 from torch import distributed
@@ -96,11 +96,22 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def with_float64(device: str) -> str:
+    """Return `device`, or "cpu" for Apple's, which have no float64."""
+    return "cpu" if device == "mps" else device
+
+
 def resolve_precision(precision: str, device: str) -> Precision:
-    """Return "bf16" or "32" for `precision`, where "auto" is bf16 if `device` computes in it."""
+    """Return "bf16" or "32" for `precision`, where "auto" is bf16 if `device` computes in it.
+
+    Raises:
+        InputError: it is neither.
+    """
     if precision == "auto":
         return "bf16" if computes_bf16(device) else "32"
-    return "bf16" if precision == "bf16" else "32"
+    if precision not in get_args(Precision):
+        raise InputError(f"precision must be auto, 32 or bf16. Got {precision!r}.")
+    return cast(Precision, precision)
 
 
 def memory_for_images(device: str) -> int | None:

@@ -154,6 +154,11 @@ def read_celeba(root: Path, split: str) -> Source:
     """Return aligned CelebA with its 40 attributes; there are no classes."""
     folder = root / "celeba"
     partition = (folder / "list_eval_partition.txt").read_text().splitlines()
+    if any(len(line.split()) not in (0, 2) for line in partition):
+        raise InputError(
+            f"{folder / 'list_eval_partition.txt'} must have an image and its part on each line. "
+            "It has others; copy or download it again."
+        )
     parts = dict(line.split() for line in partition if line.strip())
     files = [name for name, part in parts.items() if CELEBA_SPLITS.get(part) == split]
     names, values = _celeba_attributes(folder / "list_attr_celeba.txt")
@@ -180,7 +185,7 @@ def _celeba_attributes(path: Path) -> tuple[tuple[str, ...], dict[str, list[int]
     """Return the attributes' names, and for each file its values, 1 or -1."""
     if not path.is_file():
         raise _missing(path)
-    _, header, *lines = path.read_text().splitlines()
+    _, header, *lines = [*path.read_text().splitlines(), "", ""]
     names = tuple(header.split())
     values = {}
     for number, line in enumerate(lines, start=3):

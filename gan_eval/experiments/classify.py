@@ -23,6 +23,7 @@ from gan_eval.devices import (
     processes,
     resolve_device,
     resolve_precision,
+    with_float64,
 )
 from gan_eval.experiments.account import controls_of, record_of, slug, title_of
 from gan_eval.experiments.features import FeatureSpec, build
@@ -218,8 +219,7 @@ class _Probe:
 
     @property
     def _solving(self) -> str:
-        # Apple's devices have no float64, which objectives are summed in.
-        return "cpu" if self.device == "mps" else self.device
+        return with_float64(self.device)  # which objectives are summed in
 
     def _rows(self, extractor: Extractor, images: Images, part: str) -> Labelled:
         assert images.labels is not None

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
+from gan_eval.devices import with_float64
 from gan_eval.errors import InputError
 from gan_eval.probes.nearest_neighbor import RunningNearest
 from gan_eval.seeding import stream
@@ -46,7 +47,7 @@ def nearest_images(
         The root mean square over pixels in [0, 1], float64 (n,), and int64 (n,), on the CPU.
     """
     taken = range(len(images)) if rows is None else rows
-    nearest = RunningNearest(queries.flatten(1), device=device)
+    nearest = RunningNearest(queries.flatten(1), device=with_float64(device))
     for block in blocks(images, taken):
         nearest.update(block.flatten(1))
         tell(nearest.seen, len(taken))

@@ -20,7 +20,13 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import Precision, keep_freed_memory, resolve_device, resolve_precision
+from gan_eval.devices import (
+    Precision,
+    keep_freed_memory,
+    resolve_device,
+    resolve_precision,
+    with_float64,
+)
 from gan_eval.errors import InputError
 from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.features import describe, form_of
@@ -141,11 +147,6 @@ class _Bench:
     precision: Precision
     watch: Watch
 
-    @property
-    def comparing(self) -> str:
-        """Where images are compared: Apple's devices have no float64."""
-        return "cpu" if self.device == "mps" else self.device
-
     def stream(self, run: Run, epoch: Epoch | None, seed: int) -> SampleStream:
         network = run.load_generator(epoch).to(self.device)
         return SampleStream(network=network, seed=seed, precision=self.precision)
@@ -194,8 +195,8 @@ class _Bench:
     ) -> dict[str, Any]:
         """Return the error on `rows` of `queries` by the nearest of n samples, and its curve."""
         assert queries.labels is not None
-        nearest = RunningNearest(queries.take(rows).flatten(1), device=self.comparing)
-        truth = queries.labels[rows.start : rows.stop].to(self.comparing)
+        nearest = RunningNearest(queries.take(rows).flatten(1), device=with_float64(self.device))
+        truth = queries.labels[rows.start : rows.stop].to(nearest.labels.device)
         curve = state.load(nearest) if state else []
         for images, labels in lots(nearest.seen // LOT):
             nearest.update(images.flatten(1), labels)
@@ -212,11 +213,9 @@ class _Bench:
     ) -> tuple[Copies, _Sides]:
         """Return what is nearest to the first samples of the run, and every side's statistics."""
         tell = partial(self.watch, "nearest training images")
-        real = real_distances(train, self.seed, tell, self.comparing)
+        real = real_distances(train, self.seed, tell, self.device)
         copies = {
-            name: Copies.of(
-                next(stream.lots(min(samples, _COPIES)))[0], train, tell, self.comparing
-            )
+            name: Copies.of(next(stream.lots(min(samples, _COPIES)))[0], train, tell, self.device)
             for name, stream in streams.items()
         }
         distances = {"real": real, **{name: each.distances for name, each in copies.items()}}

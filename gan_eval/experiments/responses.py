@@ -8,7 +8,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from gan_eval.devices import Precision
+from gan_eval.devices import Precision, products
 from gan_eval.errors import InputError
 from gan_eval.images import Scale, to_float
 from gan_eval.models.config import DiscriminatorConfig
@@ -43,7 +43,7 @@ class Responses:
         """
         self.config, self.layer = network.config, layer
         self._place = network.config.feature_layers[layer - 1]
-        self._scale, self._device, self._bf16 = scale, device, precision == "bf16"
+        self._scale, self._device, self._precision = scale, device, precision
         self._network = copy.deepcopy(network).to(device).eval().requires_grad_(False)
 
     def normalise_by(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
@@ -53,7 +53,7 @@ class Responses:
         """
         found = []
         for images, labels in batches:
-            with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
+            with products(self._device, self._precision):
                 found.append(batch_statistics(self._network, self._floats(images), labels))
         set_statistics(self._network, torch.stack(found).mean(0))
 
@@ -83,13 +83,14 @@ class Responses:
         places = torch.arange(len(maps)), maps
         chosen = answers[tuple(each.to(answers.device) for each in places)].flatten(1)
         values, positions = chosen.max(1)
-        (gradients,) = torch.autograd.grad(values.sum(), x)
+        with products(self._device):  # which autocast has no part in
+            (gradients,) = torch.autograd.grad(values.sum(), x)
         extents = torch.tensor([_extent(self.config, self._place, p) for p in range(side)])
         positions = positions.cpu()
         return gradients.cpu(), extents[positions // side] * extents[positions % side]
 
     def _maps(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        with torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
+        with products(self._device, self._precision):
             every = self._network.activations(x, labels)
             return next(islice(every, self._place, None)).float()
 

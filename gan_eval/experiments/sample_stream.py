@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,11 +46,10 @@ class SampleStream:
     def lots(self, n: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Yield uint8 images (up to 1000, channels, s, s) and labels, from lot `first` to n."""
         network = self._cast()
-        bf16 = torch.autocast(next(network.parameters()).device.type, torch.bfloat16)
         for lot in range(first, -(-n // LOT)):
             many = min(LOT, n - lot * LOT)
-            with bf16 if self.precision == "bf16" else nullcontext():
-                drawn = list(generate(network, many, derive(self.seed, "lot", lot)))
+            seed = derive(self.seed, "lot", lot)
+            drawn = list(generate(network, many, seed, precision=self.precision))
             labels = [part for _, part in drawn if part is not None]
             yield torch.cat([images for images, _ in drawn]), torch.cat(labels) if labels else None
 

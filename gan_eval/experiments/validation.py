@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import Precision, processes
+from gan_eval.devices import Precision, processes, with_float64
 from gan_eval.errors import InputError
 from gan_eval.experiments.run_images import watched_part
 from gan_eval.experiments.subsets import held_sample
@@ -110,8 +110,7 @@ class _Probe:
         extractor.prepare()
         if processes()[0] > 0:
             return {}
-        # Apple's devices have no float64, which objectives are summed in.
-        device = "cpu" if self.device == "mps" else self.device
+        device = with_float64(self.device)  # which objectives are summed in
         assert self.images.labels is not None
         known = Labelled(self._rows(extractor, device), self.images.labels)
         n = len(self.images)

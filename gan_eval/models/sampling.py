@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from gan_eval.devices import Precision, products
 from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
 from gan_eval.models.dcgan import Generator, initialise
@@ -26,11 +27,16 @@ def latents(network: Generator, n: int, seed: int) -> Iterator[Tensor]:
 
 @torch.inference_mode()
 def generate(
-    network: Generator, n: int, seed: int, label: int | None = None
+    network: Generator,
+    n: int,
+    seed: int,
+    label: int | None = None,
+    precision: Precision = "32",
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield n uint8 images (up to 256, channels, s, s) and their labels, made in evaluation mode.
 
-    A conditional network draws labels 0, 1, 2 … in turn, or always `label`.
+    A conditional network draws labels 0, 1, 2 … in turn, or always `label`. `precision` "bf16"
+    computes under `torch.autocast`.
 
     Raises:
         InputError: n is not positive, or `label` is not one of the network's.
@@ -43,7 +49,8 @@ def generate(
         if classes:
             labels = (torch.arange(len(z)) + first) % classes
             labels = labels if label is None else torch.full_like(labels, label)
-        images = network(z.to(device), None if labels is None else labels.to(device))
+        with products(device.type, precision):
+            images = network(z.to(device), None if labels is None else labels.to(device))
         first += len(z)
         yield to_uint8(images, network.config.scale).cpu(), labels
 

@@ -13,7 +13,7 @@ import torch
 
 from gan_eval.data import Images
 from gan_eval.data.feed import check_batch
-from gan_eval.devices import keep_freed_memory, make_fabric, resolve_device
+from gan_eval.devices import keep_freed_memory, make_fabric, products, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.runs import Run, RunConfig, new_run
@@ -119,7 +119,8 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
             if not job.run.exists:  # one that is resumed is changed once its state was read
                 job.run.write_config(config)
         fabric.barrier()
-        return train(job.run, config, job.images, fabric, habits or Habits())
+        with products(fabric.device.type):  # Fabric's own precision is within this
+            return train(job.run, config, job.images, fabric, habits or Habits())
 
 
 @contextmanager

@@ -53,3 +53,16 @@ def test_celeba_list_with_another_number_or_a_path(tmp_path: Path):
     (tmp_path / "celeba/list_eval_partition.txt").write_text("../../secret.jpg 0\n")
     with pytest.raises(InputError, match=r"Got '../../secret.jpg'"):
         open_images("celeba", root=tmp_path, size=32)
+
+
+def test_celeba_lists_that_were_cut_short(tmp_path: Path):
+    make_celeba(tmp_path)
+    partition = tmp_path / "celeba/list_eval_partition.txt"
+    whole = partition.read_text()
+    partition.write_text(whole + "000009.jpg\n")
+    with pytest.raises(InputError, match="must have an image and its part on each line"):
+        open_images("celeba", root=tmp_path, size=32)
+    partition.write_text(whole)
+    (tmp_path / "celeba/list_attr_celeba.txt").write_text("")
+    with pytest.raises(InputError, match=r"must name images that\s+list_attr_celeba.txt has"):
+        open_images("celeba", root=tmp_path, size=32)

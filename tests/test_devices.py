@@ -1,0 +1,72 @@
+"""Where networks compute, and how precisely."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gan_eval.data import Images
+from gan_eval.devices import resolve_precision, with_float64
+from gan_eval.errors import InputError
+from gan_eval.experiments.responses import Responses
+from gan_eval.models.dcgan import Discriminator, Generator
+from gan_eval.models.runs import Run, RunConfig
+from gan_eval.models.sampling import generate
+from gan_eval.training.job import Job, carry_out
+
+Tiny = Callable[..., tuple[RunConfig, Images]]
+
+
+def test_apples_devices_have_no_float64():
+    assert [with_float64(device) for device in ("mps", "cuda", "cpu")] == ["cpu", "cuda", "cpu"]
+
+
+def test_a_precision_that_is_none_is_named():
+    assert (resolve_precision("bf16", "cpu"), resolve_precision("32", "cpu")) == ("bf16", "32")
+    with pytest.raises(InputError, match=r"precision must be auto, 32 or bf16\. Got 'fp16'\."):
+        resolve_precision("fp16", "cpu")
+
+
+class TestFullPrecisionIsNotAGpusTf32:
+    """On a CPU only the flag can be looked at, when convolutions are computed."""
+
+    @pytest.fixture
+    def seen(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, bool]]]:
+        found: set[tuple[str, bool]] = set()
+
+        def look(owner: Any, name: str) -> None:
+            before = getattr(owner, name)
+
+            def looked(*args: Any, **options: Any) -> Any:
+                found.add((name, torch.backends.cudnn.allow_tf32))
+                return before(*args, **options)
+
+            monkeypatch.setattr(owner, name, looked)
+
+        look(Generator, "forward")
+        look(Discriminator, "activations")
+        look(torch.autograd, "grad")
+        look(torch.Tensor, "backward")
+        yield found
+        assert torch.backends.cudnn.allow_tf32
+
+    def test_samples(self, seen: set[tuple[str, bool]], tiny: Tiny):
+        config, _ = tiny()
+        next(generate(Generator(config.generator).eval(), 2, 0))
+        assert seen == {("forward", False)}
+
+    def test_responses_and_their_gradients(self, seen: set[tuple[str, bool]], tiny: Tiny):
+        config, images = tiny()
+        responses = Responses(Discriminator(config.discriminator), config.generator.scale, 1)
+        responses.normalise_by([(images.take(range(4)), None)])
+        responses(images.take(range(2)))
+        responses.gradients(images.take(range(2)), None, torch.tensor([0, 1]))
+        assert seen == {("activations", False), ("grad", False)}
+
+    def test_training(self, seen: set[tuple[str, bool]], tiny: Tiny, tmp_path: Path):
+        config, images = tiny(steps=1)
+        carry_out(Job(run=Run(tmp_path / "run"), config=config, images=images))
+        assert seen >= {("forward", False)}
+        assert not any(rough for _, rough in seen)
