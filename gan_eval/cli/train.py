@@ -1,5 +1,6 @@
 """`gan-eval train`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,12 @@ _CHANGEABLE = ("data", "epochs", "steps", "device")
     "--score-extractor",
     help="Features for that: random-disc, an untrained D; better disc:RUN, that of another run, or"
     " inception and others as in `gan-eval score`.  [default: random-disc]",
+)
+@click.option(
+    "--score-weights",
+    type=click.Path(path_type=Path),
+    help="File of inception's or torchvision:NAME's weights for that.  [default: inception's in"
+    " torch hub's folder]",
 )
 @click.option("--tensorboard", is_flag=True, help="Also write TensorBoard events to the run.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
@@ -201,17 +208,18 @@ def _job(options: dict[str, Any]) -> Any:
 def _measured(job: Any, options: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
     """Return `job` and what is measured on the way; the same run may be resumed with others."""
     measures: list[Any] = []
-    if _wanted("probe", "data", options):
+    if _wanted("probe", ("data",), options):
         from gan_eval.experiments.validation import watch_features
 
         given = {"every": options["probe_every"], "data": options["probe_data"]}
         measures.append(watch_features(job.config, job.images, root=options["data_root"], **given))
-    if _wanted("score", "extractor", options):
+    if _wanted("score", ("extractor", "weights"), options):
         from gan_eval.experiments.score_training import UNTRAINED, watch_samples
 
         given = {"every": options["score_every"], "root": options["data_root"]}
         extractor = _other(options["score_extractor"] or UNTRAINED, job.run.folder)
-        score = watch_samples(job.config, job.images, extractor=extractor, **given)
+        given |= {"extractor": extractor, "weights": options["score_weights"]}
+        score = watch_samples(job.config, job.images, **given)
         job = replace(job, config=replace(job.config, scored=score.about))
         measures.append(score)
     return job, tuple(measures)
@@ -223,15 +231,17 @@ def _other(extractor: str, folder: Path) -> str:
     return "disc" if kind == "disc" and Path(named).resolve() == folder.resolve() else extractor
 
 
-def _wanted(what: str, detail: str, options: dict[str, Any]) -> bool:
+def _wanted(what: str, details: Sequence[str], options: dict[str, Any]) -> bool:
     """Return whether `--WHAT-every` was given; `--WHAT-DETAIL` alone is refused."""
-    value = options[f"{what}_{detail}"]
-    if value is not None and options[f"{what}_every"] is None:
-        raise InputError(
-            f"--{what}-{detail} is for --{what}-every. Got {value} alone; pass --{what}-every 1 "
-            "too."
-        )
-    return options[f"{what}_every"] is not None
+    wanted = options[f"{what}_every"] is not None
+    for detail in details:
+        value = options[f"{what}_{detail}"]
+        if value is not None and not wanted:
+            raise InputError(
+                f"--{what}-{detail} is for --{what}-every. Got {value} alone; pass "
+                f"--{what}-every 1 too."
+            )
+    return wanted
 
 
 def _default_folder(options: dict[str, Any]) -> Path:

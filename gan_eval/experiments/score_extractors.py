@@ -32,6 +32,19 @@ _DISC, _TORCHVISION, _TORCHVISION_SIDE = "disc:", "torchvision:", 224
 EXTRACTORS = (*_DIMS, "disc", "disc:RUN", "pixels", "torchvision:NAME")
 
 
+def check_weights(name: str, weights: Path | None) -> None:
+    """Check that a file of weights is given for a network that takes one.
+
+    Raises:
+        InputError: it is given for another.
+    """
+    if weights is not None and name not in _DIMS and not name.startswith(_TORCHVISION):
+        raise InputError(
+            f"weights must be for inception or torchvision:NAME. Got {weights} for {name}; leave "
+            "them out, or choose that extractor."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExtractorSpec:
     """Which features images are compared by. What does not belong to them does not change them.
@@ -64,6 +77,7 @@ class ExtractorSpec:
             raise InputError(
                 f"extractor {self.name!r} is not known. {closest(self.name, EXTRACTORS)}"
             )
+        check_weights(self.name, self.weights)
 
     def run_of(self, model: Side) -> Run | None:
         """Return the run whose discriminator compares `model`; None where none does.

@@ -26,7 +26,7 @@ from gan_eval.devices import processes
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
 from gan_eval.experiments.run_images import watched_part
-from gan_eval.experiments.score_extractors import ExtractorSpec
+from gan_eval.experiments.score_extractors import ExtractorSpec, check_weights
 from gan_eval.experiments.score_sides import Sampling, Side, side_of
 from gan_eval.experiments.subsets import held_sample
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
@@ -47,6 +47,7 @@ def watch_samples(
     *,
     every: int,
     extractor: str = UNTRAINED,
+    weights: Path | None = None,
     n: int = 5000,
     root: Path | None = None,
 ) -> Measure:
@@ -59,6 +60,7 @@ def watch_samples(
         images: those that it is trained on.
         every: epochs from one time to the next.
         extractor: "random-disc", or a name that `ExtractorSpec` takes but "disc".
+        weights: file of Inception's or of torchvision's network, as `ExtractorSpec` takes it.
         n: samples, and real images where there are as many.
         root: where named data sets are.
 
@@ -66,7 +68,7 @@ def watch_samples(
         InputError: the extractor is not there, moves with the run, or is another than before.
     """
     known = held_sample(watched_part(config, images, root=root), n)
-    score = _score(config, extractor, known, n)
+    score = _score(config, extractor, weights, known, n)
     about = _about(score.extractor, known, n)
     if config.scored not in (None, about):
         raise InputError(
@@ -122,9 +124,10 @@ class _Score:
         return rows, moments
 
 
-def _score(config: RunConfig, name: str, known: Images, n: int) -> _Score:
+def _score(config: RunConfig, name: str, weights: Path | None, known: Images, n: int) -> _Score:
     """Return the score by the extractor called `name`, with `known` in its form."""
     model, device = Side(name="samples", form=form_of(config)), config.device
+    check_weights(name, weights)
     if name == UNTRAINED:
         untrained = _untrained(config, known)
         return _Score(extractor=untrained, real=known, form=dict(model.form), n=n, device=device)
@@ -133,7 +136,7 @@ def _score(config: RunConfig, name: str, known: Images, n: int) -> _Score:
             "--score-extractor must stay as it is while G is trained. Got 'disc', the run's own, "
             "which G is trained to please; name another run's, as disc:runs/other."
         )
-    spec = ExtractorSpec(name=name)
+    spec = ExtractorSpec(name=name, weights=weights)
     form, side = spec.form(model), side_of(known, sampling=Sampling())
     assert side.open is not None
     extractor = spec.build(model, form, device)

@@ -61,8 +61,8 @@ COMMANDS = {
         "preset", "data", "data_root", "out", "epochs", "steps", "batch_size", "image_size",
         "channels", "fit", "split", "limit", "latent_dim", "width", "save_epochs", "save_seconds",
         "log_every", "seed", "device", "precision", "compile", "workers", "probe_every",
-        "probe_data", "score_every", "score_extractor", "tensorboard", "resume", "dry_run",
-        "as_json",
+        "probe_data", "score_every", "score_extractor", "score_weights", "tensorboard", "resume",
+        "dry_run", "as_json",
     },
 }  # fmt: skip
 

@@ -130,6 +130,8 @@ def test_a_run_is_scored_in_one_way(call, refused, capsys, tmp_path):
         (("--score-every", 1, "--score-extractor", "disc"), "'disc', the run's own"),
         (("--score-every", 1, "--score-extractor", "disc:nowhere"), "run nowhere must be a fold"),
         (("--score-every", 1, "--score-extractor", "pixel"), "Did you mean 'pixels'"),
+        (("--score-weights", "w.pth"), "--score-weights is for --score-every. Got w.pth alone"),
+        (("--score-every", 1, "--score-weights", "w.pth"), "Got w.pth for random-disc; leave"),
         (("--probe-data", "digits"), "--probe-data is for --probe-every. Got digits alone"),
         (("--probe-every", 0), "Invalid value for '--probe-every'"),
         (("--probe-every", 1, "--data", "plain.npz"), "Those of 'plain' are of 0; pass --probe-"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from lightning_fabric import Fabric
 
 from gan_eval.data import Images, open_images
@@ -58,7 +59,7 @@ def files(run: Run, step: int) -> None:
     assert (run.best()["step"], run.number("best")) == (step, step // 5)
 
 
-@pytest.mark.parametrize("name", ["pixels", "disc:RUN"])
+@pytest.mark.parametrize("name", ["pixels", "disc:RUN", "torchvision:mobilenet_v3_small"])
 def test_the_distances_are_those_of_gan_eval_score(tiny: Tiny, tmp_path: Path, name: str):
     """The same samples, features and reference; the kernel distance of one subset, of them all."""
     config, images = tiny("radford2015-svhn")
@@ -67,13 +68,17 @@ def test_the_distances_are_those_of_gan_eval_score(tiny: Tiny, tmp_path: Path, n
     other.write_config(config)
     save_network(other.discriminator, judge, {})
     name = name.replace("RUN", str(other.folder))
-    measure = watch_samples(config, images, every=1, extractor=name, n=40)
+    weights = None
+    if name.startswith("torchvision"):
+        weights = tmp_path / "weights.pth"
+        torch.save(torchvision.models.mobilenet_v3_small().state_dict(), weights)
+    measure = watch_samples(config, images, every=1, extractor=name, weights=weights, n=40)
     found = measure.take(network, judge)
     (scored,) = score(
         [network],
         images,
         n=40,
-        extractor=ExtractorSpec(name=name),
+        extractor=ExtractorSpec(name=name, weights=weights),
         protocol=ScoreProtocol(metrics=("fid", "kid"), kid_subsets=1, kid_subset_size=40),
         store=tmp_path / "store",
         out=tmp_path / "out",
