@@ -170,12 +170,20 @@ def _report(
         ("by", "FID", "precision", "recall", "density", "coverage"),
         ((each.record.result["extractor"], *_figures(each.record.result)) for each in scored),
     )
+    say(
+        "disc:quickstart is the judge that G was trained to please: while it tells every sample from "
+        "an image, no sample lies among images in its features."
+    )
     for advice in dict.fromkeys(text for each in scored for text in each.record.advice):
         say(f"Warning: {advice}")
     print_table(
         "Each score beside its controls",
         ("experiment", "score", "ours", "controls"),
         (row for name, each in looked_at.items() for row in _beside(name, each.record)),
+    )
+    say(
+        "A score says something where it is better than its controls. Sums of digits take a longer "
+        "training than this one."
     )
     say(f"Look at {page}, where all of this is drawn.")
     say(f"Look at {run.grid(_KEPT[-1])}: handwritten digits that nobody wrote.")
