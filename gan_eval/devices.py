@@ -117,11 +117,15 @@ def resolve_precision(precision: str, device: str) -> Precision:
 def memory_for_images(device: str) -> int | None:
     """Return how many bytes of images a GPU can hold, or None, which leaves it to main memory.
 
-    That is half of what is free, on it and in main memory, where a copy stays.
+    That is half of what is free, on it and in this process's share of main memory, where a copy
+    stays. Of several processes each has a GPU of its own from here on.
     """
-    if device != "cuda":
+    if device != "cuda" or not torch.cuda.is_available():
         return None
-    return min(available_memory(device), available_memory()) // 2
+    processes, rank = (int(os.environ.get(f"LOCAL_{name}", 0)) for name in ("WORLD_SIZE", "RANK"))
+    # What is put on "cuda" before Fabric is there must be on this process's GPU too.
+    torch.cuda.set_device(rank % torch.cuda.device_count())
+    return min(available_memory(device), available_memory() // max(1, processes)) // 2
 
 
 def computes_bf16(device: str) -> bool:

@@ -43,7 +43,6 @@ def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> f
 @click.option(
     "--data-root",
     type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
     help="Where named data sets, and published weights as newmu-svhn/, lie.  [env: GAN_EVAL_DATA]",
 )
 @click.option(

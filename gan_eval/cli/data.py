@@ -17,14 +17,14 @@ def data(data_root: Path | None, as_json: bool) -> None:
     \b
     gan-eval data --data-root ~/data
     """
-    from gan_eval.data import inventory
+    from gan_eval.data import inventory, registry
 
-    rows = inventory(data_root)
+    rows, root = inventory(data_root), registry.data_root(data_root)
     if as_json:
         print_json(rows)
         return
     print_table(
-        f"Data under {data_root or 'no root: pass --data-root or set GAN_EVAL_DATA'}",
+        f"Data under {root or 'no root: pass --data-root or set GAN_EVAL_DATA'}",
         ("name", "found", "images, or what to put under the root"),
         (
             (

@@ -58,7 +58,7 @@ precision_option = choice_option(
 data_root_option = click.option(
     "--data-root",
     type=click.Path(path_type=Path),
-    envvar="GAN_EVAL_DATA",
+    # Not click's own `envvar`: a run's own root comes before the variable.
     help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
 )
 store_option = click.option(

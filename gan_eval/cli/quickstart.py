@@ -59,7 +59,7 @@ def _job(out: Path) -> Any:
     from gan_eval.training.job import new_job, resumed_job
 
     if Run(out).exists:
-        return resumed_job(out, same={"preset": _PRESET, "split": "train"})
+        return resumed_job(out, same={"preset": _PRESET, "data": "digits", "split": "train"})
     return new_job(
         out,
         Request(preset=_PRESET, data="digits", split="train", epochs=_EPOCHS, save_epochs=_KEPT),

@@ -247,7 +247,9 @@ def _wanted(what: str, details: Sequence[str], options: dict[str, Any]) -> bool:
 def _default_folder(options: dict[str, Any]) -> Path:
     if options["resume"] and not (options["preset"] and options["data"]):
         raise InputError("--out must name the run to resume. Got nothing; pass --out runs/NAME.")
-    return Path("runs") / f"{options['preset']}-on-{Path(options['data'] or '').stem}"
+    data = Path(options["data"] or "").expanduser().resolve()
+    name = data.stem if data.suffix == ".npz" else data.name
+    return Path("runs") / f"{options['preset']}-on-{name}"
 
 
 def _given(name: str) -> bool:

@@ -5,6 +5,7 @@ drops the last partial batch; step t is batch t mod steps_per_epoch of epoch t /
 Of each batch, process `rank` of `world_size` takes the rank-th of `world_size` equal parts.
 """
 
+import signal
 from collections.abc import Iterator
 
 import torch
@@ -75,6 +76,7 @@ class Feed:
             sampler=_Steps(self._order, start),
             num_workers=self._workers,
             pin_memory=cuda,
+            worker_init_fn=_ignore_sigterm,
             generator=seeding.stream(self._order.seed, "workers"),
         )
         for pixels, labels in loader:
@@ -82,6 +84,14 @@ class Feed:
                 raise InputError(pixels)
             there = pixels.to(self._device, non_blocking=cuda)
             yield there, None if self._labels is None else labels.to(self._device)
+
+
+def _ignore_sigterm(worker: int) -> None:
+    """Leave SIGTERM to the process that trains, which saves first; workers end with it.
+
+    Queues and `timeout` send it to all of them, and a worker that ends breaks the step off.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class _Batches(Dataset[tuple[Tensor | str, Tensor]]):
@@ -137,7 +147,8 @@ def check_batch(count: int, batch_size: int, world_size: int) -> None:
     """Check that mini-batches of `batch_size` can be cut from `count` images for the processes.
 
     Raises:
-        InputError: the batch is larger than the data, or cannot be shared out evenly.
+        InputError: the batch is larger than the data, cannot be shared out evenly, or leaves a
+            process less than two images.
     """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1. Got {batch_size}; pass 64 or 128.")
@@ -150,4 +161,9 @@ def check_batch(count: int, batch_size: int, world_size: int) -> None:
         raise InputError(
             f"batch_size must be divisible by the number of processes ({world_size}). "
             f"Got {batch_size}; pass --batch-size {-(-batch_size // world_size) * world_size}."
+        )
+    if batch_size < 2 * world_size:
+        raise InputError(
+            f"batch_size must leave each of {world_size} processes at least 2 images, for batch "
+            f"normalisation. Got {batch_size}; pass --batch-size {2 * world_size} or more."
         )

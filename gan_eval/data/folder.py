@@ -1,7 +1,7 @@
 """A folder of images: flat, or a folder per class, or either of these under split folders.
 
-* Every sub-folder named train, val (or valid) or test: they are the splits, and no image may lie
-  beside them. Any other sub-folder among them: all are classes of the one split "train".
+* Sub-folders named train, val and test (or training, valid, validation and testing, in any case):
+  they are the splits, and nothing else may lie beside them. A single one among others is a class.
 * Sub-folders and no image beside them: one class each, in sorted order; deeper folders belong to
   the class above them. No sub-folders: unlabelled.
 * Images are those with a name in `EXTENSIONS`, sorted by path. Hidden files, Thumbs.db and
@@ -25,18 +25,32 @@ EXTENSIONS = (
     *(".gif", ".tif", ".tiff", ".ppm"),
 )
 _IGNORED = ("thumbs.db", "desktop.ini")
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+_SPLITS = {
+    **{"train": "train", "training": "train", "test": "test", "testing": "test"},
+    **{"val": "val", "valid": "val", "validation": "val"},
+}
 
 
 def folder_splits(folder: Path) -> dict[str, Path]:
-    """Return the folder of each split."""
+    """Return the folder of each split.
+
+    Raises:
+        InputError: something else is beside them, or two are of one split.
+    """
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not _hidden(path.name)]
-    if not below or any(path.name not in _SPLITS for path in below):
+    splits = [_SPLITS[path.name.lower()] for path in below if path.name.lower() in _SPLITS]
+    if len(splits) < min(2, max(1, len(below))):
         return {"train": folder}
+    # Anything else would train on the test images, as of a class of that name.
+    if len(splits) < len(below) or len(set(splits)) < len(splits):
+        raise InputError(
+            f"folder {folder} must hold one folder each of train, val and test, or one for each "
+            f"class. Got {', '.join(path.name for path in below)}; rename or move some."
+        )
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name.lower().endswith(EXTENSIONS) and not _hidden(path.name):
             raise _both(folder, path.name, below[0].name)
-    return {_SPLITS[path.name]: path for path in below}
+    return dict(zip(splits, below, strict=True))
 
 
 def read_folder(

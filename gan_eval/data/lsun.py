@@ -5,6 +5,7 @@ torchvision's reader keeps the keys in a pickle; here a cursor lists them, in th
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def lsun_splits(category: str, root: Path) -> dict[str, int | None]:
 def read_lsun(category: str, root: Path, split: str) -> Source:
     """Return one category of LSUN; it has no labels."""
     folder = lsun_folders(category, root)[split]
-    with _open(folder).begin() as transaction:
+    with _open(folder).begin() as transaction, _whole(folder):
         keys = [bytes(key) for key in transaction.cursor().iternext(keys=True, values=False)]
     if not keys:
         raise InputError(f"{folder} must hold images. It holds none; unpack the archive again.")
@@ -68,7 +69,7 @@ class LmdbRows(EncodedRows):
 
     def encoded(self, index: int) -> BytesIO:
         """Return the encoded bytes."""
-        with _open(self.folder).begin() as transaction:
+        with _open(self.folder).begin() as transaction, _whole(self.folder):
             return BytesIO(transaction.get(self.keys[index]))
 
     def where(self, index: int) -> str:
@@ -104,8 +105,24 @@ def _environment(folder: Path) -> Any:
         raise InputError(
             "reading LSUN needs the lmdb package. It is not installed; run 'pip install lmdb'."
         ) from None
+    with _whole(folder):
+        found = lmdb.open(
+            str(folder), readonly=True, lock=False, readahead=False, max_spare_txns=64
+        )
+        size = (found.info()["last_pgno"] + 1) * found.stat()["psize"]
+        if size > (folder / "data.mdb").stat().st_size:  # reading on would end the process
+            found.close()
+            raise lmdb.CorruptedError("data.mdb was cut short")
+        return found
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """Say of what lmdb cannot read that the folder is damaged."""
+    import lmdb
+
     try:
-        return lmdb.open(str(folder), readonly=True, lock=False, readahead=False, max_spare_txns=64)
+        yield
     except lmdb.Error as error:
         raise InputError(
             f"{folder} must be a whole lmdb folder. It cannot be read ({error}); "

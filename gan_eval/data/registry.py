@@ -136,19 +136,19 @@ def open_images(
         >>> len(images), images.channels, images.size, images.num_classes
         (1437, 1, 32, 10)
     """
-    source = _find(data, _root_for(data, root), split)
+    source = _find(data, root_for(data, root), split)
     return prepare(source, size=size, channels=channels, fit=fit, limit=limit, memory=memory)
 
 
 def path_of(data: str, root: Path | None) -> Path | None:
     """Return the path of a folder or file that is called `data`, None where it is found by name."""
-    named = _locate(data, _root_for(data, root)) if _is_name(data) else None
+    named = _locate(data, root_for(data, root)) if _is_name(data) else None
     path = Path(data).expanduser().resolve()
     return path if named is None and data not in DATA_NAMES and path.exists() else None
 
 
-def _root_for(data: str, root: Path | None) -> Path | None:
-    # Embedded data and paths do without one, also without the one that the variable names.
+def root_for(data: str, root: Path | None) -> Path | None:
+    """Return the root that `data` is under; embedded data and paths need none."""
     return data_root(root) if _is_name(data) and data != "digits" else root
 
 
@@ -156,6 +156,7 @@ def data_root(root: Path | None) -> Path | None:
     """Return `root`, or else what the variable GAN_EVAL_DATA names; it must be a folder."""
     named = os.environ.get(ROOT_VARIABLE)
     chosen = root if root is not None else Path(named) if named else None
+    chosen = chosen and chosen.expanduser()
     if chosen is not None and not chosen.is_dir():
         raise InputError(
             f"the data root must be a folder. Got {chosen}, which is none; create it or name "

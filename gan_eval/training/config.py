@@ -6,7 +6,7 @@ from typing import Any
 
 from gan_eval.data import Images, open_images
 from gan_eval.data.feed import check_batch
-from gan_eval.data.registry import path_of
+from gan_eval.data.registry import path_of, root_for
 from gan_eval.devices import memory_for_images, resolve_device, resolve_precision
 from gan_eval.errors import InputError
 from gan_eval.models.presets import Preset, configure, preset
@@ -82,11 +82,6 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
     )
     recipe = _recipe(published.recipe, request)
     check_batch(len(images), recipe.batch_size, world_size)
-    if recipe.batch_size < 2 * world_size:
-        raise InputError(
-            f"batch_size must leave each of {world_size} processes at least 2 images, for batch "
-            f"normalisation. Got {recipe.batch_size}; pass --batch-size {2 * world_size} or more."
-        )
     steps_per_epoch = len(images) // recipe.batch_size
     device = resolve_device(request.device)
     precision = resolve_precision(request.precision, device)
@@ -152,7 +147,7 @@ def reopen(config: RunConfig, root: Path | None = None, name: str | None = None)
             "a run must have been trained here to be trained on. This one was imported: it has "
             f"no images and no optimiser's state. Train a new run with --preset {config.preset}."
         )
-    where = root or (Path(data.root) if data.root else None)
+    where = root or (Path(data.root) if data.root and Path(data.root).is_dir() else None)
     images = open_images(
         name or data.name,
         root=where,
@@ -235,10 +230,10 @@ def _differences(published: Recipe, request: Request, precision: str) -> tuple[s
 
 
 def _data(request: Request, images: Images) -> DataConfig:
-    path = path_of(request.data, request.root)
+    path, root = path_of(request.data, request.root), root_for(request.data, request.root)
     return DataConfig(
         name=request.data if path is None else str(path),
-        root=str(request.root.resolve()) if request.root else None,
+        root=str(root.resolve()) if root else None,
         split=images.split,
         source=images.source,
         count=len(images),

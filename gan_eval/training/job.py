@@ -13,6 +13,7 @@ import torch
 
 from gan_eval.data import Images
 from gan_eval.data.feed import check_batch
+from gan_eval.data.registry import path_of
 from gan_eval.devices import keep_freed_memory, make_fabric, products, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
@@ -46,7 +47,12 @@ def new_job(folder: Path, request: Request) -> Job:
     Raises:
         InputError: the folder is taken, or the request cannot be met; nothing was written.
     """
-    run = new_run(folder)
+    run, path = new_run(folder), path_of(request.data, request.root)
+    if path is not None and path.is_dir() and folder.resolve().is_relative_to(path):
+        raise InputError(
+            f"--out must not lie in the folder of the images, {path}: its files are none. Got "
+            f"{folder}; pass another."
+        )
     config, images = resolve(request, int(os.environ.get("WORLD_SIZE", 1)))
     _check_space(folder, config)
     return Job(run=run, config=config, images=images)
@@ -80,10 +86,12 @@ def resumed_job(
                 f"--{name.replace('_', '-')} must be what the run was started with to resume it: "
                 f"{started_with}. Got {value}; leave it out, or pass another --out."
             )
-    images = reopen(config, root, data)
-    config = _as_resumed_here(extend(config, epochs, steps))
+    if epochs is not None and steps is not None:
+        raise InputError("--epochs and --steps must not both be given. Pass one of them.")
     if device is not None:
         config = replace(config, device=resolve_device(device))
+    images = reopen(config, root, data)
+    config = _as_resumed_here(extend(config, epochs, steps))
     check_batch(len(images), config.recipe.batch_size, config.world_size)
     return Job(run=run, config=config, images=images)
 

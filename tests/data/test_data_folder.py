@@ -137,7 +137,7 @@ def test_class_folders_give_labels_in_sorted_order(tmp_path: Path):
     assert found.source == "folder"
 
 
-def test_split_folders_are_splits_only_when_alone(tmp_path: Path):
+def test_split_folders_are_splits(tmp_path: Path):
     plain(tmp_path / "train/1.png", 1)
     plain(tmp_path / "valid/1.png", 2)
     assert open_images(str(tmp_path), root=None).pixels[0, 0, 0, 0] == 1
@@ -145,8 +145,27 @@ def test_split_folders_are_splits_only_when_alone(tmp_path: Path):
     assert (found.pixels[0, 0, 0, 0], found.labels, found.split) == (2, None, "val")
     with pytest.raises(InputError, match=r"has: train, val. Got 'test'"):
         open_images(str(tmp_path), root=None, split="test")
-    plain(tmp_path / "car/1.png", 3)
-    assert open_images(str(tmp_path), root=None).class_names == ("car", "train", "valid")
+
+
+def test_split_folders_have_many_names(tmp_path: Path):
+    for number, name in enumerate(("Training", "TEST", "validation")):
+        plain(tmp_path / name / "1.png", number)
+    for number, split in enumerate(("train", "test", "val")):
+        assert open_images(str(tmp_path), root=None, split=split).pixels[0, 0, 0, 0] == number
+
+
+@pytest.mark.parametrize("other", ["extra", "valid"])
+def test_split_folders_among_others_would_be_trained_on(tmp_path: Path, other: str):
+    for name in ("train", "val", other):
+        plain(tmp_path / name / "1.png", 1)
+    with pytest.raises(InputError, match=f"one folder each of train, val and test.*{other}"):
+        open_images(str(tmp_path), root=None)
+
+
+def test_a_class_may_be_called_train(tmp_path: Path):
+    for name in ("car", "plane", "train"):
+        plain(tmp_path / name / "1.png", 1)
+    assert open_images(str(tmp_path), root=None).class_names == ("car", "plane", "train")
 
 
 def test_hidden_files_are_ignored_and_links_are_followed(tmp_path: Path):
