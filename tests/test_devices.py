@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from gan_eval import devices
 from gan_eval.data import Images
-from gan_eval.devices import resolve_precision, with_float64
+from gan_eval.devices import memory_for_images, resolve_precision, with_float64
 from gan_eval.errors import InputError
 from gan_eval.experiments.responses import Responses
 from gan_eval.models.dcgan import Discriminator, Generator
@@ -21,6 +22,21 @@ Tiny = Callable[..., tuple[RunConfig, Images]]
 
 def test_apples_devices_have_no_float64():
     assert [with_float64(device) for device in ("mps", "cuda", "cpu")] == ["cpu", "cuda", "cpu"]
+
+
+def test_processes_share_main_memory_and_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch):
+    assert memory_for_images("cpu") is None
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    free = {"cpu": 60, "cuda": 80}
+    monkeypatch.setattr(devices, "available_memory", lambda device="cpu": free[device])
+    assert memory_for_images("cuda") == 30
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert memory_for_images("cuda") == 15
+    assert taken == [0, 1]
 
 
 def test_a_precision_that_is_none_is_named():

@@ -25,6 +25,7 @@ from gan_eval.experiments.exemplars import (
     Wanted,
     check_numbers,
     goals_of,
+    is_numbers,
     parse_concept,
     pick,
     read_choices,
@@ -50,6 +51,7 @@ from gan_eval.seeding import stream
 from gan_eval.visualize.grids import strips, write_picture
 
 _NEIGHBOURS = 8
+_FEW_TRIALS = 100
 _TURNED = 6  # samples whose turn is drawn
 
 
@@ -111,7 +113,7 @@ def arithmetic(
         if choices
         else Choices(samples={}, asked=asked, target=target, n=n, **about)
     )
-    _check_complete(chosen.asked)
+    _check_complete(chosen.asked, chosen.target)
     for name, numbers in chosen.samples.items():
         check_numbers(name, numbers, chosen.n)
     concepts: Mapping[str, tuple[int, ...] | Wanted] = chosen.samples or {
@@ -151,6 +153,7 @@ def arithmetic(
         },
         result=rates.pop("result"),
         controls=rates,
+        advice=_advice(len(counted.get("result", ())), trials),
         deviations=tuple(drawn_from["trained"]["deviations"]),
         fingerprints={"data": panel.images and panel.images.fingerprint, "weights": weights},
         seed=seed,
@@ -164,6 +167,15 @@ def arithmetic(
     return Written(record=record, files=(append_record(folder, record), *files))
 
 
+def _advice(counted: int, trials: int) -> tuple[str, ...]:
+    if not 0 < counted < min(trials, _FEW_TRIALS):
+        return ()
+    return (
+        f"{counted} different sums can be made of so few exemplars, and the success rate says "
+        "little; name five or more for each of a, b and c, or attributes.",
+    )
+
+
 def _check_exclusive(asked: Mapping[str, str], target: str | None, choices: Path | None) -> None:
     if choices is not None and (asked or target):
         raise InputError(
@@ -172,7 +184,9 @@ def _check_exclusive(asked: Mapping[str, str], target: str | None, choices: Path
         )
 
 
-def _check_complete(asked: Mapping[str, str]) -> None:
+def _check_complete(asked: Mapping[str, str], target: str | None) -> None:
+    if target and "a" not in asked:
+        raise InputError(f"--target is of --a, --b and --c. Got {target} without them.")
     if set(asked) not in ({*TERMS}, AVERAGED.keys() - TERMS, {*AVERAGED}):
         raise InputError(
             "--a, --b and --c must be given together, or --turn FROM:TO, or --choices FILE. Got "
@@ -247,4 +261,6 @@ def _exemplars(
 ) -> tuple[str, Tensor]:
     """Return exemplars, then the image of their mean."""
     images = drawing.images(torch.cat([z, z.mean(0, keepdim=True)]))
-    return f"{name}: {asked[name]}, then the mean", images
+    words = asked[name]
+    shown = ",".join(words.split(",")[: len(z)]) if is_numbers(words) else words
+    return f"{name}: {shown}, then the mean", images

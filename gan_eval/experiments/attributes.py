@@ -12,7 +12,7 @@ a number is called "class 3", so that names and numbers of samples are never tak
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,10 +162,7 @@ def train_attribute_classifier(
     features = extract(extractor, half, store=store or default_store())
     extractor.prepare()  # which a store that has all rows leaves out
     x = torch.from_numpy(features.astype(features.dtype.newbyteorder("=")))
-    ends = [round(part * len(half)) for part in (_FITTED, _FITTED + _VALIDATED)]
-    fitted, validated, measured = (
-        slice(a, b) for a, b in zip([0, *ends], [*ends, len(half)], strict=True)
-    )
+    fitted, validated, measured = _shares(wanted)
     models = fit_l2_svm(x[fitted], wanted[fitted].long(), _C)
     found = [
         (*best_threshold(model.decision_function(x[validated])[:, 0], wanted[validated]), model)
@@ -180,6 +177,16 @@ def train_attribute_classifier(
         model=model,
         threshold=threshold,
     )
+
+
+def _shares(wanted: Tensor) -> Iterator[Tensor]:
+    """Yield the rows to fit, to validate and to measure with; each has its share of both kinds."""
+    kinds = []
+    for rows in (wanted.nonzero()[:, 0], (~wanted).nonzero()[:, 0]):
+        ends = [round(part * len(rows)) for part in (_FITTED, _FITTED + _VALIDATED)]
+        kinds.append(torch.tensor_split(rows, ends))
+    for each in zip(*kinds, strict=True):
+        yield torch.cat(each).sort().values
 
 
 def balanced_accuracy(decided: Tensor, wanted: Tensor) -> float:

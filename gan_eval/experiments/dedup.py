@@ -21,7 +21,6 @@ Memory: beside the images, which are streamed where they take more than half of 
 300 bytes an image for hashes and their tables, and 0.6 GB while the autoencoder is learned.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -38,6 +37,7 @@ from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
 from gan_eval.experiments.classify import Watch
+from gan_eval.experiments.parts import if_there
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, Trial, likeness
 from gan_eval.experiments.subsets import sample
 from gan_eval.probes.hamming import components, nearest_others
@@ -54,6 +54,7 @@ from gan_eval.training.autoencoder import (
 from gan_eval.visualize.grids import strips, write_picture
 
 _LEARNED_FROM, _PLANTED, _JUDGED = 20_000, 250, 10_000
+_EVIDENCE = 3  # false positives to be expected, so that finding none says something
 _FEWEST = 8
 _LEAST_ALIKE = 0.01  # quantile of planted copies from which on images are duplicates
 _BLOCK = 1024
@@ -100,7 +101,7 @@ def dedup(
     images = open_images(data, root=root, size=SIZE, channels=CHANNELS)
     if len(images) < _FEWEST:
         raise InputError(f"data must hold at least {_FEWEST} images. Got {len(images)}.")
-    whole = None if write is None else _whole(data, root)
+    whole = {} if write is None else _whole(data, root)
     learned, untrained = _autoencoders(images, seed, device, watch)
     hashes, others = hash_images((learned, untrained), images, partial(watch, "hashes"))
     trial, control = (
@@ -141,8 +142,8 @@ def dedup(
         seconds=round(time.perf_counter() - started, 3),
     )
     files = _save(out or Path("results"), record, images)
-    if write is not None and whole is not None:
-        _write_kept(write, data, root, whole, groups)
+    if write is not None:
+        _write_kept(write, whole, groups)
         files = (*files, write)
     return Written(record=record, files=files)
 
@@ -158,15 +159,20 @@ def _check(radius: int | None, write: Path | None) -> None:
         raise InputError(f"--write must name a new .npz file. Got {write}, {what}; name another.")
 
 
-def _whole(data: str, root: Path | None, split: str = "train") -> Images:
-    """Return the images at their own size, not held."""
-    try:
+def _whole(data: str, root: Path | None) -> dict[str, Images]:
+    """Return the parts that there are, with images at their own size, not held."""
+
+    def opened(split: str) -> Images:
         return open_images(data, root=root, split=split, memory=0)
+
+    try:
+        found = {split: if_there(opened, split) for split in ("train", *_OTHER_PARTS)}
     except InputError as error:
         raise InputError(
             "--write takes squares of one size; leave it out, and the groups say which images to "
             f"leave out. {error}"
         ) from error
+    return {split: images for split, images in found.items() if images is not None}
 
 
 def _autoencoders(
@@ -227,6 +233,11 @@ def _groups(labels: NDArray[np.int64]) -> list[list[int]]:
 
 
 def _advice(trial: Trial, radius: int) -> tuple[str, ...]:
+    if radius and len(trial.others) * MOST_FALSE < _EVIDENCE:
+        return (
+            f"{len(trial.others)} images do not show that fewer than {MOST_FALSE:.0%} land in "
+            "groups by chance: look at the figure, or pass --radius 0.",
+        )
     found = trial.at(radius)
     rate, estimate = found["false_positive_rate"], found["false_positive_estimate"]
     if estimate >= MOST_FALSE:
@@ -246,7 +257,7 @@ def _save(folder: Path, record: Record, images: Images) -> tuple[Path, ...]:
     """Write record and groups, and draw some of these, which are chosen at random."""
     groups, name = record.result["groups"], slug("dedup", images.name)
     listed = folder / f"{name}-groups.json"
-    about = {"data": images.name, "split": images.split, **record.fingerprints}
+    about = {"data": images.name, "split": images.split, "fingerprint": images.fingerprint}
     write_json(listed, {**about, "radius": record.result["radius"], "groups": groups})
     files = [append_record(folder, record), listed]
     if groups:
@@ -263,14 +274,9 @@ def _strip(images: Images, group: list[int]) -> tuple[str, Tensor]:
     return ", ".join(map(str, shown)) + more, images.take(shown)
 
 
-def _write_kept(
-    path: Path, data: str, root: Path | None, train: Images, groups: list[list[int]]
-) -> None:
-    kept = torch.ones(len(train), dtype=torch.bool)
+def _write_kept(path: Path, parts: dict[str, Images], groups: list[list[int]]) -> None:
+    rows = {split: torch.arange(len(images)) for split, images in parts.items()}
+    kept = torch.ones(len(rows["train"]), dtype=torch.bool)
     kept[[row for group in groups for row in group[1:]]] = False
-    parts = {"train": (train, kept.nonzero()[:, 0])}
-    for split in _OTHER_PARTS:
-        with contextlib.suppress(InputError):
-            other = _whole(data, root, split)
-            parts[split] = (other, torch.arange(len(other)))
-    write_images(path, parts)
+    rows["train"] = kept.nonzero()[:, 0]
+    write_images(path, {split: (images, rows[split]) for split, images in parts.items()})

@@ -63,6 +63,8 @@ def read_choices(path: Path, *, seed: int, label: int | None, weights: str) -> C
         asked = {name: str(values["asked"][name]) for name in samples}
         if not isinstance(values["target"], str | None):
             raise TypeError("target is no text")
+        if type(values["n"]) is not int:
+            raise TypeError("n is no whole number")
         choices = Choices(**{**values, "samples": samples, "asked": asked})
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
@@ -95,20 +97,33 @@ def parse_concept(concept: str, words: str, n: int) -> tuple[int, ...] | Wanted:
         >>> parse_concept("a", "3,17,40", 64), parse_concept("b", "Smiling,-Male", 64)
         ((3, 17, 40), {'Smiling': True, 'Male': False})
     """
-    if not _is_numbers(words):
+    if not is_numbers(words):
+        if any(is_numbers(word) for word in words.split(",")):
+            raise InputError(
+                f"{concept} must be numbers of samples, as 3,17,40, or attributes, as "
+                f"Smiling,-Male. Got {words!r}, of both kinds."
+            )
         return parse_wanted(words)
     numbers = tuple(map(int, words.split(",")))
     check_numbers(concept, numbers, n)
     return numbers
 
 
-def _is_numbers(words: str) -> bool:
+def is_numbers(words: str) -> bool:
+    """Return whether the words for a concept are numbers of samples, not attributes."""
     return all(word.strip().removeprefix("-").isdecimal() for word in words.split(","))
 
 
 def parse_wanted(words: str) -> Wanted:
-    """Return the attributes of "Smiling,-Male", a minus before those that are not to be there."""
-    return {word.strip().removeprefix("-"): word.strip()[:1] != "-" for word in words.split(",")}
+    """Return the attributes of "Smiling,-Male", a minus before those that are not to be there.
+
+    Raises:
+        InputError: one is there twice.
+    """
+    found = [(word.strip().removeprefix("-"), word.strip()[:1] != "-") for word in words.split(",")]
+    if len(dict(found)) < len(found):
+        raise InputError(f"attributes must be named once each. Got {words!r}.")
+    return dict(found)
 
 
 def goals_of(asked: Mapping[str, str], target: str | None) -> tuple[Wanted, Wanted]:
@@ -119,7 +134,7 @@ def goals_of(asked: Mapping[str, str], target: str | None) -> tuple[Wanted, Want
         target: words that say what a - b + c should show, in place of those for a, b and c.
     """
     known = {
-        name: {} if _is_numbers(words) else parse_wanted(words) for name, words in asked.items()
+        name: {} if is_numbers(words) else parse_wanted(words) for name, words in asked.items()
     }
     a, b, c, start, end = (known.get(name, {}) for name in AVERAGED)
     turn = {name: there for name, there in end.items() if start.get(name) != there}
@@ -134,6 +149,8 @@ def spell(wanted: Wanted) -> str | None:
 def target_of(a: Wanted, b: Wanted, c: Wanted) -> Wanted:
     """Return the attributes that a - b + c should have: c's, but where a and b differ, a's.
 
+    Of what b has and a leaves open nobody knows whether it is taken away.
+
     Example:
         >>> man, glasses, none = {"Male": True}, {"Glasses": True}, {"Glasses": False}
         >>> target_of({**man, **glasses}, {**man, **none}, {"Male": False, **none})
@@ -142,6 +159,7 @@ def target_of(a: Wanted, b: Wanted, c: Wanted) -> Wanted:
     found = {
         name: (c if a.get(name) == b.get(name) else {**c, **a}).get(name)
         for name in dict.fromkeys([*a, *b, *c])
+        if name in a or name not in b
     }
     return {name: there for name, there in found.items() if there is not None}
 

@@ -155,7 +155,8 @@ def _look(name: str, responses: Responses, images: Images, n: int, watch: Watch)
         watch(f"{name}: gradients", number + 1, len(chosen))
     return _Look(
         scores={
-            "selectivity": _selectivity(images, chosen),
+            # A conditional D is shown the labels: its filters need not see the classes.
+            "selectivity": None if responses.config.classes else _selectivity(images, chosen),
             "concentration": _mean_of_numbers(torch.cat(shares)),
         },
         rows=drawn,

@@ -65,7 +65,7 @@ def open_parts(
     opened = partial(open_part, data, root=root, size=size, channels=channels, fit=fit, limit=limit)
     train = opened("train")
     _check_classes(train, train)
-    test, validation = _if_there(opened, "test"), _if_there(opened, "val")
+    test, validation = if_there(opened, "test"), if_there(opened, "val")
     if test is None:
         raise InputError(
             f"data must have a test part to be classified. {data!r} has none; put images into "
@@ -125,7 +125,8 @@ def _pairs(images: Images) -> Dataset[Any]:
     return TensorDataset(images.pixels, images.labels)
 
 
-def _if_there(opened: Any, split: str) -> Images | None:
+def if_there(opened: Any, split: str) -> Images | None:
+    """Return what `opened` returns of a split; None where the data have no such split."""
     try:
         images: Images = opened(split)
     except InputError as error:

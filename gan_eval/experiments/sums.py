@@ -47,9 +47,14 @@ def sum_images(drawing: Drawing, pools: Pools, trials: int, seed: int) -> dict[s
     first, second, start = (term.mean(1) for term in terms)
     lengths = (first - second).square().sum(1).sqrt()
     source = stream(seed, "arithmetic", "directions")
+    # Of few exemplars many triples begin with the same three.
+    firsts = torch.stack([rows[:, 0] for rows in places], 1).tolist()
+    single = torch.tensor([*dict.fromkeys(map(tuple, firsts))]).unbind(1)
     z = {
         "result": combine(*terms),
-        "single_exemplar": combine(*(term[:, :1] for term in terms)),
+        "single_exemplar": combine(
+            *(pool[rows][:, None] for pool, rows in zip((a, b, c), single, strict=True))
+        ),
         "random_direction": start + random_directions(lengths, start.shape[1], source),
     }
     pictures = [drawing.floats(pool).flatten(1) for pool in (a, b, c)]

@@ -93,7 +93,10 @@ def resumed_job(
     images = reopen(config, root, data)
     config = _as_resumed_here(extend(config, epochs, steps))
     check_batch(len(images), config.recipe.batch_size, config.world_size)
-    return Job(run=run, config=config, images=images)
+    job = Job(run=run, config=config, images=images)
+    if not job.finished:
+        resolve_device(config.device)  # which says so if it is not here
+    return job
 
 
 def _as_resumed_here(config: RunConfig) -> RunConfig:

@@ -36,6 +36,7 @@ def test_json_is_the_record_and_its_files(call, capsys, tmp_path):
     folder = tmp_path / "results"
     assert list(read_lines(folder / "records.jsonl")) == [document]
     listed = json.loads((folder / "dedup-some-groups.json").read_text())
+    assert (listed["data"], listed["split"]) == ("some", "train")
     assert listed["groups"] == document["result"]["groups"]
     assert files == [
         folder / "records.jsonl", folder / "dedup-some-groups.json", tmp_path / "kept.npz",

@@ -142,6 +142,7 @@ def test_a_contact_sheet_is_the_grid_with_a_line_below_each_image(call, runs):
         ((), "--a, --b and --c must be given together, or --turn FROM:TO, or --choices FILE"),
         (("--a", "1,2,3", "--c", "1,2,3"), "Got a, c; pass numbers of samples or attributes"),
         (("--turn", "1,2,3,4"), "--turn must be FROM:TO"),
+        (("--turn", "1,2,3,4:4,5,6,7", "--target", "class 3"), "--target is of --a, --b and --c."),
         (("--turn", "1,2,3:4,5,6,7"), "from must have at least 4 samples"),
         (("--a", "1,2,2000", "--b", "1,2,3", "--c", "4,5,6"), "from 0 to 1999. Got 2000"),
         ((*SUM, "--choices", "x.json"), "--choices holds exemplars and target. Got a, b, c too"),

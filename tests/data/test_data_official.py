@@ -247,6 +247,21 @@ def test_lsun_is_read_from_lmdb_and_its_pickle_cache_is_not(tmp_path: Path):
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.parametrize("damage", ["cut short", "overwritten"])
+def test_a_damaged_lsun_is_one_line(tmp_path: Path, damage: str):
+    lmdb = pytest.importorskip("lmdb")
+    folder = tmp_path / "kitchen_train_lmdb"
+    with lmdb.open(str(folder), map_size=1 << 22) as made, made.begin(write=True) as transaction:
+        for number in range(300):
+            transaction.put(f"key{number}".encode(), bytes(1000))
+    whole = (folder / "data.mdb").read_bytes()
+    middle = len(whole) // 2
+    damaged = whole[:middle] if damage == "cut short" else whole[:8192] + bytes(len(whole) - 8192)
+    (folder / "data.mdb").write_bytes(damaged)
+    with pytest.raises(InputError, match=r"must be a whole lmdb folder.*unpack the archive again"):
+        open_images("lsun-kitchen", root=tmp_path, size=16)
+
+
 def test_lsun_without_the_lmdb_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "tower_val_lmdb").mkdir()
     (tmp_path / "tower_val_lmdb/data.mdb").touch()

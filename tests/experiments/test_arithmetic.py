@@ -68,7 +68,10 @@ def test_sums_succeed_where_the_generator_is_linear_and_random_directions_do_not
     assert rates["result"]["success_rate"] == rates["result"]["high"] == 1
     assert 0.97 < rates["result"]["low"] < 1
     assert rates["random_direction"]["success_rate"] < 0.4
-    assert {each["trials"] for each in rates.values()} == {150}
+    # Of few exemplars several triples begin with the same three.
+    trials = {name: each["trials"] for name, each in rates.items()}
+    assert 100 < trials.pop("single_exemplar") < 150
+    assert {*trials.values()} == {150}
     assert rates.keys() == {"result", "single_exemplar", "pixel_arithmetic", "random_direction"}
     # The opposite goal fails in all: what is asked for counts, not that something is seen.
     assert success(JUDGES, {"first": False, "second": True}, found["result"])["success_rate"] == 0
@@ -128,6 +131,8 @@ def test_a_turn_leads_from_one_end_to_the_other():
         ("smiling", "-smiling", "male", "smiling,male"),
         ("-smiling", "smiling", "smiling", "-smiling"),
         ("smiling,male", "-smiling,male", "-smiling", "smiling"),
+        # Glasses are taken away from some, and were on others: nobody knows.
+        ("male", "male,glasses", "-male,glasses", "-male"),
     ],
 )
 def test_a_sum_should_show_what_it_adds(a, b, c, expected):
@@ -156,6 +161,8 @@ def test_goals_are_what_words_say():
         ("-1,2,3", "from 0 to 63. Got -1"),
         ("1,2,1", "a must be different samples. Got 1,2,1; name each once"),
         ("1,2", "a must have at least 3 samples, which are averaged. Got 2 of '1,2'"),
+        ("3,17,x", "numbers of samples, as 3,17,40, or attributes.* Got '3,17,x', of both kinds"),
+        ("smiling,-smiling", "attributes must be named once each. Got 'smiling,-smiling'"),
     ],
 )
 def test_numbers_that_are_refused(words, message):
@@ -188,7 +195,9 @@ def test_choices_are_read_again_for_the_same_samples_only(tmp_path):
     for name, value in (("seed", 4), ("label", 1), ("weights", "abd")):
         with pytest.raises(InputError, match=f"--choices must be of the same samples.* has {name}"):
             read_choices(path, **{**about, name: value})
-    for text in ("{", "[]", "{}", json.dumps({**choices.to_json(), "samples": {"d": [1]}}), "x"):
+    others = ({"samples": {"d": [1]}}, {"n": "abc"}, {"n": None})
+    damaged = [json.dumps({**choices.to_json(), **other}) for other in others]
+    for text in ("{", "[]", "{}", "x", *damaged):
         path.write_text(text)
         with pytest.raises(InputError, match="must be a file that `gan-eval arithmetic` wrote"):
             read_choices(path, **about)

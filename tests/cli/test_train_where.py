@@ -1,0 +1,91 @@
+"""Where a run and its images are, and where it is trained on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gan_eval.models.runs import Run
+
+NEW = ("train", "--preset", "sthalles", "--batch-size", 4, "--precision", "32")
+
+
+def archive(path: Path, value: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, train_images=np.full((8, 8, 8), value, np.uint8))
+
+
+def test_a_runs_own_root_comes_before_the_variable(call, refused, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(("mine", "others", "moved")):
+        archive(tmp_path / name / "grey.npz", 0 if number == 1 else 7)
+    monkeypatch.setenv("GAN_EVAL_DATA", "mine")
+    assert call(*NEW, "--data", "grey", "--out", "run", "--steps", 1) == 0
+    monkeypatch.setenv("GAN_EVAL_DATA", "others")
+    assert call("train", "--out", "run", "--resume", "--steps", 2) == 0
+    # What is said now comes first of all, and the variable where the old root is gone.
+    capsys.readouterr()
+    other = ("--data-root", "others", "--steps", 3)
+    assert "must be the 8 images" in refused("train", "--out", "run", "--resume", *other)
+    (tmp_path / "mine/grey.npz").unlink()
+    (tmp_path / "mine").rmdir()
+    monkeypatch.setenv("GAN_EVAL_DATA", "moved")
+    assert call("train", "--out", "run", "--resume", "--steps", 3) == 0
+
+
+def test_a_run_must_not_lie_among_its_images(refused, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        Image.new("L", (8, 8), number).save(tmp_path / f"photos/{number}.png")
+    monkeypatch.chdir(tmp_path / "photos")
+    for out in (("--out", "run"), ()):
+        said = refused(*NEW, "--data", ".", *out)
+        assert f"--out must not lie in the folder of the images, {tmp_path}/photos" in said
+    assert len(list((tmp_path / "photos").iterdir())) == 4
+
+
+def test_a_run_of_a_gpu_is_trained_on_without_it(call, refused, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive(tmp_path / "grey.npz", 7)
+    assert call(*NEW, "--data", "grey.npz", "--out", "run", "--steps", 1) == 0
+    config = Path("run/config.json")
+    config.write_text(json.dumps({**json.loads(config.read_text()), "device": "cuda"}))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    capsys.readouterr()
+    again = ("train", "--out", "run", "--resume", "--steps", 2)
+    assert "device must be one that is here: cpu" in refused(*again)
+    assert "--epochs and --steps must not both be given" in refused(*again, "--epochs", 9)
+    assert call(*again, "--device", "cpu") == 0
+
+
+def test_sigterm_to_all_processes_of_a_streamed_run_saves(tmp_path: Path):
+    """As `timeout` and queues send it: to the workers too, which must not break the step off."""
+    (tmp_path / "photos").mkdir()
+    noise = np.random.default_rng(0)
+    for number in range(16):
+        pixels = noise.integers(0, 256, (400, 400), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"photos/{number}.png")
+    program = (
+        "import gan_eval.data.prepare as p; p.available_memory = lambda: 0\n"
+        "from gan_eval.cli import main; main()"
+    )
+    more = ("--data", "photos", "--image-size", 32, "--out", "run", "--steps", 100000)
+    words = [*map(str, (*NEW, *more, "--save-seconds", 0.2, "--epochs", 25000)[:-2])]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *words], cwd=tmp_path, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        run = Run(tmp_path / "run")
+        while not run.state.exists() and process.poll() is None:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert "--resume" in said
+    assert "Traceback" not in said
