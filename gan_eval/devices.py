@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
@@ -156,11 +156,20 @@ def give_back_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def full_float32() -> AbstractContextManager[None]:
+    """Let float32 be that on a GPU too, and not TF32 of three digits."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    return flags
+
+
 @contextmanager
 def products(device: str, precision: Precision = "32") -> Iterator[None]:
-    """Compute a network's products in `precision`: float32 is not a GPU's TF32 of three digits."""
+    """Compute a network's products in `precision`.
+
+    Not around training: autocast keeps rounded weights until the outermost context ends.
+    """
     with (
-        torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        full_float32(),
         torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"),
     ):
         yield

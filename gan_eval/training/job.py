@@ -14,7 +14,7 @@ import torch
 from gan_eval.data import Images
 from gan_eval.data.feed import check_batch
 from gan_eval.data.registry import path_of
-from gan_eval.devices import keep_freed_memory, make_fabric, products, resolve_device
+from gan_eval.devices import full_float32, keep_freed_memory, make_fabric, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.runs import Run, RunConfig, new_run
@@ -130,7 +130,7 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
             if not job.run.exists:  # one that is resumed is changed once its state was read
                 job.run.write_config(config)
         fabric.barrier()
-        with products(fabric.device.type):  # Fabric's own precision is within this
+        with full_float32():
             return train(job.run, config, job.images, fabric, habits or Habits())
 
 

@@ -14,6 +14,7 @@ from gan_eval.records import write_whole
 _LEAST_TILE = 64
 _GAP = 2
 _LINE = 16  # pixels that a line of text is high
+_FONT = 13  # smaller letters swallow spaces
 _WHITE = 255
 
 
@@ -31,7 +32,7 @@ def contact_sheet(images: Tensor) -> Image.Image:
     height, width = tiles.shape[2:]
     columns = _square(len(images))
     sheet = _lay_out(tiles, columns)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_FONT)
     for number in range(len(images)):
         y, x = number // columns * (height + _GAP), number % columns * (width + _GAP)
         middle = (x + width // 2, y + height - _LINE // 2)
@@ -41,7 +42,7 @@ def contact_sheet(images: Tensor) -> Image.Image:
 
 def strips(rows: Sequence[tuple[str, Tensor]]) -> Image.Image:
     """Return rows of uint8 images (n, 1 or 3, h, w) under one another, each below its caption."""
-    font = ImageFont.load_default()
+    font = ImageFont.load_default(_FONT)
     pictures = [grid(images, len(images)) for _, images in rows]
     captions = [math.ceil(font.getlength(caption)) for caption, _ in rows]
     width = max(*captions, *(picture.width for picture in pictures))
