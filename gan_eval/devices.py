@@ -118,14 +118,19 @@ def memory_for_images(device: str) -> int | None:
     """Return how many bytes of images a GPU can hold, or None, which leaves it to main memory.
 
     That is half of what is free, on it and in this process's share of main memory, where a copy
-    stays. Of several processes each has a GPU of its own from here on.
+    stays.
     """
     if device != "cuda" or not torch.cuda.is_available():
         return None
-    processes, rank = (int(os.environ.get(f"LOCAL_{name}", 0)) for name in ("WORLD_SIZE", "RANK"))
-    # What is put on "cuda" before Fabric is there must be on this process's GPU too.
-    torch.cuda.set_device(rank % torch.cuda.device_count())
-    return min(available_memory(device), available_memory() // max(1, processes)) // 2
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return min(available_memory(device), available_memory() // processes) // 2
+
+
+def take_own_gpu() -> None:
+    """Let "cuda" be this process's GPU under `torchrun`, before Fabric sees to that."""
+    rank = os.environ.get("LOCAL_RANK")
+    if rank is not None and torch.cuda.is_available():
+        torch.cuda.set_device(int(rank) % torch.cuda.device_count())
 
 
 def computes_bf16(device: str) -> bool:

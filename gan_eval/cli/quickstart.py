@@ -149,6 +149,14 @@ def _report(
             }
         )
         return
+    _print_training(run, rows)
+    _print_figures(found, looked_at, scored)
+    say(f"Look at {page}, where all of this is drawn.")
+    say(f"Look at {run.grid(_KEPT[-1])}: handwritten digits that nobody wrote.")
+    say(f"Next: gan-eval sample {run.folder} --n 100 --out more.png; gan-eval train --help")
+
+
+def _print_training(run: Any, rows: list[dict[str, Any]]) -> None:
     print_table(
         f"{_PRESET} on digits",
         (*_COLUMNS, "samples"),
@@ -157,6 +165,12 @@ def _report(
             for row, epoch in zip(rows, _KEPT, strict=True)
         ),
     )
+
+
+def _print_figures(
+    found: list[Sequence[Any]], looked_at: dict[str, Any], scored: Sequence[Any]
+) -> None:
+    """Print what was measured, and how to read it."""
     print_table(
         "Test error in % of an L2-SVM on 360 digits that nothing was trained on",
         ("features", "width", "10 labels per class", "all labels"),
@@ -185,9 +199,6 @@ def _report(
         "A score says something where it is better than its controls. Sums of digits take a longer "
         "training than this one."
     )
-    say(f"Look at {page}, where all of this is drawn.")
-    say(f"Look at {run.grid(_KEPT[-1])}: handwritten digits that nobody wrote.")
-    say(f"Next: gan-eval sample {run.folder} --n 100 --out more.png; gan-eval train --help")
 
 
 def _figures(result: dict[str, Any]) -> list[str]:

@@ -14,7 +14,13 @@ import torch
 from gan_eval.data import Images
 from gan_eval.data.feed import check_batch
 from gan_eval.data.registry import path_of
-from gan_eval.devices import full_float32, keep_freed_memory, make_fabric, resolve_device
+from gan_eval.devices import (
+    full_float32,
+    keep_freed_memory,
+    make_fabric,
+    resolve_device,
+    take_own_gpu,
+)
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.runs import Run, RunConfig, new_run
@@ -47,6 +53,7 @@ def new_job(folder: Path, request: Request) -> Job:
     Raises:
         InputError: the folder is taken, or the request cannot be met; nothing was written.
     """
+    take_own_gpu()
     run, path = new_run(folder), path_of(request.data, request.root)
     if path is not None and path.is_dir() and folder.resolve().is_relative_to(path):
         raise InputError(
@@ -76,6 +83,7 @@ def resumed_job(
     Raises:
         InputError: there is no run, an option differs, or the images are not the same.
     """
+    take_own_gpu()
     run = Run(folder)
     config = run.config()
     for name, value in (same or {}).items():
@@ -87,7 +95,9 @@ def resumed_job(
                 f"{started_with}. Got {value}; leave it out, or pass another --out."
             )
     if epochs is not None and steps is not None:
-        raise InputError("--epochs and --steps must not both be given. Pass one of them.")
+        raise InputError(
+            f"--epochs and --steps must not both be given. Got {epochs} and {steps}; pass one."
+        )
     if device is not None:
         config = replace(config, device=resolve_device(device))
     images = reopen(config, root, data)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError
+from gan_eval.experiments.arithmetic import _advice, _exemplars
 from gan_eval.experiments.drawing import Drawing
 from gan_eval.experiments.exemplars import (
     Choices,
@@ -86,6 +87,17 @@ def test_pixel_arithmetic_is_of_images_and_single_exemplars_are_the_first_of_eac
     assert (found["pixel_arithmetic"].view(-1, 2) - pixels).abs().max() <= 0.51
     single = DRAWING.images(z["a"][:, 0] - z["b"][:, 0] + z["c"][:, 0])
     assert torch.equal(found["single_exemplar"], single)
+
+
+def test_few_sums_are_advised_on():
+    assert _advice(1, 200)[0].startswith("1 different sums can be made")
+    assert _advice(100, 200) == _advice(7, 7) == _advice(0, 200) == ()
+
+
+def test_a_caption_names_the_samples_that_are_drawn():
+    asked = {"a": "3,17,40,55", "b": "smiling,-male"}
+    captions = [_exemplars(DRAWING, name, POOLS[name][:3], asked)[0] for name in asked]
+    assert captions == ["a: 3,17,40, then the mean", "b: smiling,-male, then the mean"]
 
 
 def test_triples_are_different_sums_of_different_samples():

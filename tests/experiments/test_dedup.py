@@ -9,6 +9,7 @@ from PIL import Image
 
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
+from gan_eval.experiments import dedup as module
 from gan_eval.experiments.dedup import dedup
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, Trial, likeness
 from gan_eval.training import autoencoder
@@ -65,6 +66,24 @@ def test_duplicates_are_found_and_left_out_of_what_is_written(data, tmp_path):
     assert (kept.class_names, kept.attribute_names) == (("a", "b", "c"), ("odd", "five"))
     tests = (open_images(str(each), root=None, split="test") for each in (data, found.files[-1]))
     assert len({images.fingerprint for images in tests}) == 1
+
+
+def test_a_part_that_cannot_be_read_is_not_left_out_in_silence(tmp_path):
+    for part, count in (("train", 20), ("test", 2)):
+        (tmp_path / "photos" / part).mkdir(parents=True)
+        for number in range(count):
+            pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"photos/{part}/{number}.png")
+    Image.new("RGB", (40, 32)).save(tmp_path / "photos/test/wide.png")
+    with pytest.raises(InputError, match="--write takes squares of one size"):
+        dedup(str(tmp_path / "photos"), write=tmp_path / "new.npz", out=tmp_path / "out")
+    assert not (tmp_path / "new.npz").exists()
+
+
+def test_few_images_are_no_evidence_of_few_false_positives():
+    few, many = (trial([3], [60] * n) for n in (299, 300))
+    assert "299 images do not show that fewer than 1% land" in module._advice(few, 3)[0]
+    assert module._advice(many, 3) == module._advice(few, 0) == ()
 
 
 def test_a_seed_gives_the_same_groups_and_scores(data, tmp_path):
