@@ -73,6 +73,27 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def check_folder(folder: Path, option: str = "--out") -> Path:
+    """Return `folder`, which is there or can be made, and can be written to. Nothing is written.
+
+    Raises:
+        InputError: it cannot, which should not come to light after the work.
+    """
+    there = nearest_there(folder)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "cannot be written to" if there.is_dir() else "is a file"
+        raise InputError(
+            f"{option} must lead to a folder that can be written to. Got {folder}: {there} {what}; "
+            "name another."
+        )
+    return folder
+
+
+def nearest_there(folder: Path) -> Path:
+    """Return `folder`, or the nearest above it that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from gan_eval import records
+from gan_eval.errors import InputError
 from gan_eval.records import (
     Record,
     append_line,
     append_record,
+    check_folder,
     read_lines,
     remove_unfinished,
     versions,
@@ -30,6 +32,15 @@ class BrokenError(Exception):
 def _half(path: Path) -> None:
     path.write_text("half of it")
     raise BrokenError
+
+
+def test_a_folder_is_found_to_be_one_before_the_work(tmp_path: Path):
+    new = tmp_path / "a/b"
+    assert check_folder(new) == new
+    assert not new.parent.exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--out must lead .*file/inner: .*file is a file; name"):
+        check_folder(tmp_path / "file/inner")
 
 
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path):

@@ -212,7 +212,9 @@ def _measured(job: Any, options: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         from gan_eval.experiments.validation import watch_features
 
         given = {"every": options["probe_every"], "data": options["probe_data"]}
-        measures.append(watch_features(job.config, job.images, root=options["data_root"], **given))
+        probe = watch_features(job.config, job.images, root=options["data_root"], **given)
+        job = replace(job, config=replace(job.config, probed=probe.about))
+        measures.append(probe)
     if _wanted("score", ("extractor", "weights"), options):
         from gan_eval.experiments.score_training import UNTRAINED, watch_samples
 

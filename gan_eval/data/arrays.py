@@ -23,6 +23,7 @@ from gan_eval.data.source import Array, ArrayRows, DiskRows, Rows, Source
 from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
 
+_CLASSES = 2**16  # each label up to the largest is a class, and has a name
 _LOCAL_HEADER = 30  # bytes of a zip member's fixed header; name and extra field follow
 
 
@@ -179,6 +180,11 @@ def _labels(path: Path, members: dict[str, Member], split: str, count: int) -> A
         raise InputError(
             f"'{key}' in {path} must be whole numbers from 0. Got {labels.min()}; "
             "leave the key out where images have no label."
+        )
+    if labels.size and labels.max() >= _CLASSES:
+        raise InputError(
+            f"'{key}' in {path} must be numbers of classes, below {_CLASSES:,}. Got "
+            f"{labels.max()}; number the classes from 0."
         )
     return labels
 

@@ -76,6 +76,11 @@ def prepare(
 ) -> Images:
     """Return `source` as `Images`; see `gan_eval.data.open_images` for the arguments."""
     _check(size, channels, fit, limit)
+    if not len(source.rows):
+        raise InputError(
+            f"data {source.name!r} must hold images. Its part {source.split!r} holds none; copy or "
+            "write it again."
+        )
     source = _first(source, limit)
     survey = source.rows.survey()
     target = _target(survey, size, channels, fit)

@@ -115,17 +115,20 @@ def read_stl10(root: Path, split: str) -> Source:
             f"{path} must be whole images of {STL10_IMAGE} bytes. Got {path.stat().st_size} bytes; "
             "unpack the archive again."
         )
-    names = folder / "class_names.txt"
     return Source(
         name="stl10",
         split=split,
         source="stl10_binary (official)",
         rows=DiskRows(path, 0, (count, 3, 96, 96), (0, 1, 3, 2)),
         labels=None if split == "unlabeled" else _stl10_labels(folder / f"{split}_y.bin", count),
-        class_names=tuple(names.read_text().split())
-        if names.is_file()
-        else tuple(str(number) for number in range(10)),
+        class_names=_stl10_names(folder / "class_names.txt"),
     )
+
+
+def _stl10_names(path: Path) -> tuple[str, ...]:
+    """Return the ten names in `path`, numbers where it does not hold as many."""
+    names = _text(path).split() if path.is_file() else []
+    return tuple(names) if len(names) == 10 else tuple("0123456789")
 
 
 def _stl10_labels(path: Path, count: int) -> Array:
@@ -145,7 +148,7 @@ def celeba_splits(root: Path) -> dict[str, int]:
     path = root / "celeba" / "list_eval_partition.txt"
     if not path.is_file():
         return {}
-    parts = path.read_text().split()[1::2]
+    parts = _text(path).split()[1::2]
     counts = {split: parts.count(number) for number, split in CELEBA_SPLITS.items()}
     return {split: count for split, count in counts.items() if count}
 
@@ -153,7 +156,7 @@ def celeba_splits(root: Path) -> dict[str, int]:
 def read_celeba(root: Path, split: str) -> Source:
     """Return aligned CelebA with its 40 attributes; there are no classes."""
     folder = root / "celeba"
-    partition = (folder / "list_eval_partition.txt").read_text().splitlines()
+    partition = _text(folder / "list_eval_partition.txt").splitlines()
     if any(len(line.split()) not in (0, 2) for line in partition):
         raise InputError(
             f"{folder / 'list_eval_partition.txt'} must have an image and its part on each line. "
@@ -185,7 +188,7 @@ def _celeba_attributes(path: Path) -> tuple[tuple[str, ...], dict[str, list[int]
     """Return the attributes' names, and for each file its values, 1 or -1."""
     if not path.is_file():
         raise _missing(path)
-    _, header, *lines = [*path.read_text().splitlines(), "", ""]
+    _, header, *lines = [*_text(path).splitlines(), "", ""]
     names = tuple(header.split())
     values = {}
     for number, line in enumerate(lines, start=3):
@@ -218,6 +221,11 @@ def read_imagenet(root: Path, split: str) -> Source:
         source=f"{split}/<wnid> (official)",
         declared=_COLOUR,
     )
+
+
+def _text(path: Path) -> str:
+    """Return a list's text, whatever else than UTF-8 may be in it."""
+    return path.read_text("utf-8", errors="replace")
 
 
 def _missing(path: Path, remedy: str = "unpack the archive again") -> InputError:

@@ -46,7 +46,7 @@ from gan_eval.images import to_uint8
 from gan_eval.latent.arithmetic import along, combine, neighbours
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
-from gan_eval.records import Record, Written, append_record, write_json
+from gan_eval.records import Record, Written, append_record, check_folder, write_json
 from gan_eval.seeding import stream
 from gan_eval.visualize.grids import strips, write_picture
 
@@ -103,6 +103,7 @@ def arithmetic(
         InputError: what was asked for cannot be had; nothing was written.
     """
     started, device = time.perf_counter(), resolve_device(device)
+    folder = check_folder(out or run.folder)
     chosen_precision = resolve_precision(precision, device)
     _check_exclusive(asked, target, choices)
     drawing = open_drawing(run, epoch=epoch, label=label, device=device)
@@ -161,7 +162,6 @@ def arithmetic(
         precision=chosen_precision,
         seconds=round(time.perf_counter() - started, 3),
     )
-    folder = out or run.folder
     files = [folder / "arithmetic-choices.json", *_draw(folder, drawing, pools, chosen.asked, seed)]
     write_json(files[0], chosen.to_json())
     return Written(record=record, files=(append_record(folder, record), *files))

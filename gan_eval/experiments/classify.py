@@ -36,7 +36,7 @@ from gan_eval.probes.l2_svm import LinearModel, check_memory, fit_l2_svm
 from gan_eval.probes.liblinear import check_liblinear_memory, fit_liblinear
 from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import Labelled, Result, SealedTest, Solver, evaluate, select
-from gan_eval.records import Record, append_record
+from gan_eval.records import Record, append_record, check_folder
 from gan_eval.visualize.matrices import draw_confusion
 
 SolverName = Literal["newton", "liblinear"]
@@ -93,6 +93,7 @@ def classify(
     """
     device = resolve_device(device)
     specs = [_spec_of(each) for each in features]
+    folders = [check_folder(out or _home(spec, specs)) for spec in specs]
     keep_freed_memory()
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         make_fabric(device)
@@ -120,7 +121,7 @@ def classify(
         controls = controls_of(before) if spec.name == "disc" else {}
         measured = probe.measure(spec, parts, extractor, controls)
         if measured is not None:
-            files = _write(out or _home(spec, specs), spec, parts, *measured)
+            files = _write(folders[place], spec, parts, *measured)
             found[place] = Classified(spec=spec, record=measured[0], files=files)
     return [found[place] for place in sorted(found)]
 

@@ -41,7 +41,7 @@ from gan_eval.experiments.parts import if_there
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, Trial, likeness
 from gan_eval.experiments.subsets import sample
 from gan_eval.probes.hamming import components, nearest_others
-from gan_eval.records import Record, Written, append_record, write_json
+from gan_eval.records import Record, Written, append_record, check_folder, write_json
 from gan_eval.seeding import stream
 from gan_eval.training.autoencoder import (
     BITS,
@@ -97,6 +97,7 @@ def dedup(
         InputError: what was asked for cannot be had; nothing was written.
     """
     started, device = time.perf_counter(), resolve_device(device)
+    folder = check_folder(out or Path("results"))
     _check(radius, write)
     images = open_images(data, root=root, size=SIZE, channels=CHANNELS)
     if len(images) < _FEWEST:
@@ -141,7 +142,7 @@ def dedup(
         precision="32",
         seconds=round(time.perf_counter() - started, 3),
     )
-    files = _save(out or Path("results"), record, images)
+    files = _save(folder, record, images)
     if write is not None:
         _write_kept(write, whole, groups)
         files = (*files, write)
@@ -157,6 +158,8 @@ def _check(radius: int | None, write: Path | None) -> None:
     if write is not None and (write.suffix != ".npz" or write.exists()):
         what = "which exists" if write.suffix == ".npz" else "which does not end so"
         raise InputError(f"--write must name a new .npz file. Got {write}, {what}; name another.")
+    if write is not None:
+        check_folder(write.parent, "--write")
 
 
 def _whole(data: str, root: Path | None) -> dict[str, Images]:

@@ -46,7 +46,7 @@ from gan_eval.experiments.panel import open_panel
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.logistic import logistic_weights
-from gan_eval.records import Record, Written, append_record
+from gan_eval.records import Record, Written, append_record, check_folder
 from gan_eval.seeding import derive, stream
 from gan_eval.visualize.grids import write_grid
 
@@ -95,6 +95,7 @@ def dropout(
         InputError: what was asked for cannot be had; nothing was written.
     """
     started, device = time.perf_counter(), resolve_device(device)
+    folder = check_folder(out or run.folder)
     judging = resolve_precision(precision, device)
     if boxes is None and attribute is None:
         raise InputError(
@@ -153,7 +154,6 @@ def dropout(
         precision=judging,
         seconds=round(time.perf_counter() - started, 3),
     )
-    folder = out or run.folder
     stem = slug("dropout", attribute or (boxes.stem if boxes else ""), "layer", str(layer))
     files = [folder / f"{stem}.png"]
     _draw(files[0], drawing, place, weights > 0, _points(drawing, _samples(found)[:_DRAWN], seed))

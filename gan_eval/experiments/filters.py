@@ -35,7 +35,7 @@ from gan_eval.experiments.run_images import open_run_images
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import weights_sha256
-from gan_eval.records import Record, Written, append_record
+from gan_eval.records import Record, Written, append_record, check_folder
 from gan_eval.visualize.grids import write_grid
 
 # Images of a map: those whose labels are compared, and which the figure shows.
@@ -79,6 +79,7 @@ def filters(
         InputError: what was asked for cannot be had; nothing was written.
     """
     started, device = time.perf_counter(), resolve_device(device)
+    folder = check_folder(out or run.folder)
     config, trained = run.config(), run.load_discriminator()
     layer = check_layer(config.discriminator, layer)
     width = config.discriminator.layers[config.discriminator.feature_layers[layer - 1]].width
@@ -114,7 +115,6 @@ def filters(
         precision=chosen,
         seconds=round(time.perf_counter() - started, 3),
     )
-    folder = out or run.folder
     figure = folder / f"{slug('filters', images.name, 'layer', str(layer))}.png"
     write_grid(figure, _sheet(found["untrained"], found["trained"]), 2 * _TOP + 1)
     return Written(record=record, files=(append_record(folder, record), figure))

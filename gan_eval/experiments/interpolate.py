@@ -40,7 +40,7 @@ from gan_eval.latent.interpolate import (
 )
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
-from gan_eval.records import Record, Written, append_record
+from gan_eval.records import Record, Written, append_record, check_folder
 from gan_eval.seeding import stream
 from gan_eval.visualize.grids import write_gif, write_grid
 
@@ -86,6 +86,7 @@ def interpolate(
         InputError: what was asked for cannot be had; nothing was written.
     """
     started, device = time.perf_counter(), resolve_device(device)
+    folder = check_folder(out or run.folder)
     if frames < 2:
         raise InputError(f"frames must be at least 2 from point to point. Got {frames}.")
     drawing = open_drawing(run, epoch=epoch, label=label, device=device)
@@ -127,7 +128,6 @@ def interpolate(
         precision="32",
         seconds=round(time.perf_counter() - started, 3),
     )
-    folder = out or run.folder
     written = _draw(folder, walks, images.take(rows[: _POINTS * frames].tolist()), frames, scale)
     return Written(record=record, files=(append_record(folder, record), *written))
 

@@ -38,7 +38,7 @@ from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.nearest_neighbor import RunningNearest
 from gan_eval.probes.protocol import Protocol
-from gan_eval.records import Record, Written, append_record
+from gan_eval.records import Record, Written, append_record, check_folder
 from gan_eval.seeding import derive
 
 _HELD_OUT = Protocol(name="neighbors")  # which training images are for validation
@@ -90,6 +90,7 @@ def neighbors(
         InputError: what was asked for cannot be had; nothing was written.
     """
     started, device = time.perf_counter(), resolve_device(device)
+    folder = check_folder(out or run.folder)
     bench = _Bench(
         seed=seed, device=device, precision=resolve_precision(precision, device), watch=watch
     )
@@ -104,7 +105,6 @@ def neighbors(
         epoch = min(tried, key=lambda each: each[1])[0]
     trained = bench.stream(run, epoch, seed)
     streams = {"result": trained, "untrained": trained.untrained()}
-    folder = out or run.folder
     # The longest comes last, so that its state is kept until the record is written.
     copies, sides = bench.look_up(streams, train, samples)
     state = bench.classify(sides, streams, parts, samples, folder) if parts else None

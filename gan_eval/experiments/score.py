@@ -20,7 +20,7 @@ from gan_eval.experiments.score_sides import Given, Sampling, Side, side_of
 from gan_eval.features.statistics_file import check_target, save_statistics
 from gan_eval.features.store import default_store
 from gan_eval.models.runs import Epoch
-from gan_eval.records import Record, append_record
+from gan_eval.records import Record, append_record, check_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,16 +85,16 @@ def score(
         watch=watch,
     )
     sides = [side_of(model, sampling=sampling, root=root) for model in models]
+    home = next((side.run.folder for side in sides if side.run), Path("results"))
+    folders = [check_folder(out or (side.run.folder if side.run else home)) for side in sides]
     # All of them before the first is drawn, so that mistakes come to light before hours of work.
     pairs = [bench.pair(side) for side in sides or [bench.against]]
     if save is not None:
         _save(save, bench, pairs)
-    home = out or next((side.run.folder for side in sides if side.run), Path("results"))
     found = []
-    for side, pair in zip(sides, pairs, strict=False):
+    for folder, pair in zip(folders, pairs, strict=False):
         record = bench.measure(pair)
         if record is not None:
-            folder = out or (side.run.folder if side.run else home)
             found.append(Scored(record=record, file=append_record(folder, record)))
     return found
 

@@ -28,7 +28,7 @@ from gan_eval.experiments.features import form_of
 from gan_eval.experiments.run_images import watched_part
 from gan_eval.experiments.score_extractors import ExtractorSpec, check_weights
 from gan_eval.experiments.score_sides import Sampling, Side, side_of
-from gan_eval.experiments.subsets import held_sample
+from gan_eval.experiments.subsets import describe_sample, held_sample
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.features.extractor import Extractor
 from gan_eval.metrics import Moments, frechet_distance, kernel_distance
@@ -157,12 +157,7 @@ def _about(extractor: Extractor, known: Images, n: int) -> dict[str, Any]:
     """Return what the distances depend on beside G, as it comes back from JSON."""
     about = {
         "extractor": {"name": extractor.name, **extractor.identity},
-        "reference": {
-            "name": known.name,
-            "split": known.split,
-            "n": len(known),
-            "fingerprint": known.fingerprint,
-        },
+        "reference": describe_sample(known),
         "n": n,
         "seed": 0,
     }

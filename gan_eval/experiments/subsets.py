@@ -1,6 +1,7 @@
 """Random parts of a data set, as data sets of their own."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,6 +39,16 @@ def held_sample(data: Images, n: int) -> Images:
     pixels = part.take(range(len(part)))
     fingerprint = fingerprint_pixels(pixels, part.labels)
     return replace(part, pixels=pixels, stream=None, fingerprint=fingerprint)
+
+
+def describe_sample(known: Images) -> dict[str, Any]:
+    """Return what tells these images from others, JSON-able."""
+    return {
+        "name": known.name,
+        "split": known.split,
+        "n": len(known),
+        "fingerprint": known.fingerprint,
+    }
 
 
 def _order(data: Images, seed: int) -> Tensor:

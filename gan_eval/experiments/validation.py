@@ -9,6 +9,7 @@ for reporting. Test images are never opened.
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from gan_eval.data import Images
 from gan_eval.devices import Precision, processes, with_float64
 from gan_eval.errors import InputError
 from gan_eval.experiments.run_images import watched_part
-from gan_eval.experiments.subsets import held_sample
+from gan_eval.experiments.subsets import describe_sample, held_sample
 from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.images import Scale
 from gan_eval.models.dcgan import Discriminator, Generator
@@ -47,22 +48,32 @@ def watch_features(
     its training part, or from `images` where they are that.
 
     Args:
-        config: of the run that will be trained.
+        config: of the run that will be trained; what it was probed with must be this.
         images: those that it is trained on.
         every: epochs from one time to the next.
         data: a labelled set, as `open_images` takes it; None takes the one of the run.
         root: where named data sets are.
 
     Raises:
-        InputError: there are no labelled images of two classes, or the discriminator is conditional
-            or has no maps of 4 x 4.
+        InputError: there are no labelled images of two classes, or they are others than before, or
+            the discriminator is conditional or has no maps of 4 x 4.
     """
     part = watched_part(config, images, data=data, root=root)
     known = held_sample(part, _IMAGES)
     _check_classes(known)
+    about = describe_sample(known)
+    if config.probed not in (None, about):
+        raise InputError(
+            "--probe-data must stay the same, so that epochs can be compared: so far "
+            f"{_short(config.probed)}. Got {_short(about)}; pass the same, or train anew."
+        )
     probe = _Probe(known, config.generator.scale, config.device, config.precision)
     probe.features(Discriminator(config.discriminator))  # mistakes come to light before training
-    return Measure(every=every, take=probe.take)
+    return Measure(every=every, take=probe.take, about=about)
+
+
+def _short(about: dict[str, Any]) -> str:
+    return f"{about['n']} images of {about['name']} ({about['fingerprint'][:23]}…)"
 
 
 def _check_classes(images: Images) -> None:

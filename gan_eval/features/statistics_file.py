@@ -22,7 +22,7 @@ from gan_eval.data.arrays import read_members
 from gan_eval.errors import InputError
 from gan_eval.features.extractor import Extractor
 from gan_eval.metrics import Moments
-from gan_eval.records import file_sha256, write_whole
+from gan_eval.records import check_folder, file_sha256, write_whole
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,6 +91,7 @@ def check_target(path: Path) -> None:
             f"a file of statistics must be new, or hold some. Got {path}, which holds other "
             "arrays; name another."
         )
+    check_folder(path.parent, "--save-statistics")
 
 
 def load_statistics(path: Path) -> Statistics:

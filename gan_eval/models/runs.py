@@ -63,7 +63,8 @@ class RunConfig:
 
     `asked` are the options that it was started with, as they were given. A run with `imported`
     weights was not trained here: it has no data and no steps, and its recipe is the published one.
-    `scored` is what `fid` and `kid` in metrics.jsonl depend on; None where there are none.
+    `scored` is what `fid` and `kid` in metrics.jsonl depend on, `probed` what `probe_error` does;
+    None where there are none.
     """
 
     preset: str
@@ -85,6 +86,7 @@ class RunConfig:
     asked: dict[str, Any] = field(default_factory=dict)
     imported: ImportConfig | None = None
     scored: dict[str, Any] | None = None
+    probed: dict[str, Any] | None = None
     format: int = FORMAT
 
     def __post_init__(self) -> None:

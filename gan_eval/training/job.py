@@ -24,7 +24,7 @@ from gan_eval.devices import (
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.runs import Run, RunConfig, new_run
-from gan_eval.records import remove_unfinished, versions
+from gan_eval.records import nearest_there, remove_unfinished, versions
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, extend, reopen, resolve
 from gan_eval.training.loop import Habits, train
@@ -170,7 +170,7 @@ def _check_space(folder: Path, config: RunConfig) -> None:
     count = sum(parameter_count(network) for network in networks)
     # The newest weights, the best and a copy while they are replaced; those of the kept epochs.
     needed = count * (_STATE_BYTES + 4 * (3 + len(config.save_epochs)))
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    there = nearest_there(folder)
     free = shutil.disk_usage(there).free
     if free < needed:
         raise InputError(

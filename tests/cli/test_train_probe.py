@@ -61,6 +61,21 @@ def test_a_run_may_be_resumed_with_a_probe_and_without(call, tmp_path):
     assert not any("probe" in name for name in Run(run).config().asked)
 
 
+def test_a_run_is_probed_with_the_same_images_when_it_is_resumed(call, refused, capsys, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (30, 16, 16), dtype=np.uint8)
+    np.savez(tmp_path / "other.npz", train_images=images, train_labels=np.arange(30) % 3)
+    run = Run(tmp_path / "run")
+    assert call(*SHORT, "--epochs", 1, "--out", run.folder, "--probe-every", 1) == 0
+    assert run.config().probed["name"] == "digits"
+    more = ("train", "--out", run.folder, "--resume", "--epochs", 2, "--probe-every", 1)
+    capsys.readouterr()
+    said = refused(*more, "--probe-data", "other.npz")
+    assert "so far 64 images of digits" in said
+    assert "Got 30 images of other" in said
+    assert call(*more) == 0
+    assert probed(run.folder) == [4, 8]
+
+
 def test_other_images_are_fitted_to_the_network(call, tmp_path):
     colours = np.random.default_rng(0).integers(0, 256, (30, 40, 48, 3), dtype=np.uint8)
     np.savez(tmp_path / "other.npz", train_images=colours, train_labels=np.arange(30) % 3)

@@ -112,6 +112,10 @@ def test_the_fingerprint_tells_pixels_and_labels_apart(tmp_path: Path):
             r"must be whole numbers from 0. Got -1",
         ),
         (
+            {"train_images": GREY, "train_labels": np.full(6, 2**40)},
+            r"must be numbers of classes, below 65,536. Got 1099511627776",
+        ),
+        (
             {
                 "train_images": GREY,
                 "train_labels": np.full(6, 2),

@@ -81,6 +81,15 @@ def test_mnist_cut_short_is_named(tmp_path: Path):
         open_images("mnist", root=tmp_path)
 
 
+def test_mnist_of_no_image_is_refused(tmp_path: Path):
+    images, labels = make_mnist(tmp_path)
+    raw = tmp_path / "MNIST/raw"
+    (raw / "train-images-idx3-ubyte").write_bytes(idx_bytes(images[:0]))
+    (raw / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels[:0]))
+    with pytest.raises(InputError, match=r"data 'mnist' must hold images. Its part 'train' holds"):
+        open_images("mnist", root=tmp_path)
+
+
 def test_mnist_without_its_labels_says_which_file(tmp_path: Path):
     make_mnist(tmp_path)
     (tmp_path / "MNIST/raw/train-labels-idx1-ubyte").unlink()
@@ -209,6 +218,15 @@ def test_stl10_is_stored_by_columns_with_labels_from_1(tmp_path: Path):
     unlabeled = open_images("stl10", root=tmp_path, split="unlabeled")
     assert np.array_equal(unlabeled.pixels.permute(0, 2, 3, 1), images[3:])
     assert (unlabeled.labels, unlabeled.num_classes) == (None, 0)
+
+
+def test_names_of_stl10_in_another_encoding_or_number_break_nothing(tmp_path: Path):
+    make_stl10(tmp_path)
+    names = tmp_path / "stl10_binary/class_names.txt"
+    names.write_bytes(b" ".join([b"caf\xe9"] * 10))
+    assert open_images("stl10", root=tmp_path).class_names[0] == "caf\ufffd"
+    names.write_bytes(b"bird")
+    assert open_images("stl10", root=tmp_path).class_names == tuple("0123456789")
 
 
 def test_stl10_cut_short_is_named(tmp_path: Path):
