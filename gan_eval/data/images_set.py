@@ -1,7 +1,9 @@
 """`Images`, the one form in which every data set reaches the rest of the package."""
 
 import hashlib
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,8 +77,10 @@ class Images:
         """Return the images at `rows`, held or streamed, as uint8 (m, channels, size, size)."""
         if self.pixels is not None:
             return self.pixels[torch.as_tensor(list(rows), dtype=torch.int64)]
-        assert self.stream is not None
-        return torch.stack([self.stream[row][0] for row in rows])
+        stream = self.stream
+        assert stream is not None
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return torch.stack(list(pool.map(lambda row: stream[row][0], rows)))
 
 
 def fingerprint_pixels(pixels: torch.Tensor, labels: torch.Tensor | None) -> str:

@@ -43,22 +43,34 @@ def to_pixels(values: Array, name: str) -> Tensor:
     Raises:
         InputError: the shape, type or range is not one of the module's.
     """
-    first = isinstance(values, Tensor)
-    if not first and values.ndim == 3 and values.shape[2] in (1, 3):
+    layout = layout_of(values, name)
+    if isinstance(values, Tensor):
+        images = values.detach().cpu()
+    else:
+        images = _tensor(values, name).reshape(layout).permute(0, 3, 1, 2)
+    return (images if images.dtype == torch.uint8 else _rounded(images, name)).contiguous()
+
+
+def layout_of(values: Array, name: str) -> tuple[int, ...]:
+    """Return the shape of images with their axis of channels, by the shape of `values` alone.
+
+    Raises:
+        InputError: it is not one of the module's.
+    """
+    shape, first = tuple(values.shape), isinstance(values, Tensor)
+    if not first and len(shape) == 3 and shape[2] in (1, 3):
         raise InputError(
-            f"{name} must have shape {_IMAGE}. Got {tuple(values.shape)}, one image by its looks; "
-            "pass array[None] for that, or give grey images an axis of channels."
+            f"{name} must have shape {_IMAGE}. Got {shape}, one image by its looks; pass "
+            "array[None] for that, or give grey images an axis of channels."
         )
-    images = values.detach().cpu() if isinstance(values, Tensor) else _tensor(values, name)
-    images = images[..., None] if images.ndim == 3 and not first else images
-    if images.ndim != 4 or images.shape[1 if first else 3] not in (1, 3) or 0 in images.shape:
+    layout = (*shape, 1) if len(shape) == 3 and not first else shape
+    if len(layout) != 4 or layout[1 if first else 3] not in (1, 3) or 0 in layout:
         raise InputError(
             f"{name} must have shape {_TENSOR if first else _IMAGE} and no empty axis. "
-            f"Got {tuple(values.shape)}; {'permute' if first else 'transpose'} it so that "
-            f"channels come {'second' if first else 'last'}."
+            f"Got {shape}; {'permute' if first else 'transpose'} it so that channels come "
+            f"{'second' if first else 'last'}."
         )
-    images = images if first else images.permute(0, 3, 1, 2)
-    return (images if images.dtype == torch.uint8 else _rounded(images, name)).contiguous()
+    return layout
 
 
 def _tensor(values: Array, name: str) -> Tensor:

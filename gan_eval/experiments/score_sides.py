@@ -4,7 +4,7 @@
 * a data set, folder or .npz as `open_images` takes it, with ":test" behind it for another split;
 * an array: a tensor (n, channels, h, w), a NumPy array, .npy or single array of an .npz, all of
   them (n, h, w) or (n, h, w, channels), a torch data set of single ones, or a loader or iterator of
-  batches, of which labels are left out;
+  batches, of which labels are left out; uint8 of an .npy that are too many to be held are streamed;
 * statistics: an .npz with "mu" and "sigma".
 
 Arrays are uint8, or floats in [0, 1], which become uint8 by the rule of `gan_eval.images`: every
@@ -27,10 +27,10 @@ from torch.utils.data import Dataset
 from gan_eval.data import Images, open_images
 from gan_eval.data.arrays import read_array, read_members
 from gan_eval.data.prepare import prepare
-from gan_eval.data.source import ArrayRows, Source
+from gan_eval.data.source import ArrayRows, DiskRows, Rows, Source
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import describe, form_of
-from gan_eval.experiments.score_pixels import Array, pixels_of, to_pixels
+from gan_eval.experiments.score_pixels import Array, layout_of, pixels_of, to_pixels
 from gan_eval.features.statistics_file import Statistics, load_statistics
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
@@ -114,9 +114,11 @@ def array_side(given: Array | Dataset[Any] | Iterable[Any], name: str = "array")
 
 def _prepared(pixels: Tensor, name: str, **form: Any) -> Images:
     """Return uint8 `pixels` (n, channels, h, w) as images of a form."""
-    rows = ArrayRows(name, pixels.numpy())
-    source = Source(name=name, split="all", source="array", rows=rows)
-    return prepare(source, **form)
+    return _from_rows(ArrayRows(name, pixels.numpy()), name, **form)
+
+
+def _from_rows(rows: Rows, name: str, **form: Any) -> Images:
+    return prepare(Source(name=name, split="all", source="array", rows=rows), **form)
 
 
 def _fitted(images: Images, **form: Any) -> Images:
@@ -206,5 +208,8 @@ def _of_npz(path: Path) -> Side | None:
 
 
 def _of_array(values: NDArray[np.generic], path: Path) -> Side:
+    if isinstance(values, np.memmap) and values.dtype == np.uint8 and values.flags.c_contiguous:
+        rows = DiskRows(path, values.offset, layout_of(values, str(path)), (0, 3, 1, 2))
+        return Side(name=path.name, open=partial(_from_rows, rows, path.name))
     pixels = to_pixels(values, str(path))
     return Side(name=path.name, open=partial(_prepared, pixels, path.name))

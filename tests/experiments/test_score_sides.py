@@ -57,6 +57,16 @@ def test_all_kinds_of_arrays_are_the_same_images(tmp_path: Path):
         assert torch.equal(opened(given), PIXELS)
 
 
+@pytest.mark.parametrize("array", [LAST, LAST[..., 0], np.asfortranarray(LAST)])
+def test_a_large_npy_is_streamed_as_it_would_be_held(tmp_path: Path, array: np.ndarray):
+    side = side_of(npy(tmp_path / "a.npy", array), sampling=Sampling())
+    assert side.open is not None
+    held, streamed = side.open(), side.open(memory=0)
+    assert (streamed.pixels is None) == (not np.isfortran(array))
+    assert torch.equal(streamed.take(range(5)), held.take(range(5)))
+    assert torch.equal(held.take(range(5)), PIXELS[:, : held.channels])
+
+
 def test_floats_are_rounded_to_the_nearest_of_256_values():
     values = torch.tensor([0, 0.499, 0.501, 254.499, 254.501, 255]).view(1, 1, 1, 6) / 255
     assert to_pixels(values, "x").flatten().tolist() == [0, 0, 1, 254, 255, 255]
