@@ -104,19 +104,9 @@ def arithmetic(
     """
     started, device = time.perf_counter(), resolve_device(device)
     folder = check_folder(out or run.folder)
-    chosen_precision = resolve_precision(precision, device)
-    _check_exclusive(asked, target, choices)
+    judging = resolve_precision(precision, device)
     drawing = open_drawing(run, epoch=epoch, label=label, device=device)
-    weights = weights_sha256(drawing.network)
-    about: dict[str, Any] = {"seed": seed, "label": drawing.label, "weights": weights}
-    chosen = (
-        read_choices(choices, **about)
-        if choices
-        else Choices(samples={}, asked=asked, target=target, n=n, **about)
-    )
-    _check_complete(chosen.asked, chosen.target)
-    for name, numbers in chosen.samples.items():
-        check_numbers(name, numbers, chosen.n)
+    chosen = _chosen(drawing, asked, target, choices, n, seed)
     concepts: Mapping[str, tuple[int, ...] | Wanted] = chosen.samples or {
         name: parse_concept(name, words, n) for name, words in chosen.asked.items()
     }
@@ -129,13 +119,12 @@ def arithmetic(
         root=root,
         seed=seed,
         device=device,
-        precision=chosen_precision,
+        precision=judging,
         watch=watch,
     )
-    samples = _numbers(drawing, concepts, chosen, panel.pickers, n)
-    chosen = replace(chosen, samples=samples)
-    z = drawing.points(1 + max(map(max, samples.values())), seed)
-    pools = {name: z[list(rows)] for name, rows in samples.items()}
+    chosen = replace(chosen, samples=_numbers(drawing, concepts, chosen, panel.pickers))
+    z = drawing.points(1 + max(map(max, chosen.samples.values())), seed)
+    pools = {name: z[list(rows)] for name, rows in chosen.samples.items()}
     counted = sum_images(drawing, pools, trials, seed) if goal and "a" in pools else {}
     rates = {name: success(panel.judges, goal, counted.get(name)) for name in ("result", *CONTROLS)}
     for name, turned in turn_rates(drawing, pools, panel.judges, turn_goal, seed).items():
@@ -144,7 +133,7 @@ def arithmetic(
     record = Record(
         exhibit="arithmetic",
         name="generator",
-        protocol={"name": f"sums of 3, at most {trials} trials", "version": 1, "samples": n},
+        protocol={"name": f"sums of 3, at most {trials} trials", "version": 1, "samples": chosen.n},
         config={
             **drawn_from,
             **panel.describe(),
@@ -156,10 +145,10 @@ def arithmetic(
         controls=rates,
         advice=_advice(len(counted.get("result", ())), trials),
         deviations=tuple(drawn_from["trained"]["deviations"]),
-        fingerprints={"data": panel.images and panel.images.fingerprint, "weights": weights},
+        fingerprints={"data": panel.images and panel.images.fingerprint, "weights": chosen.weights},
         seed=seed,
         device=device,
-        precision=chosen_precision,
+        precision=judging,
         seconds=round(time.perf_counter() - started, 3),
     )
     files = [folder / "arithmetic-choices.json", *_draw(folder, drawing, pools, chosen.asked, seed)]
@@ -176,12 +165,33 @@ def _advice(counted: int, trials: int) -> tuple[str, ...]:
     )
 
 
-def _check_exclusive(asked: Mapping[str, str], target: str | None, choices: Path | None) -> None:
-    if choices is not None and (asked or target):
+def _chosen(
+    drawing: Drawing,
+    asked: Mapping[str, str],
+    target: str | None,
+    choices: Path | None,
+    n: int,
+    seed: int,
+) -> Choices:
+    """Return the choices of a file, or those that are yet to be made, without samples."""
+    about: dict[str, Any] = {
+        "seed": seed,
+        "label": drawing.label,
+        "weights": weights_sha256(drawing.network),
+    }
+    if choices is None:
+        _check_complete(asked, target)
+        return Choices(samples={}, asked=asked, target=target, n=n, **about)
+    if asked or target:
         raise InputError(
             f"--choices holds exemplars and target. Got {', '.join(asked) or '--target'} too; "
             "leave one of them out."
         )
+    found = read_choices(choices, **about)
+    _check_complete(found.asked, found.target)
+    for name, numbers in found.samples.items():
+        check_numbers(name, numbers, found.n)
+    return found
 
 
 def _check_complete(asked: Mapping[str, str], target: str | None) -> None:
@@ -199,11 +209,10 @@ def _numbers(
     concepts: Mapping[str, tuple[int, ...] | Wanted],
     chosen: Choices,
     pickers: Classifiers,
-    n: int,
 ) -> dict[str, tuple[int, ...]]:
     """Return the numbers of the samples that stand for each concept."""
     if pickers:
-        images = drawing.images(drawing.points(n, chosen.seed))
+        images = drawing.images(drawing.points(chosen.n, chosen.seed))
     scores = {name: picker.scores(images) for name, picker in pickers.items()}
     return {
         name: pick(name, chosen.asked[name], each, scores) if isinstance(each, Mapping) else each

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -128,12 +129,7 @@ def dropout(
     record = Record(
         exhibit="dropout",
         name=f"generator, layer {layer}",
-        protocol={
-            "name": f"maps of positive weight dropped, {SCORED} samples scored",
-            "version": 1,
-            "boxes": "from a file" if boxes else f"found in {_SEARCHED} samples by occlusion",
-            "random_draws": RANDOM_DRAWS,
-        },
+        protocol=_protocol(boxes),
         config={
             **drawn_from,
             **panel.describe(),
@@ -161,6 +157,15 @@ def dropout(
         files.append(folder / f"{stem}-boxes.json")
         write_boxes(files[-1], found)
     return Written(record=record, files=(append_record(folder, record), *files))
+
+
+def _protocol(boxes: Path | None) -> dict[str, Any]:
+    return {
+        "name": f"maps of positive weight dropped, {SCORED} samples scored",
+        "version": 1,
+        "boxes": "from a file" if boxes else f"found in {_SEARCHED} samples by occlusion",
+        "random_draws": RANDOM_DRAWS,
+    }
 
 
 def _draw(path: Path, drawing: Drawing, place: int, dropped: Tensor, z: Tensor) -> None:

@@ -4,12 +4,10 @@ Everything random is derived from the seed and the step (see `step`), so a run t
 killed, continues from its last state and ends with exactly the weights of an undisturbed one.
 """
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -24,6 +22,7 @@ from gan_eval.models.runs import Run, RunConfig
 from gan_eval.records import append_line, read_lines, write_lines
 from gan_eval.seeding import stream
 from gan_eval.training.best import keep_best, save_networks
+from gan_eval.training.board import check_board, open_board
 from gan_eval.training.step import Trainer, Watched
 from gan_eval.training.stopping import agree, stop_signals
 from gan_eval.visualize.curves import draw_losses
@@ -71,11 +70,8 @@ class Habits:
     warn: Callable[[str], None] = lambda text: None
 
     def __post_init__(self) -> None:
-        if self.tensorboard and find_spec("tensorboard") is None:
-            raise InputError(
-                "tensorboard must be installed for --tensorboard. Found none; "
-                "pip install tensorboard."
-            )
+        if self.tensorboard:
+            check_board()
 
 
 @dataclass
@@ -124,7 +120,10 @@ def train(
         write_lines(run.metrics, rows)
     progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
 
-    with stop_signals() as stopped, _board(run, habits, chief, start) as board:
+    with (
+        stop_signals() as stopped,
+        open_board(run.folder, start, wanted=habits.tensorboard and chief) as board,
+    ):
         for step, (pixels, labels) in zip(
             range(start, config.steps), feed.batches(start), strict=False
         ):
@@ -145,16 +144,11 @@ def train(
                 row = _row(progress, config)
                 measured = _measure(trainer, progress, habits)
                 if chief:
-                    row |= measured
-                    append_line(run.metrics, row)
-                    habits.on_row(row)
-                    _warn_of_collapse(row, progress, config, habits)
-                    for name, value in row.items() if board else ():
-                        board.add_scalar(name, value, row["step"])
-                    if measured or last:
-                        rows = list(read_lines(run.metrics))
-                        draw_losses(rows, run.folder / "losses.png")
-                        keep_best(run, trainer, rows, _epoch(progress.step, config))
+                    _write_down(run, row | measured, progress, config, habits, board)
+                if chief and (measured or last):
+                    rows = list(read_lines(run.metrics))
+                    draw_losses(rows, run.folder / "losses.png")
+                    keep_best(run, trainer, rows, _epoch(progress.step, config))
             epoch = _epoch_ended(progress.step, config)
             stop = agree(stopped, fabric)
             if chief and (epoch in config.save_epochs or last):
@@ -245,6 +239,17 @@ def _row(progress: _Progress, config: RunConfig) -> Row:
     return row
 
 
+def _write_down(
+    run: Run, row: Row, progress: _Progress, config: RunConfig, habits: Habits, board: Any
+) -> None:
+    """Append the row to the run's metrics, and tell whoever watches."""
+    append_line(run.metrics, row)
+    habits.on_row(row)
+    _warn_of_collapse(row, progress, config, habits)
+    for name, value in row.items() if board else ():
+        board.add_scalar(name, value, row["step"])
+
+
 def _warn_of_collapse(row: Row, progress: _Progress, config: RunConfig, habits: Habits) -> None:
     """Warn, once, when generated batches vary far less than real ones.
 
@@ -284,15 +289,3 @@ def sample_fixed(trainer: Trainer) -> Tensor:
     images = network(z, labels if config.generator.classes else None)
     network.train()
     return to_uint8(images, config.generator.scale).cpu()
-
-
-@contextlib.contextmanager
-def _board(run: Run, habits: Habits, chief: bool, start: int) -> Iterator[Any]:
-    """Give TensorBoard's writer, or None where none is wanted."""
-    if not (habits.tensorboard and chief):
-        yield None
-        return
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(run.folder / "tensorboard", purge_step=start + 1) as writer:
-        yield writer

@@ -1,0 +1,33 @@
+"""TensorBoard, which is optional: the rows of a run's metrics as its curves."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from gan_eval.errors import InputError
+
+
+def check_board() -> None:
+    """Check that TensorBoard is there.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    if find_spec("tensorboard") is None:
+        raise InputError(
+            "tensorboard must be installed for --tensorboard. Found none; pip install tensorboard."
+        )
+
+
+@contextmanager
+def open_board(folder: Path, start: int, *, wanted: bool) -> Iterator[Any]:
+    """Give a run's writer, from step `start` on, or None where none is wanted."""
+    if not wanted:
+        yield None
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(folder / "tensorboard", purge_step=start + 1) as writer:
+        yield writer
