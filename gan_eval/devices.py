@@ -188,8 +188,11 @@ def available_memory(device: str | torch.device = "cpu") -> int:
     try:
         limit = (_GROUP / "memory.max").read_text().strip()
         used = int((_GROUP / "memory.current").read_text())
+        kinds = dict(line.split() for line in (_GROUP / "memory.stat").read_text().splitlines())
     except (OSError, ValueError):
         return free
+    # What was read from files counts as used, and makes way.
+    used -= int(kinds.get("inactive_file", 0)) + int(kinds.get("active_file", 0))
     return min(free, max(0, int(limit) - used)) if limit.isdigit() else free
 
 

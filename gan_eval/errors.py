@@ -22,3 +22,8 @@ def closest(name: str, known: Iterable[str]) -> str:
     match = get_close_matches(name.lower(), names, n=1, cutoff=0.5)
     hint = f"Did you mean {match[0]!r}? " if match else ""
     return f"{hint}Known: {', '.join(names)}."
+
+
+def one_line(error: BaseException) -> str:
+    """Return what another's error says, in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

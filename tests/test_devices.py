@@ -9,7 +9,13 @@ import torch
 
 from gan_eval import devices
 from gan_eval.data import Images
-from gan_eval.devices import memory_for_images, resolve_precision, take_own_gpu, with_float64
+from gan_eval.devices import (
+    available_memory,
+    memory_for_images,
+    resolve_precision,
+    take_own_gpu,
+    with_float64,
+)
 from gan_eval.errors import InputError
 from gan_eval.experiments.responses import Responses
 from gan_eval.models.dcgan import Discriminator, Generator
@@ -38,6 +44,18 @@ def test_processes_share_main_memory_and_have_a_gpu_each(monkeypatch: pytest.Mon
     assert memory_for_images("cuda") == 15
     take_own_gpu()
     assert taken == [1]
+
+
+def test_files_that_were_read_are_no_memory_in_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(devices, "_GROUP", tmp_path)
+    monkeypatch.setattr(devices, "_free", lambda: 1000)
+    assert available_memory() == 1000  # no such limits here
+    (tmp_path / "memory.max").write_text("100\n")
+    (tmp_path / "memory.current").write_text("95\n")
+    (tmp_path / "memory.stat").write_text("anon 15\ninactive_file 60\nactive_file 20\n")
+    assert available_memory() == 85
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_memory() == 1000
 
 
 def test_a_precision_that_is_none_is_named():

@@ -28,7 +28,7 @@ import torch
 from PIL import Image, ImageOps
 
 from gan_eval.data.source import Array, Survey, spread
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, one_line
 
 _GREY = ("1", "1A", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _REFUSED = ("F", "LAB")
@@ -105,7 +105,7 @@ class EncodedRows:
         except _UNREADABLE as error:
             raise InputError(
                 f"image {self.where(index)} must be a whole image file. It cannot be read "
-                f"({_one_line(error)}); replace it or take it out."
+                f"({one_line(error)}); replace it or take it out."
             ) from error
 
 
@@ -162,10 +162,6 @@ def _area(size: tuple[int, int]) -> tuple[int, int]:
     return size[0] * size[1], size[0]
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 class FileRows(EncodedRows):
     """One file per image.
 
@@ -201,3 +197,8 @@ class FileRows(EncodedRows):
         for row in spread(len(self.files), _HASHED):
             digest.update((self.folder / self.files[row]).read_bytes())
         yield digest.hexdigest()
+
+    def changed(self) -> Iterator[int]:
+        """Yield when each file was changed."""
+        for file in self.files:
+            yield (self.folder / file).stat().st_mtime_ns

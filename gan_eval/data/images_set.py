@@ -32,6 +32,8 @@ class Images:
         notes: one line for each conversion that was made.
         fingerprint: "pixels-sha256:" over pixels and labels when held, "names-sha256:" over form,
             names, sizes and labels when streamed; the two kinds cannot be compared.
+        stamp: of streamed images, a hash of when their files were changed, as their fingerprint is
+            of some of them only; "" when held.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Images:
     fit: str | None
     notes: tuple[str, ...]
     fingerprint: str
+    stamp: str = ""
 
     def __len__(self) -> int:
         if self.pixels is not None:

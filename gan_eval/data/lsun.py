@@ -82,6 +82,10 @@ class LmdbRows(EncodedRows):
         for key in self.keys:
             yield key.hex()
 
+    def changed(self) -> Iterator[int]:
+        """Yield when the data was changed."""
+        yield (self.folder / "data.mdb").stat().st_mtime_ns
+
 
 _opened: dict[Path, tuple[int, Any]] = {}  # by folder: the process that opened it, and the lmdb
 

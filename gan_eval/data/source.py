@@ -64,6 +64,10 @@ class Rows(Protocol):
         """Yield what tells this set from another at a glance: names, sizes, some contents."""
         ...
 
+    def changed(self) -> Iterator[int]:
+        """Yield when each of the files was last changed, in ns; nothing of what is in memory."""
+        ...
+
 
 def spread(n: int, wanted: int) -> range:
     """Return at most `wanted` of n rows, from the first on and evenly spread."""
@@ -92,6 +96,10 @@ class BlockRows:
         _, channels, height, width = self.shape
         return Survey(channels=channels, sizes=((height, width), (height, width)))
 
+    def changed(self) -> Iterator[int]:
+        """Yield nothing; what lies in a file says when that was changed."""
+        yield from ()
+
     def identity(self) -> Iterator[str]:
         """Yield the array's name and shape, and a hash of some rows."""
         yield f"{self.name} {self.shape}"
@@ -116,6 +124,11 @@ class ArrayRows(BlockRows):
     def block(self, start: int, stop: int) -> torch.Tensor:
         """Return rows [start, stop) as a view."""
         return torch.from_numpy(self.array[start:stop])
+
+    def identity(self) -> Iterator[str]:
+        """Yield name and shape, and a hash of some rows and of all of them, which are at hand."""
+        yield from super().identity()
+        yield hashlib.sha256(np.ascontiguousarray(self.array).data).hexdigest()
 
 
 class DiskRows(BlockRows):
@@ -148,6 +161,10 @@ class DiskRows(BlockRows):
         """Yield the file's name and size, the array's shape, and a hash of some rows."""
         yield f"{self.name} {self.path.stat().st_size} {self.offset} {self.shape}"
         yield from super().identity()
+
+    def changed(self) -> Iterator[int]:
+        """Yield when the file was changed."""
+        yield self.path.stat().st_mtime_ns
 
 
 @dataclass(frozen=True, kw_only=True)

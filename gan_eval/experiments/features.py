@@ -17,8 +17,8 @@ from gan_eval.features.extractor import Extractor
 from gan_eval.features.inception import Inception
 from gan_eval.features.kmeans import KMeans
 from gan_eval.features.mirrored import Mirrored
-from gan_eval.features.modules import torchvision_features
 from gan_eval.features.pixels import Pixels
+from gan_eval.features.torchvision import torchvision_features
 from gan_eval.images import Fit
 from gan_eval.models.presets import configure, preset
 from gan_eval.models.runs import Epoch, Run, RunConfig

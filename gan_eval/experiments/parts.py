@@ -113,7 +113,10 @@ def join(parts: Sequence[Images], order: Tensor | None = None) -> Images:
         fingerprint = fingerprint_names(identity, labels)
         one: Dataset[Any] = ConcatDataset([_pairs(part) for part in parts])
         stream = Subset(one, order.tolist())
-        joined = replace(first, pixels=None, stream=stream, labels=labels, fingerprint=fingerprint)
+        stamp = "".join(part.stamp for part in parts)
+        joined = replace(
+            first, pixels=None, stream=stream, labels=labels, fingerprint=fingerprint, stamp=stamp
+        )
     return replace(joined, split="+".join(part.split for part in parts), attributes=None)
 
 

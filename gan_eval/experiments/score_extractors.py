@@ -18,8 +18,8 @@ from gan_eval.experiments.score_sides import Side
 from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.inception import SIDE, Dims, Inception, Resize
-from gan_eval.features.modules import torchvision_features
 from gan_eval.features.pixels import Pixels
+from gan_eval.features.torchvision import torchvision_features
 from gan_eval.models.runs import Run
 
 _DIMS: dict[str, Dims] = {

@@ -26,6 +26,7 @@ from torch.utils.data import Dataset
 
 from gan_eval.data import Images, open_images
 from gan_eval.data.arrays import read_array, read_members
+from gan_eval.data.images_set import fingerprint_pixels
 from gan_eval.data.prepare import prepare
 from gan_eval.data.source import ArrayRows, DiskRows, Rows, Source
 from gan_eval.errors import InputError
@@ -94,6 +95,9 @@ def side_of(given: Given | Side, *, sampling: Sampling, root: Path | None = None
     if isinstance(given, Generator):
         return _drawn(given, "generator", sampling, None)
     if isinstance(given, Images):
+        if given.pixels is not None:  # which may have been put in place of others
+            fingerprint = fingerprint_pixels(given.pixels, given.labels)
+            given = replace(given, fingerprint=fingerprint)
         return Side(name=f"{given.name}:{given.split}", open=partial(_fitted, given))
     return array_side(given)
 
@@ -137,7 +141,8 @@ def _drawn(network: Generator, name: str, sampling: Sampling, run: Run | None) -
         images = _prepared(torch.cat([pixels for pixels, _ in drawn]), name, **form)
         # Of what determines the samples: on other devices their last bit may differ, and several
         # processes must agree.
-        what = (weights_sha256(network), sampling.n, sampling.seed, sorted(form.items()))
+        made = weights_sha256(network), network.config
+        what = (*made, sampling.n, sampling.seed, sorted(form.items()))
         digest = hashlib.sha256(str(what).encode()).hexdigest()
         return replace(
             images, split="samples", source="drawn", fingerprint=f"drawn-sha256:{digest}"

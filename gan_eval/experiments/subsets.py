@@ -38,7 +38,7 @@ def held_sample(data: Images, n: int) -> Images:
     part = sample(data, n)
     pixels = part.take(range(len(part)))
     fingerprint = fingerprint_pixels(pixels, part.labels)
-    return replace(part, pixels=pixels, stream=None, fingerprint=fingerprint)
+    return replace(part, pixels=pixels, stream=None, fingerprint=fingerprint, stamp="")
 
 
 def describe_sample(known: Images) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_eval.devices import Precision, products, resolve_device
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, one_line
 from gan_eval.features.inception_network import faster
-from gan_eval.features.modules import read_state
 from gan_eval.images import to_channels
+from gan_eval.models.weights import read_state
 from gan_eval.records import file_sha256
 
 URL: str = inception.FID_WEIGHTS_URL
@@ -90,6 +90,7 @@ class Inception:
             "official": self.official,
             "dims": self.width,
             "resize": resize,
+            **({"overshoot": "clipped"} if resize == "clean" else {}),
             "grey": "repeated to three channels",
             "precision": precision,
         }
@@ -122,7 +123,7 @@ class Inception:
             # Scaled before, as interpolation is linear and there are fewer pixels.
             return functional.interpolate(values / 127.5 - 1, (SIDE, SIDE), mode="bilinear")
         full = functional.interpolate(values, (SIDE, SIDE), mode="bicubic", antialias=True)
-        return (full - 128) / 128
+        return (full.clamp_(0, 255) - 128) / 128
 
 
 def official_weights() -> Path | None:
@@ -146,6 +147,6 @@ def _network(state: dict[str, Tensor], dims: Dims, path: Path) -> nn.Module:
     except RuntimeError as error:
         raise InputError(
             f"inception weights {path} must be of pytorch-fid's network. "
-            f"{' '.join(str(error).split())[:200]}; take {URL}."
+            f"{one_line(error)}; take {URL}."
         ) from error
     return faster(network.eval().blocks)

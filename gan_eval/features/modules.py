@@ -4,12 +4,11 @@ Radford, Metz & Chintala 2015, section 5.1, for networks that are not ours: ever
 are max-pooled to a grid, flattened channel-major and concatenated.
 """
 
-import pickle
-import warnings
+import hashlib
+import inspect
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,13 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gan_eval.devices import Precision, products, resolve_device
-from gan_eval.errors import InputError, closest
+from gan_eval.devices import Precision, products, resolve_device, resolve_precision
+from gan_eval.errors import InputError, closest, one_line
 from gan_eval.images import fit_square, to_channels
-from gan_eval.models.weights import load_tensors, weights_sha256
-from gan_eval.seeding import derive
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from gan_eval.models.weights import weights_sha256
 
 
 class Modules:
@@ -32,6 +28,9 @@ class Modules:
     Images of another side are resized (bilinear, antialiased, rounded to uint8), those with other
     channels become grey by luma or coloured by repetition. Maps (n, c, h, w) are max-pooled to
     `pool` x `pool`; rows (n, c) are taken as they are.
+
+    Attributes:
+        size: side of the images that the network takes.
     """
 
     def __init__(
@@ -41,8 +40,8 @@ class Modules:
         *,
         size: int,
         channels: int = 3,
-        mean: Sequence[float] = (0.5,),
-        std: Sequence[float] = (0.5,),
+        mean: float | Sequence[float] = 0.5,
+        std: float | Sequence[float] = 0.5,
         pool: int = 4,
         name: str = "network",
         device: str = "cpu",
@@ -51,14 +50,15 @@ class Modules:
         """Take over `network`: it moves to `device` and into evaluation mode.
 
         Args:
-            network: takes float images (n, channels, size, size). Its weights must stay as they
-                are for as long as this extractor is used.
+            network: takes float images (n, channels, size, size), in the type of its weights. These
+                must stay as they are for as long as this extractor is used. One that is compiled is
+                used as it was before.
             layers: names of submodules, as `network.named_modules()` has them.
             size: side of the images that the network takes.
             channels: 1 or 3, of the images that the network takes.
             mean: what is subtracted from values in [0, 1], for all channels or for each.
             std: what they are divided by then. The defaults give [-1, 1].
-            pool: side of the grid that maps are pooled to.
+            pool: side of the grid that maps are pooled to, at least 1.
             name: what tables call it.
             device: "auto", "cuda", "mps" or "cpu".
             precision: "bf16" computes under `torch.autocast`.
@@ -67,30 +67,36 @@ class Modules:
             InputError: a layer is unknown, does not run exactly once or is not to be pooled, or
                 batch norm would make rows depend on each other.
         """
+        network = getattr(network, "_orig_mod", network)
         _check(network, layers)
-        self.name = name
+        if pool < 1:
+            raise InputError(f"pool must be at least 1. Got {pool}; pass 4, as the paper does.")
+        self.name, self.size = name, size
         self._device = resolve_device(device)
         self._network = network.to(self._device).eval()
+        self._dtype = next((each.dtype for each in network.parameters()), torch.float32)
         self._layers = {layer: network.get_submodule(layer) for layer in layers}
-        self._size, self._channels, self._pool = size, channels, pool
+        self._channels, self._pool = channels, pool
         self._mean, self._std = (
-            torch.tensor(values, device=self._device).view(-1, 1, 1) for values in (mean, std)
+            torch.tensor(values, dtype=torch.float32, device=self._device).view(-1, 1, 1)
+            for values in (mean, std)
         )
-        self._precision = precision
+        self._precision = resolve_precision(precision, self._device)
         self.width = self._probe()
         self.identity: Mapping[str, Any] = {
             "extractor": "modules",
             "network": type(network).__qualname__,
+            "code_sha256": _code_sha256(network),
             "weights_sha256": weights_sha256(network),
             "layers": list(self._layers),
             "pool": f"max {pool}x{pool}",
-            "mean": list(mean),
-            "std": list(std),
+            "mean": self._mean.flatten().tolist(),
+            "std": self._std.flatten().tolist(),
             "size": size,
             "channels": channels,
             **({"grey": "repeated to three channels"} if channels == 3 else {}),
             "resize": "bilinear, antialiased, uint8",
-            "precision": precision,
+            "precision": self._precision,
         }
 
     def prepare(self) -> None:
@@ -103,14 +109,14 @@ class Modules:
                 f"network {self.name!r} must be in evaluation mode: batch norm and dropout would "
                 "make rows depend on each other and on chance. Got training mode; call its eval()."
             )
-        images = fit_square(to_channels(images, self._channels), self._size, "crop")
+        images = fit_square(to_channels(images, self._channels), self.size, "crop")
         x = images.to(self._device).float().div_(255).sub_(self._mean).div_(self._std)
         found: dict[str, list[Tensor]] = {layer: [] for layer in self._layers}
         with ExitStack() as hooks, products(self._device, self._precision):
             for layer, module in self._layers.items():
                 hook = partial(self._record, layer, found[layer])
                 hooks.enter_context(module.register_forward_hook(hook))
-            self._network(x)
+            self._network(x.to(self._dtype))
         for layer, rows in found.items():
             if len(rows) != 1:
                 raise InputError(
@@ -120,13 +126,15 @@ class Modules:
         return torch.cat([rows for (rows,) in found.values()], 1)
 
     def _probe(self) -> int:
-        black = torch.zeros(1, self._channels, self._size, self._size, dtype=torch.uint8)
+        black = torch.zeros(1, self._channels, self.size, self.size, dtype=torch.uint8)
         try:
             return self(black).shape[1]
-        except RuntimeError as error:
+        except InputError:
+            raise
+        except Exception as error:  # whatever a network says to what it cannot take
             raise InputError(
                 f"network {self.name!r} must take images {tuple(black.shape[1:])}. It says "
-                f"{_line(error)!r}; give it its own channels and size."
+                f"{one_line(error)!r}; give it its own channels and size."
             ) from error
 
     def _record(
@@ -151,77 +159,27 @@ class Modules:
         rows.append(functional.adaptive_max_pool2d(out.float(), self._pool).flatten(1))
 
 
-def torchvision_features(
-    name: str,
-    weights: Path | None = None,
-    *,
-    layers: Sequence[str] = (),
-    size: int = 224,
-    pool: int = 4,
-    seed: int = 0,
-    device: str = "cpu",
-    precision: Precision = "32",
-) -> Modules:
-    """Return a classifier of torchvision as an extractor; nothing is downloaded.
+def _code_sha256(network: nn.Module) -> str:
+    """Return a hash of what a network computes beside its weights, as far as that can be seen.
 
-    Args:
-        name: as `torchvision.models.list_models` has it, such as "resnet18".
-        weights: its state dict, .pth or .safetensors. None leaves the network untrained, as a
-            control, and the extractor's name says so.
-        layers: by default what the layer that makes the classes is fed, the network's own summary;
-            the file may then be of a network with another number of classes.
-        seed: of untrained weights.
-        size, pool, device, precision: as `Modules` has them.
-
-    Raises:
-        InputError: the name is unknown, the file is not of this network, or `Modules` says no.
+    Its layers with their settings, buffers that no state dict has, and the source of its classes.
     """
-    network = _untrained(name, seed)
-    head = "" if layers else _without_head(network)
-    if weights is not None:
-        _fill(network, weights, head)
-    return Modules(
-        network,
-        layers or [head],
-        size=size,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        pool=pool,
-        name=f"torchvision:{name}" + ("" if weights else " (untrained)"),
-        device=device,
-        precision=precision,
-    )
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a state dict, .safetensors or .pth, without running code from it.
-
-    Raises:
-        InputError: the file is missing, cut short, or holds anything but tensors by name.
-    """
-    if path.suffix == ".safetensors":
-        return load_tensors(path)[0]
-    if not path.is_file():
-        raise InputError(f"weights file {path} must exist. Found none; give the path of one.")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(
-            f"weights file {path} must be a whole state dict, without code. "
-            f"Got one that is not ({_line(error)}); save network.state_dict()."
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise InputError(
-            f"weights file {path} must hold tensors by name. Got others; save state_dict() alone."
-        )
-    return state
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    digest = hashlib.sha256(repr(network).encode())
+    kept = network.state_dict().keys()
+    for name, buffer in network.named_buffers():
+        if name not in kept:
+            digest.update(name.encode() + buffer.cpu().contiguous().view(torch.uint8).numpy().data)
+    for kind in sorted({type(each) for each in network.modules()}, key=lambda kind: str(kind)):
+        # Not of what is typed in at a prompt, and libraries say their version elsewhere.
+        if not kind.__module__.startswith(("torch.", "torchvision.")):
+            with suppress(OSError, TypeError):
+                digest.update(inspect.getsource(kind).encode())
+    return digest.hexdigest()
 
 
 def _check(network: nn.Module, layers: Sequence[str]) -> None:
+    if isinstance(layers, str):
+        raise InputError(f"layers must be a list of names. Got {layers!r}; pass [{layers!r}].")
     modules = dict(network.named_modules())
     for layer in layers:
         if layer not in modules:
@@ -234,47 +192,3 @@ def _check(network: nn.Module, layers: Sequence[str]) -> None:
                 f"batch norm {where!r} must keep running statistics, or rows depend on their "
                 "batch. Got track_running_stats=False; set it."
             )
-
-
-def _untrained(name: str, seed: int) -> nn.Module:
-    from torchvision import models
-
-    known = models.list_models(module=models)
-    if name not in known:
-        raise InputError(f"torchvision network {name!r} is unknown. {closest(name, known)}")
-    # torchvision draws from the global generator: give it ours, and put the user's back after.
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        torch.default_generator.manual_seed(derive(seed, "features", name))
-        warnings.filterwarnings("ignore", "The default weight initialization of", FutureWarning)
-        network: nn.Module = models.get_model(name, weights=None)
-    return network
-
-
-def _fill(network: nn.Module, path: Path, head: str) -> None:
-    # PyTorch's own way in, which forgives what old files lack: batch norm's counters.
-    state = {
-        name: tensor
-        for name, tensor in read_state(path).items()
-        if not head or not name.startswith(f"{head}.")
-    }
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        raise InputError(
-            f"weights file {path} must be of the network that is named. {_line(error)}; "
-            "name the right one."
-        ) from error
-
-
-def _without_head(network: nn.Module) -> str:
-    """Put the identity in place of what makes the classes, to see its input; return its name.
-
-    That is the last linear layer or, where there is none (SqueezeNet), the last convolution.
-    """
-    linear, convolutions = (
-        [where for where, module in network.named_modules() if isinstance(module, kind)]
-        for kind in (nn.Linear, nn.Conv2d)
-    )
-    head: str = (linear or convolutions)[-1]
-    network.set_submodule(head, nn.Identity())
-    return head

@@ -1,9 +1,8 @@
 """Features on disk: computed once, found again by what determines them.
 
-A key is the start of a SHA-256 over the extractor's identity, the images' fingerprint and number,
-and the type of the values. What identity and fingerprint leave out (batch size, device, number of
-processes) changes rounding at most; where an identity says "depends_on_batch", the batch size is
-part of the key.
+A key is the start of a SHA-256 over the extractor's identity, the images' fingerprint, stamp and
+number, and the type of the values. What these leave out (batch size, device, number of processes)
+changes rounding at most; where an identity says "depends_on_batch", the batch size is part of it.
 """
 
 import hashlib
@@ -66,12 +65,13 @@ def extract(
             several processes with an estimate from its own.
 
     Raises:
-        InputError: a feature is not finite, or too large for `dtype`.
+        InputError: a feature is not finite, or too large for `dtype`, or processes were asked for
+            different features.
         OSError: the disk has no room for all rows; nothing is left there.
     """
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1. Got {batch_size}; pass 100, say.")
-    about = _about(extractor, images, dtype, batch_size)
+    about = _agreed(_about(extractor, images, dtype, batch_size))
     text = json.dumps(about, sort_keys=True, separators=(",", ":"), allow_nan=False)
     file = ArrayFile(
         store=store,
@@ -102,11 +102,28 @@ def _about(extractor: Extractor, images: Images, dtype: DType, batch_size: int) 
     return {
         "identity": identity,
         "images": images.fingerprint,
+        **({"stamp": images.stamp} if images.stamp else {}),
         "n": len(images),
         "dtype": dtype,
         "format": FORMAT,
         **({"batch_size": batch_size} if identity.get("depends_on_batch") else {}),
     }
+
+
+def _agreed(about: dict[str, Any]) -> dict[str, Any]:
+    """Return what the first of several processes says the rows are.
+
+    Another one may have less memory free, and have streamed the same images.
+    """
+    every = gather(about)
+    of_images = dict.fromkeys(("images", "stamp"))
+    for rank, other in enumerate(every):
+        if {**other, **of_images} != {**every[0], **of_images}:
+            raise InputError(
+                f"processes must extract the same features. Those of process {rank} differ from "
+                "the first one's; give all the same files, --device and --precision."
+            )
+    return every[0]
 
 
 def _fill(

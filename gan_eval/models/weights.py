@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, one_line
 from gan_eval.records import write_bytes
 
 
@@ -97,6 +98,30 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     with torch.no_grad():
         for name, tensor in tensors.items():
             state[name].copy_(tensor)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a state dict, .safetensors or .pth, without running code from it.
+
+    Raises:
+        InputError: the file is missing, cut short, or holds anything but tensors by name.
+    """
+    if path.suffix == ".safetensors":
+        return load_tensors(path)[0]
+    if not path.is_file():
+        raise InputError(f"weights file {path} must exist. Found none; give the path of one.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise InputError(
+            f"weights file {path} must be a whole state dict, without code. "
+            f"Got one that is not ({one_line(error)}); save network.state_dict()."
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise InputError(
+            f"weights file {path} must hold tensors by name. Got others; save state_dict() alone."
+        )
+    return state
 
 
 def weights_sha256(network: nn.Module) -> str:

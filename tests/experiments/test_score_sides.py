@@ -1,5 +1,6 @@
 """Whatever images come as, they become the same 8 bits, and what is no image is named."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,27 @@ def test_a_large_npy_is_streamed_as_it_would_be_held(tmp_path: Path, array: np.n
     assert (streamed.pixels is None) == (not np.isfortran(array))
     assert torch.equal(streamed.take(range(5)), held.take(range(5)))
     assert torch.equal(held.take(range(5)), PIXELS[:, : held.channels])
+
+
+def test_images_with_other_pixels_are_others():
+    digits = open_images("digits", root=None, limit=3)
+    side = side_of(replace(digits, pixels=255 - digits.pixels), sampling=Sampling())
+    assert side.open is not None
+    assert side.open().fingerprint != digits.fingerprint
+
+
+def test_generators_of_the_same_weights_and_another_range_draw_others(tiny: Any):
+    config, _ = tiny("sthalles")
+    prints = set()
+    *layers, last = config.generator.layers
+    for activation in ("tanh", "sigmoid"):
+        changed = (*layers, replace(last, activation=activation))
+        network = Generator(replace(config.generator, layers=changed))
+        initialise(network, stream(0))
+        side = side_of(network, sampling=Sampling(n=2))
+        assert side.open is not None
+        prints.add(side.open().fingerprint)
+    assert len(prints) == 2
 
 
 def test_floats_are_rounded_to_the_nearest_of_256_values():

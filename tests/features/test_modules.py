@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_eval.errors import InputError
-from gan_eval.features import modules
-from gan_eval.features.modules import Modules, torchvision_features, weights_sha256
+from gan_eval.features import torchvision
+from gan_eval.features.modules import Modules
+from gan_eval.features.torchvision import torchvision_features
+from gan_eval.models.weights import weights_sha256
 from gan_eval.seeding import derive, stream
 
 
@@ -147,6 +149,44 @@ def test_the_identity_changes_with_whatever_changes_a_row(change: Callable[..., 
     assert Modules(**options).identity != before
 
 
+class Doubled(Small):
+    """The same weights, and other code."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(2 * x)
+
+
+class Shifted(nn.Module):
+    """A layer with a buffer that is in no state dict."""
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.register_buffer("by", torch.tensor([by]), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.by
+
+
+def test_networks_of_the_same_weights_that_compute_something_else_have_other_identities():
+    conv = nn.Conv2d(3, 4, 3)
+    pairs = [
+        (nn.Sequential(conv, nn.ReLU()), nn.Sequential(conv, nn.Tanh())),
+        (nn.Sequential(conv, nn.LeakyReLU(0.1)), nn.Sequential(conv, nn.LeakyReLU(0.2))),
+        (nn.Sequential(conv, Shifted(1.0)), nn.Sequential(conv, Shifted(2.0))),
+    ]
+    for one, other in pairs:
+        first, second = (Modules(network, ["1"], size=12) for network in (one, other))
+        assert not torch.equal(first(noise(2)), second(noise(2)))
+        assert first.identity != second.identity
+    doubled = Doubled()
+    doubled.load_state_dict(small().state_dict())
+    identities = [
+        {**Modules(each, ["norm"], size=12).identity, "network": None}
+        for each in (small(), doubled)
+    ]
+    assert identities[0] != identities[1]
+
+
 def test_the_weights_hash_depends_on_values_shapes_types_and_names_only():
     plain = nn.Linear(2, 3, bias=False)
     nn.init.ones_(plain.weight)
@@ -181,6 +221,51 @@ def test_layers_that_cannot_be_taken_are_refused(
 ):
     with pytest.raises(InputError, match=message):
         Modules(small(), layers, size=12, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"layers": "second"}, r"layers must be a list of names. Got 'second'; pass \['second'\]"),
+        ({"pool": 0}, r"pool must be at least 1. Got 0"),
+        ({"precision": "fp16"}, r"precision must be auto, 32 or bf16. Got 'fp16'"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(given: dict[str, Any], message: str):
+    with pytest.raises(InputError, match=message):
+        Modules(small(), **{"layers": ["second"], "size": 12, **given})
+
+
+class Two(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+
+def test_whatever_a_network_says_to_an_image_is_one_line():
+    with pytest.raises(InputError, match=r"network 'network' must take images .* missing 1 req"):
+        Modules(Two(), [""], size=12)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_network_of_another_type_is_fed_that(dtype: torch.dtype):
+    rows = Modules(small().to(dtype), ["norm"], size=12)(noise(2))
+    assert rows.dtype == torch.float32
+    assert torch.allclose(rows, Modules(small(), ["norm"], size=12)(noise(2)), atol=0.1)
+
+
+def test_one_number_stands_for_all_channels():
+    options: dict[str, Any] = {"layers": ["norm"], "size": 12}
+    one = Modules(small(), mean=0.4, std=0.3, **options)
+    each = Modules(small(), mean=(0.4,), std=(0.3,), **options)
+    assert torch.equal(one(noise(2)), each(noise(2)))
+    assert one.identity == each.identity
+
+
+def test_a_compiled_network_is_used_as_it_was():
+    plain = Modules(small(), ["norm"], size=12)
+    compiled = Modules(torch.compile(small(), backend="eager"), ["norm"], size=12)
+    assert compiled.identity == plain.identity
+    assert torch.equal(compiled(noise(2)), plain(noise(2)))
 
 
 def test_tokens_and_tuples_are_refused():
@@ -220,8 +305,8 @@ def test_torchvision_gives_what_its_last_linear_layer_is_fed():
     torch.manual_seed(derive(0, "features", QUICK))
     own = models.get_model(QUICK, weights=None).eval()
     torch.random.set_rng_state(state)
-    x = (noise(2, size=64) / 255 - torch.tensor(modules.IMAGENET_MEAN).view(3, 1, 1)) / (
-        torch.tensor(modules.IMAGENET_STD).view(3, 1, 1)
+    x = (noise(2, size=64) / 255 - torch.tensor(torchvision.IMAGENET_MEAN).view(3, 1, 1)) / (
+        torch.tensor(torchvision.IMAGENET_STD).view(3, 1, 1)
     )
     with torch.no_grad():
         logits = own(x)
@@ -253,7 +338,9 @@ def test_weights_come_from_a_local_file_even_with_another_head_or_without_counte
     extractor = torchvision_features(QUICK, path, size=64)
     assert extractor.name == f"torchvision:{QUICK}"
     network.fc = nn.Identity()
-    same = Modules(network, ["fc"], size=64, mean=modules.IMAGENET_MEAN, std=modules.IMAGENET_STD)
+    same = Modules(
+        network, ["fc"], size=64, mean=torchvision.IMAGENET_MEAN, std=torchvision.IMAGENET_STD
+    )
     assert torch.equal(extractor(noise(2, size=64)), same(noise(2, size=64)))
     assert extractor.identity == same.identity
 
@@ -270,10 +357,10 @@ def test_what_torchvision_does_not_have_is_refused():
 
 def test_a_network_without_a_linear_layer_is_seen_before_its_last_convolution():
     extractor = torchvision_features("squeezenet1_1", size=64, pool=3)
-    network = modules._untrained("squeezenet1_1", 0).eval()
+    network = torchvision._untrained("squeezenet1_1", 0).eval()
     mean, std = (
         torch.tensor(values).view(3, 1, 1)
-        for values in (modules.IMAGENET_MEAN, modules.IMAGENET_STD)
+        for values in (torchvision.IMAGENET_MEAN, torchvision.IMAGENET_STD)
     )
     images = noise(2, size=64)
     with torch.no_grad():
@@ -302,3 +389,20 @@ def test_weight_files_that_are_not_weights_are_refused(tmp_path: Path):
     torch.save({"weight": torch.ones(1)}, other)
     assert "must be of the network that is named" in message(other)
     assert "\n" not in message(other)
+
+
+def test_googlenets_weights_are_fed_the_images_that_they_were_learned_from(tmp_path: Path):
+    published = torchvision._untrained("googlenet", 3).eval()
+    published.transform_input = True  # what torchvision sets with its own weights
+    path = tmp_path / "googlenet.pth"
+    torch.save(published.state_dict(), path)
+    mean, std = (
+        torch.tensor(values).view(3, 1, 1)
+        for values in (torchvision.IMAGENET_MEAN, torchvision.IMAGENET_STD)
+    )
+    published.fc = nn.Identity()
+    images = noise(1, size=64)
+    with torch.no_grad():
+        expected = published((images / 255 - mean) / std)
+    found = torchvision_features("googlenet", path, size=64)(images)
+    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-4)

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
-from gan_eval.data import Images
+from gan_eval.data import Images, open_images
 from gan_eval.data.images_set import fingerprint_pixels
 from gan_eval.devices import make_fabric, processes
 from gan_eval.errors import InputError
@@ -148,6 +149,36 @@ def test_whatever_changes_a_row_changes_the_key(tmp_path: Path):
         case()
         case()
         assert len(list(tmp_path.glob("*.npy"))) == number
+
+
+@pytest.mark.parametrize("kind", ["npz", "folder"])
+def test_streamed_images_that_were_changed_have_new_features(tmp_path: Path, kind: str):
+    def opened(value: int) -> Images:
+        pixels = np.zeros((1001, 8, 8), np.uint8)
+        pixels[1] = value  # which the fingerprint does not look at
+        data = tmp_path / "data"
+        if kind == "npz":
+            np.savez(data.with_suffix(".npz"), train_images=pixels)
+            return open_images(f"{data}.npz", root=None, memory=0)
+        data.mkdir(exist_ok=True)
+        for row, image in enumerate(pixels[:201]):
+            Image.fromarray(image).save(data / f"{row:04}.bmp")
+        return open_images(str(data), root=None, memory=0)
+
+    before, first = made(tmp_path / "store", given=opened(0)), opened(0)
+    again = opened(7)
+    assert first.fingerprint == again.fingerprint
+    assert before[1, 0] == 0
+    assert made(tmp_path / "store", given=again)[1, 0] == 7
+
+
+def test_the_first_of_several_processes_says_where_rows_are(monkeypatch: pytest.MonkeyPatch):
+    mine = {"identity": {"x": 1}, "images": "names-sha256:1", "stamp": "s", "n": 3}
+    first = {"identity": {"x": 1}, "images": "pixels-sha256:2", "n": 3}
+    monkeypatch.setattr(store, "gather", lambda value: [first, value])
+    assert store._agreed(mine) == first
+    with pytest.raises(InputError, match=r"process 1 differ from the first one's"):
+        store._agreed({**mine, "identity": {"x": 2}})
 
 
 def test_progress_counts_rows_to_the_end(tmp_path: Path):
