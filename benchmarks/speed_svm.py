@@ -79,8 +79,12 @@ def patient(x: np.ndarray, y: np.ndarray, cost: float, patience: float) -> float
     process = fork.Process(target=theirs, args=(x, y, cost, out))
     process.start()
     process.join(patience)
-    process.kill()
-    return patience if out.empty() else float(out.get()[0])
+    if process.is_alive():
+        process.kill()
+        return patience
+    if process.exitcode:
+        raise SystemExit(f"LinearSVC broke off at C = {cost:g} with exit code {process.exitcode}")
+    return float(out.get()[0])
 
 
 def one(given: argparse.Namespace) -> dict[str, Any]:

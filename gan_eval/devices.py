@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 import torch
@@ -23,6 +24,10 @@ Precision = Literal["32", "bf16"]
 # The others wait for as long as the first process fits classifiers, which may take hours.
 _PATIENCE = timedelta(days=7)
 _Value = TypeVar("_Value")
+
+# How float32 was multiplied before, then how those want it that are at work.
+_float32: list[str] = []
+_setting = Lock()
 
 _GROUP = Path("/sys/fs/cgroup")
 _MALLOC_TRIM_THRESHOLD, _MALLOC_TOP_PAD, _MALLOC_MMAP_MAX = -1, -2, -4
@@ -168,6 +173,33 @@ def full_float32() -> AbstractContextManager[None]:
 
 
 @contextmanager
+def float32_products(precision: Literal["highest", "medium"]) -> Iterator[None]:
+    """Take products of float32 as they are, or rounded to bfloat16 and summed in float32.
+
+    The second where the processor can. The setting is the whole process's: of threads that want
+    both, the rough one has its way, and the last one to end puts back what was before the first.
+    """
+    with _setting:
+        if not _float32:
+            _float32.append(torch.get_float32_matmul_precision())
+        _float32.append(precision)
+        _set_float32()
+    try:
+        yield
+    finally:
+        with _setting:
+            del _float32[len(_float32) - 1 - _float32[::-1].index(precision)]
+            _set_float32()
+
+
+def _set_float32() -> None:
+    """Let float32 be multiplied as those at work want it; put back what was before the first."""
+    wanted = _float32[1:]
+    chosen = "medium" if "medium" in wanted else "highest" if wanted else _float32.pop()
+    torch.set_float32_matmul_precision(chosen)
+
+
+@contextmanager
 def products(device: str, precision: Precision = "32") -> Iterator[None]:
     """Compute a network's products in `precision`.
 
@@ -183,7 +215,9 @@ def products(device: str, precision: Precision = "32") -> Iterator[None]:
 def available_memory(device: str | torch.device = "cpu") -> int:
     """Return the bytes of memory that are free or can be freed; all of it where nobody says."""
     if torch.device(device).type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        # PyTorch keeps what was freed.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     free = _free()
     try:
         limit = (_GROUP / "memory.max").read_text().strip()

@@ -1,6 +1,7 @@
 """Where networks compute, and how precisely."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from gan_eval import devices
 from gan_eval.data import Images
 from gan_eval.devices import (
     available_memory,
+    float32_products,
     memory_for_images,
     resolve_precision,
     take_own_gpu,
@@ -56,6 +58,27 @@ def test_files_that_were_read_are_no_memory_in_use(monkeypatch: pytest.MonkeyPat
     assert available_memory() == 85
     (tmp_path / "memory.max").write_text("max\n")
     assert available_memory() == 1000
+
+
+def test_the_precision_of_products_is_put_back_whatever_threads_do():
+    inside = []
+
+    def work(number: int) -> None:
+        for _ in range(200):
+            with float32_products("highest"), float32_products("medium"):
+                inside.append(torch.get_float32_matmul_precision())
+
+    try:
+        for before in ("high", "highest"):
+            torch.set_float32_matmul_precision(before)
+            with float32_products("highest"):
+                assert torch.get_float32_matmul_precision() == "highest"
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(work, range(4)))
+            assert torch.get_float32_matmul_precision() == before
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert set(inside) == {"medium"}
 
 
 def test_a_precision_that_is_none_is_named():

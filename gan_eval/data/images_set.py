@@ -57,6 +57,11 @@ class Images:
         return len(self.stream)  # type: ignore[arg-type]
 
     @property
+    def contents(self) -> str:
+        """Fingerprint and stamp: what changes with any pixel."""
+        return f"{self.fingerprint} {self.stamp}".rstrip()
+
+    @property
     def size(self) -> int:
         """Height and width of every image, in pixels."""
         return self._shape[1]

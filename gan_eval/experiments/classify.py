@@ -25,13 +25,14 @@ from gan_eval.devices import (
     resolve_precision,
     with_float64,
 )
+from gan_eval.errors import InputError
 from gan_eval.experiments.account import controls_of, record_of, slug, title_of
 from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.store import DType, default_store, extract
 from gan_eval.probes.design import Matrix, gather
-from gan_eval.probes.draws import FitDraws
+from gan_eval.probes.draws import FitDraws, draws_at_once
 from gan_eval.probes.l2_svm import LinearModel, check_memory, fit_l2_svm
 from gan_eval.probes.liblinear import check_liblinear_memory, fit_liblinear
 from gan_eval.probes.protocol import Protocol
@@ -134,12 +135,26 @@ def _spec_of(feature: FeatureSpec | Extractor) -> FeatureSpec:
 
 def _open(specs: Sequence[FeatureSpec], data: str, protocol: Protocol, **given: Any) -> list[Parts]:
     """Return the data in the form that each feature takes; each form is opened once."""
+    opened: dict[str, Parts] = {}
+
+    def parts(form: dict[str, Any]) -> Parts:
+        key = str(sorted(form.items()))
+        if key not in opened:
+            opened[key] = open_parts(data, protocol, **given, **form)
+        return opened[key]
+
     forms = [spec.form() for spec in specs]
-    opened = {
-        key: open_parts(data, protocol, **given, **form)
-        for key, form in {str(form): form for form in forms}.items()
-    }
-    return [opened[str(form)] for form in forms]
+    shared = next((form for form in forms if form), {})
+    found = []
+    for spec, form in zip(specs, forms, strict=True):
+        try:
+            found.append(parts(form))
+        except InputError as error:
+            if form or not str(error).startswith("size must be given"):
+                raise
+            # Where a discriminator is compared with it, what that sees.
+            found.append(parts(shared or spec.own_form))
+    return found
 
 
 def _home(spec: FeatureSpec, specs: Sequence[FeatureSpec]) -> Path:
@@ -201,13 +216,13 @@ class _Probe:
             solver=self.solver,
             controls=controls,
             device=self.device,
-            precision=self.precision,
+            precision=str(extractor.identity.get("precision", "32")),
             seconds=time.perf_counter() - started,
         )
         return record, result
 
     def memory(self, parts: Parts, extractor: Extractor) -> int:
-        """Return the bytes that one fit needs beside the features, at most.
+        """Return the bytes that fits need beside the features, at most.
 
         Raises:
             InputError: there are not as many.
@@ -216,6 +231,8 @@ class _Probe:
         n = len(parts.known) if drawn is None else min(len(parts.known), drawn * classes)
         if self.solver == "liblinear":
             return check_liblinear_memory(n, extractor.width)
+        if drawn is not None:
+            return draws_at_once(n, extractor.width, classes, self._solving)[1]
         return check_memory(n, extractor.width, classes, 4, self._solving)
 
     @property

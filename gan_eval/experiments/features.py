@@ -14,10 +14,11 @@ from gan_eval.features.discriminator import (
     random_discriminator,
 )
 from gan_eval.features.extractor import Extractor
-from gan_eval.features.inception import Inception
+from gan_eval.features.inception import SIDE, Inception
 from gan_eval.features.kmeans import KMeans
 from gan_eval.features.mirrored import Mirrored
 from gan_eval.features.pixels import Pixels
+from gan_eval.features.torchvision import SIDE as TORCHVISION_SIDE
 from gan_eval.features.torchvision import torchvision_features
 from gan_eval.images import Fit
 from gan_eval.models.presets import configure, preset
@@ -26,6 +27,7 @@ from gan_eval.records import CUT_SHORT
 
 FEATURES = ("disc", "random-disc", "pixels", "kmeans", "inception", "torchvision:NAME")
 _TORCHVISION = "torchvision:"
+_SMALL = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,15 +81,29 @@ class FeatureSpec:
 
     def form(self) -> dict[str, Any]:
         """Return the size, channels and fit of the images it takes; {} for the data's own."""
-        if self.name not in ("disc", "random-disc"):
+        if self.extractor is not None or self.name not in ("disc", "random-disc"):
             return {}
         if self.run is None:
             return {"size": preset(self.preset or "").discriminator.image_size}
         return form_of(self.run.config())
 
+    @property
+    def own_form(self) -> dict[str, Any]:
+        """Return the size of images that are no squares of one size, where the feature takes any.
+
+        That of the network, or CIFAR-10's, which pixels and k-means are published of.
+        """
+        if self.extractor is not None:
+            size = getattr(self.extractor, "size", None)
+            return {} if size is None else {"size": size}
+        if self.name.startswith(_TORCHVISION):
+            return {"size": TORCHVISION_SIDE}
+        return {"size": SIDE if self.name == "inception" else _SMALL}
+
     def describe(self) -> dict[str, Any]:
         """Return where a trained discriminator is from, JSON-able; {} for other features."""
-        return describe(self.run, self.epoch) if self.name == "disc" and self.run else {}
+        of_run = self.name == "disc" and self.run is not None and self.extractor is None
+        return describe(self.run, self.epoch) if of_run and self.run else {}
 
 
 def describe(run: Run, epoch: Epoch | None = None) -> dict[str, Any]:

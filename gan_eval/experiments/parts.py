@@ -80,7 +80,9 @@ def open_parts(
     )
     assert known.labels is not None
     check_labels(known.labels[: len(known) - held_out], protocol.labels_per_class)
-    notes = (*train.notes, *notes, *_never_learned(test, known.labels))
+    refits = protocol.refit == "train+validation"
+    learned = known.labels if refits else known.labels[: len(known) - held_out]
+    notes = (*train.notes, *notes, *_never_learned(test, learned))
     return Parts(train=train, known=known, held_out=held_out, test=test, notes=notes)
 
 
@@ -155,15 +157,15 @@ def _check_classes(images: Images, train: Images) -> None:
 
 
 def _never_learned(test: Images, learned: Tensor) -> tuple[str, ...]:
-    """Return a line on test images whose class no other image has, if there are any."""
+    """Return a line on test images whose class is not among those `learned`, if there are any."""
     assert test.labels is not None
     never = test.labels[~torch.isin(test.labels, learned)]
     if not len(never):
         return ()
     names = ", ".join(test.class_names[label] for label in sorted(set(never.tolist())))
     return (
-        f"{test.name}: {len(never)} test images count as errors: no other image is of their "
-        f"classes ({names})",
+        f"{test.name}: {len(never)} test images count as errors: no image that is learned from is "
+        f"of their classes ({names})",
     )
 
 

@@ -19,6 +19,7 @@ from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.inception import SIDE, Dims, Inception, Resize
 from gan_eval.features.pixels import Pixels
+from gan_eval.features.torchvision import SIDE as TORCHVISION_SIDE
 from gan_eval.features.torchvision import torchvision_features
 from gan_eval.models.runs import Run
 
@@ -28,7 +29,7 @@ _DIMS: dict[str, Dims] = {
     "inception-192": 192,
     "inception-64": 64,
 }
-_DISC, _TORCHVISION, _TORCHVISION_SIDE = "disc:", "torchvision:", 224
+_DISC, _TORCHVISION = "disc:", "torchvision:"
 EXTRACTORS = (*_DIMS, "disc", "disc:RUN", "pixels", "torchvision:NAME")
 
 
@@ -112,7 +113,7 @@ class ExtractorSpec:
         if self.name in _DIMS:
             fit = "stretch" if self.resize == "pytorch-fid" else "stretch-bicubic"
             return {"size": SIDE, "fit": fit}
-        return {"size": _TORCHVISION_SIDE} if self.name.startswith(_TORCHVISION) else {}
+        return {"size": TORCHVISION_SIDE} if self.name.startswith(_TORCHVISION) else {}
 
     def build(self, model: Side, form: Mapping[str, Any], device: str) -> Extractor:
         """Return the extractor.
@@ -138,5 +139,5 @@ class ExtractorSpec:
             return Inception(self.weights, dims=dims, resize=self.resize, **options)
         name = self.name.removeprefix(_TORCHVISION)
         return torchvision_features(
-            name, self.weights, size=_TORCHVISION_SIDE, pool=1, seed=self.seed, **options
+            name, self.weights, size=TORCHVISION_SIDE, pool=1, seed=self.seed, **options
         )

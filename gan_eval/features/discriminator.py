@@ -95,7 +95,7 @@ class DiscriminatorFeatures:
             "layers": list(self._layers),
             "pool": f"max {pool}x{pool}",
             "batch_norm": batch_norm,
-            **({"statistics_of": self._train.fingerprint} if self._train else {}),
+            **({"statistics_of": self._train.contents} if self._train else {}),
             **({"depends_on_batch": True} if batch_norm == "batch" else {}),
             "mirror": False,
             "precision": precision,

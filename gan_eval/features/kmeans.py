@@ -92,7 +92,7 @@ class KMeans:
             "pool": "sum 2x2",
             "standardised_on": min(len(train), _STANDARDISED_ON),
             "learner": f"scikit-learn {sklearn.__version__} MiniBatchKMeans",
-            "train": train.fingerprint,
+            "train": train.contents,
         }
         self._train, self._patch, self._patches, self._maps = train, patch, patches, maps
         self._seed, self._device = seed, resolve_device(device)
@@ -100,7 +100,12 @@ class KMeans:
 
     @torch.inference_mode()
     def prepare(self) -> None:
-        """Learn whitening, dictionary and standardisation: a minute or two with the defaults."""
+        """Learn whitening, dictionary and standardisation: a minute or two with the defaults.
+
+        Once: what was learned stays.
+        """
+        if hasattr(self, "_mean"):
+            return
         drawn = torch.cat([_normalised(block) for block in self._draw()])
         centre, whiten = _whitening(drawn)
         centroids = self._learn((drawn - centre) @ whiten)

@@ -1,8 +1,8 @@
 """Features on disk: computed once, found again by what determines them.
 
-A key is the start of a SHA-256 over the extractor's identity, the images' fingerprint, stamp and
-number, and the type of the values. What these leave out (batch size, device, number of processes)
-changes rounding at most; where an identity says "depends_on_batch", the batch size is part of it.
+A key is the start of a SHA-256 over the extractor's identity, the images' contents and number, and
+the type of the values. What these leave out (batch size, device, number of processes) changes
+rounding at most; where an identity says "depends_on_batch", the batch size is part of it.
 """
 
 import hashlib
@@ -101,8 +101,7 @@ def _about(extractor: Extractor, images: Images, dtype: DType, batch_size: int) 
     identity = dict(extractor.identity)
     return {
         "identity": identity,
-        "images": images.fingerprint,
-        **({"stamp": images.stamp} if images.stamp else {}),
+        "images": images.contents,
         "n": len(images),
         "dtype": dtype,
         "format": FORMAT,
@@ -116,9 +115,8 @@ def _agreed(about: dict[str, Any]) -> dict[str, Any]:
     Another one may have less memory free, and have streamed the same images.
     """
     every = gather(about)
-    of_images = dict.fromkeys(("images", "stamp"))
     for rank, other in enumerate(every):
-        if {**other, **of_images} != {**every[0], **of_images}:
+        if {**other, "images": None} != {**every[0], "images": None}:
             raise InputError(
                 f"processes must extract the same features. Those of process {rank} differ from "
                 "the first one's; give all the same files, --device and --precision."

@@ -13,6 +13,7 @@ from gan_eval.features.modules import Modules
 from gan_eval.models.weights import read_state
 from gan_eval.seeding import derive
 
+SIDE = 224
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -21,7 +22,7 @@ def torchvision_features(
     weights: Path | None = None,
     *,
     layers: Sequence[str] = (),
-    size: int = 224,
+    size: int = SIDE,
     pool: int = 4,
     seed: int = 0,
     device: str = "cpu",

@@ -7,7 +7,7 @@ memory-mapped half-precision matrix of any size costs no more than a block of it
 import mmap
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_eval.devices import computes_bf16
+from gan_eval.devices import computes_bf16, float32_products
 from gan_eval.errors import InputError
 
 Matrix = NDArray[np.generic] | Tensor
+_warned = Lock()
 
 # Columns of a product of bfloat16, and how much a ridge must be, as a part of the mean |x|^2, to
 # hide how that is rounded.
@@ -55,7 +56,7 @@ def as_tensor(values: Matrix | Sequence[Any]) -> Tensor:
     array = np.asarray(values)
     if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:
         array = np.array(array, array.dtype.newbyteorder("="), order="C")
-    with warnings.catch_warnings():
+    with _warned, warnings.catch_warnings():  # which threads must not mix up
         warnings.simplefilter("ignore")  # a memory map may be read-only: nobody writes here
         return torch.from_numpy(array)
 
@@ -164,7 +165,7 @@ class Design:
                 return self._rounded_gram(mean)
         out = torch.empty(self.n, self.n, dtype=self.dtype, device=self.device)
         for i, j in self._lower_half():
-            with rough_products():
+            with float32_products("medium"):
                 out[i, j] = product(self.block(i), self.block(j).T)
         return self._mirrored(out).add_(1)
 
@@ -242,14 +243,3 @@ def _let_go(x: Matrix, rows: slice) -> None:
     start = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
     if stop > start:
         pages.madvise(mmap.MADV_DONTNEED, start, stop - start)
-
-
-@contextmanager
-def rough_products() -> Iterator[None]:
-    """Take products of float32 in bfloat16 and sum them in float32, where the processor can."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

@@ -1,6 +1,7 @@
 """L2-SVMs of many draws of the same rows, as a protocol of few labels takes them.
 
-On a CPU each core takes a draw: their products are too small to be shared by cores.
+On a CPU each core takes a draw, where there is memory for as many: their products are too small to
+be shared by cores.
 
 Where the draws together are about as large as what they are drawn from, the Gram matrix of all
 rows is made once, in float64, and each draw takes its part of it. It is so exact that no draw needs
@@ -18,10 +19,17 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
-from gan_eval.devices import available_memory
+from gan_eval.devices import available_memory, float32_products
 from gan_eval.probes.design import Design, Matrix, check_finite, gather
 from gan_eval.probes.gram import GramSpace, largest
-from gan_eval.probes.l2_svm import ROUGH_TOL, LinearModel, check_costs, fit_l2_svm, signs_of
+from gan_eval.probes.l2_svm import (
+    ROUGH_TOL,
+    LinearModel,
+    check_costs,
+    check_memory,
+    fit_l2_svm,
+    signs_of,
+)
 from gan_eval.probes.newton import Minimum, minimise
 
 # The Gram matrix of all rows may cost this many times what those of the draws do: they then need no
@@ -56,6 +64,7 @@ class FitDraws:
         self._tol, self._max_iter, self._device = tol, max_iter, device
         self._kept: tuple[Matrix, Tensor, _Pool] | None = None
 
+    @float32_products("highest")
     def __call__(
         self,
         x: Matrix,
@@ -78,9 +87,10 @@ class FitDraws:
             InputError: as `fit_l2_svm`.
         """
         check_costs(C)
-        if _worth_sharing(x, draws):
+        if _worth_sharing(x, draws, self._device):
             pool, costs = self._pool(x, labels), sorted(set(C))
-            solved = _each(lambda rows: pool.solve(rows, costs), draws, self._device, progress)
+            cores = _cores(self._device)
+            solved = _each(lambda rows: pool.solve(rows, costs), draws, cores, progress)
             return [[by_cost[value] for value in C] for by_cost in pool.models(solved)]
 
         def fit(rows: Tensor) -> list[LinearModel]:
@@ -88,7 +98,9 @@ class FitDraws:
             tol, max_iter, device = self._tol, self._max_iter, self._device
             return fit_l2_svm(part, labels[rows], C, tol=tol, max_iter=max_iter, device=device)
 
-        return _each(fit, draws, self._device, progress)
+        longest, classes = max(map(len, draws), default=1), len(torch.unique(labels))
+        cores, _ = draws_at_once(longest, x.shape[1], classes, self._device)
+        return _each(fit, draws, cores, progress)
 
     def _pool(self, x: Matrix, labels: Tensor) -> "_Pool":
         if self._kept is None or self._kept[0] is not x or self._kept[1] is not labels:
@@ -98,14 +110,32 @@ class FitDraws:
         return self._kept[2]
 
 
+def draws_at_once(
+    n: int, d: int, classes: int, device: str | torch.device = "cpu"
+) -> tuple[int, int]:
+    """Return how many draws of n rows are fitted at once, and the bytes that they take, at most.
+
+    As many as there are cores, or as their memory allows.
+
+    Raises:
+        InputError: there is not enough memory for one.
+    """
+    one = check_memory(n, d, classes, 4, device) + 4 * n * d  # with a copy of the rows
+    many = max(1, min(_cores(device), available_memory(device) // one))
+    return many, many * one
+
+
+def _cores(device: str | torch.device) -> int:
+    return torch.get_num_threads() if torch.device(device).type == "cpu" else 1
+
+
 def _each(
     do: Callable[[Tensor], _Out],
     draws: Sequence[Tensor],
-    device: str | torch.device,
+    cores: int,
     progress: Callable[[int], None],
 ) -> list[_Out]:
-    """Return what `do` makes of each draw, several at once on a CPU."""
-    cores = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
+    """Return what `do` makes of each draw, as many at once as there are `cores`."""
     found = []
     with _one_core_each(cores) as pool:
         for one in pool.map(do, draws):
@@ -121,18 +151,19 @@ def _one_core_each(cores: int) -> Iterator[ThreadPoolExecutor]:
         with ThreadPoolExecutor(1) as pool:
             yield pool
         return
+    before = torch.get_num_threads()
     with (
         threadpool_limits(1),
         ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         yield pool
-    torch.set_num_threads(cores)  # part of what the threads have set is of the whole process
+    torch.set_num_threads(before)  # part of what the threads have set is of the whole process
 
 
-def _worth_sharing(x: Matrix, draws: Sequence[Tensor]) -> bool:
+def _worth_sharing(x: Matrix, draws: Sequence[Tensor], device: str | torch.device) -> bool:
     n, d = x.shape
     apart = sum(len(rows) ** 2 for rows in draws)
-    fits = 16 * n * n <= available_memory()
+    fits = 16 * n * n <= available_memory(device)
     return n <= d + 1 and n * n <= _WORTH * apart and fits
 
 

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gan_eval.devices import resolve_device
+from gan_eval.devices import resolve_device, with_float64
 from gan_eval.probes.design import Design
 from gan_eval.probes.l2_svm import fit_l2_svm
 
@@ -69,7 +69,7 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             [self.C],
             tol=self.tol,
             max_iter=self.max_iter,
-            device=resolve_device(self.device),
+            device=with_float64(resolve_device(self.device)),
         )
         weights = model.weights.T.cpu().numpy().astype(np.promote_types(x.dtype, np.float32))
         self.coef_, self.intercept_ = weights[:, :-1], weights[:, -1]

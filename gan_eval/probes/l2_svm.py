@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_eval.devices import available_memory
+from gan_eval.devices import available_memory, float32_products
 from gan_eval.errors import InputError
 from gan_eval.probes.design import Design, Matrix, as_tensor
 from gan_eval.probes.gram import GramSpace, RefinedSpace, gram_bytes
@@ -54,6 +54,7 @@ class LinearModel:
     n_iter: int
     converged: bool
 
+    @float32_products("highest")
     def decision_function(self, x: Matrix) -> Tensor:
         """Return x.w + b, float64 (n, k), or (n, 1) for two classes."""
         return Design(x, self.weights.device).margins(self.weights)
@@ -63,6 +64,7 @@ class LinearModel:
         return _decide(self.decision_function(x), self.classes)
 
 
+@float32_products("highest")
 def fit_l2_svm(
     x: Matrix,
     labels: Tensor | NDArray[Any],
@@ -109,6 +111,7 @@ def fit_l2_svm(
     return [LinearModel(C=float(value), classes=classes, **solved[value]) for value in C]
 
 
+@float32_products("highest")
 def predictions(models: Sequence[LinearModel], x: Matrix) -> list[Tensor]:
     """Return each model's labels of x (n, d), int64 (n,), reading x once for all of them."""
     scores = Design(x, models[0].weights.device).margins(

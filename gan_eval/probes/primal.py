@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gan_eval.devices import available_memory, give_back_memory
-from gan_eval.probes.design import Design, block_bytes, check_finite, product, rough_products
+from gan_eval.devices import available_memory, float32_products, give_back_memory
+from gan_eval.probes.design import Design, block_bytes, check_finite, product
 from gan_eval.probes.newton import Points, System, line_search
 from gan_eval.seeding import stream
 
@@ -151,7 +151,7 @@ class _Deflated:
         self._rest = torch.empty(design.n, design.d, dtype=torch.bfloat16, device=design.device)
         self._parts = []
         for rows, block in design.blocks():
-            with rough_products():  # rounded as the result will be
+            with float32_products("medium"):  # rounded as the result will be
                 inside = self._seen[rows] @ self._basis[:-1].T
             self._rest[rows] = inside.neg_().add_(block)
             self._parts.append(rows)
@@ -205,7 +205,8 @@ def _inverse(leading: _Leading, active: Tensor, twice: Tensor) -> Tensor:
             torch.split(leading.seen, _SAMPLE), torch.split(column, _SAMPLE), strict=True
         ):
             rows = seen[chosen]
-            with rough_products():  # rounding the factor alike on both sides, it stays positive
+            # Rounding the factor alike on both sides, it stays positive.
+            with float32_products("medium"):
                 sums += weight * (rows.T @ rows)
     return torch.cholesky_inverse(torch.linalg.cholesky(inner))
 
@@ -218,7 +219,7 @@ def _leading(design: Design) -> _Leading:
     start = torch.randn(design.d + 1, width, generator=stream(0, "nystrom"), dtype=torch.float64)
     basis = start.to(design.device, design.dtype)
     for _ in range(2):
-        with rough_products():
+        with float32_products("medium"):
             basis = torch.linalg.qr(sample.normal(basis)).Q.to(design.dtype)
     seen = design.margins(basis).to(design.dtype)
     rest = energy - float(seen.double().square().sum())

@@ -54,6 +54,39 @@ def npz(path: Path, **counts: int) -> str:
     return str(path)
 
 
+@pytest.fixture
+def photos(tmp_path: Path) -> str:
+    """Return a folder of photos of many sizes, of two classes."""
+    rng = np.random.default_rng(0)
+    for split, n in (("train", 12), ("test", 4)):
+        for label, name in enumerate("ab"):
+            (tmp_path / "photos" / split / name).mkdir(parents=True)
+            for number in range(n):
+                shape = (40 + number, 50 - number, 3)
+                noise = rng.integers(100 * label, 100 * label + 100, shape, dtype=np.uint8)
+                path = tmp_path / "photos" / split / name / f"{number}.png"
+                Image.fromarray(noise).save(path)
+    return str(tmp_path / "photos")
+
+
+class TestPhotosOfManySizes:
+    def sizes(self, features, photos, tmp_path) -> list[int]:
+        found = classify(features, photos, FEW, store=tmp_path / "store", out=tmp_path / "out")
+        return [each.record.config["data"]["size"] for each in found]
+
+    def test_pixels_are_of_cifar10s_size(self, photos, tmp_path):
+        assert self.sizes(features_of(["pixels"], []), photos, tmp_path) == [32]
+
+    def test_they_are_of_the_discriminators_where_one_is_compared(self, run, photos, tmp_path):
+        side = run.config().discriminator.image_size
+        specs = features_of(["pixels", "disc"], [run])
+        assert self.sizes(specs, photos, tmp_path) == [side, side]
+
+    def test_a_network_of_ones_own_sees_its_size(self, photos, tmp_path):
+        own = Modules(torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3)), ["0"], size=12, name="disc")
+        assert self.sizes([own], photos, tmp_path) == [12]
+
+
 class TestParts:
     def test_last_fifth_of_the_training_images_is_held_out(self):
         parts = open_parts("digits", ALL)
@@ -97,7 +130,18 @@ class TestParts:
         arrays["test_labels"][:3] = 2
         np.savez(data, **arrays)
         (note,) = open_parts(data, ALL).notes
-        assert note == "a: 3 test images count as errors: no other image is of their classes (2)"
+        counted = "a: 3 test images count as errors: no image that is learned from is of their"
+        assert note == f"{counted} classes (2)"
+
+    def test_so_are_those_of_a_class_that_only_validation_images_have(self, tmp_path):
+        data = npz(tmp_path / "a.npz", train=40, val=10, test=10)
+        with np.load(data) as archive:
+            arrays = dict(archive)
+        arrays["test_labels"][:3] = arrays["val_labels"][:3] = 2
+        np.savez(data, **arrays)
+        assert open_parts(data, ALL).notes == ()  # which learns from both in the end
+        (note,) = open_parts(data, choose_protocol(labels_per_class=5)).notes
+        assert note.startswith("a: 3 test images count as errors")
 
     def test_joined_streams_are_joined_images(self, tmp_path):
         data = npz(tmp_path / "a.npz", train=12, val=5, test=4)

@@ -8,7 +8,7 @@ from torch import Tensor
 from gan_eval.errors import InputError
 from gan_eval.probes import draws as module
 from gan_eval.probes.design import Design
-from gan_eval.probes.draws import FitDraws
+from gan_eval.probes.draws import FitDraws, draws_at_once
 from gan_eval.probes.l2_svm import certify, fit_l2_svm, signs_of
 
 GRID = (1e-3, 1e-1, 10.0)
@@ -48,6 +48,20 @@ def test_the_certificate_holds_for_the_weights(way: str):
             objective, gap = certify(Design(x[rows].double()), model.weights, signs, cost)
             assert torch.allclose(objective, model.objective, rtol=1e-6)
             assert (gap <= 2e-6 * objective).all()
+
+
+def test_no_more_draws_are_fitted_at_once_than_memory_holds(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "_cores", lambda device: 4)
+    many, whole = draws_at_once(30, 100, 3)
+    assert (many, whole % 4) == (4, 0)
+    assert whole // 4 > 4 * 30 * 100
+    monkeypatch.setattr(module, "available_memory", lambda device: whole // 2)
+    assert draws_at_once(30, 100, 3) == (2, whole // 2)
+    threads = torch.get_num_threads()
+    x, labels, draws = problem()
+    monkeypatch.setattr(module, "_worth_sharing", lambda *_: False)
+    assert len(FitDraws()(x, labels, draws, GRID)) == 4
+    assert torch.get_num_threads() == threads
 
 
 def test_costs_come_back_in_the_order_that_they_were_given(way: str):
@@ -109,7 +123,7 @@ def test_what_is_refused(monkeypatch, shared: bool):
 )
 def test_the_gram_matrix_is_shared_where_that_pays(n: int, d: int, draws: int, shared: bool):
     rows = [torch.arange(n // 2)] * draws
-    assert module._worth_sharing(torch.zeros(n, d), rows) is shared
+    assert module._worth_sharing(torch.zeros(n, d), rows, "cpu") is shared
 
 
 def test_the_gram_matrix_is_kept_for_the_same_rows_only(monkeypatch):
