@@ -22,6 +22,7 @@ from gan_eval.data import Images, open_images
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.features.mirrored import Mirrored
 from gan_eval.models.runs import Run
+from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.l2_svm import fit_l2_svm, predictions
 from gan_eval.probes.protocol import C_GRID
 from gan_eval.records import append_line, hardware, read_lines, versions
@@ -87,10 +88,12 @@ def main() -> None:
     images = open_images(asked.data, **shape)
     chosen = torch.cat([torch.arange(n), torch.arange(len(images) - n, len(images))])
     rows, labels = images.take(chosen), images.labels[chosen]
-    known = {(row["name"], row["run"], row["steps"], row["n"]) for row in read_lines(RESULTS)}
+    about = {"run": run.folder.name, "steps": steps, "n": n, "data": images.name,
+             "weights": weights_sha256(run.load_discriminator())}  # fmt: skip
+    known = [(row["name"], *map(row.get, about)) for row in read_lines(RESULTS)]
     held: dict[str, torch.Tensor] = {}
     for name, (options, layers) in variants(len(network.feature_layers)).items():
-        if (name, run.folder.name, steps, n) in known:
+        if (name, *about.values()) in known:
             continue
         start = time.perf_counter()
         if str(options) not in held:
@@ -98,8 +101,8 @@ def main() -> None:
         x = held[str(options)]
         x = x[:, columns(run, layers, x.shape[1])]
         error, cost = best_of_grid(x, labels, n)
-        row = {"benchmark": "ablation_features", "name": name, "run": run.folder.name,
-               "steps": steps, "n": n, "feature_width": x.shape[1], "C": cost,
+        row = {"benchmark": "ablation_features", "name": name, **about,
+               "feature_width": x.shape[1], "C": cost,
                "validation_error": error, "seconds": round(time.perf_counter() - start, 1),
                "hardware": hardware(), "versions": versions()}  # fmt: skip
         append_line(RESULTS, row)

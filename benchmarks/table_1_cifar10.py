@@ -18,20 +18,21 @@ two hours, and as long again for the seeds; in a hurry about five minutes.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from gan_eval.experiments.classify import classify
 from gan_eval.experiments.features import FeatureSpec
-from gan_eval.experiments.reproduction import MissingError, Reproduction
+from gan_eval.experiments.reproduction import MissingError, Reproduction, is_measured
 from gan_eval.probes.protocol import PROTOCOLS, Protocol, choose_protocol
-from gan_eval.records import read_lines
 
 # Images and epochs that each D is trained on.
 TRAINED = {"radford2015-imagenet32": ("imagenet", 30), "radford2015-svhn": ("cifar10", 20)}
 SEED_EPOCHS = 1
-QUICK = replace(choose_protocol("paper-cifar10-400", draws=2), selection_draws=1)
+QUICK = replace(
+    choose_protocol("paper-cifar10-400", draws=2),
+    name="paper-cifar10-400, 2 draws, 1 for C",
+    selection_draws=1,
+)
 QUICK_IMAGES = 6000  # of each part
-SAME = ("run", "epoch", "steps")  # of a run whose weights are the same
 
 
 def discriminators(asked: Reproduction) -> list[FeatureSpec]:
@@ -52,20 +53,6 @@ def discriminators(asked: Reproduction) -> list[FeatureSpec]:
     return found
 
 
-def known(out: Path, spec: FeatureSpec, protocol: Protocol) -> bool:
-    """Return whether there is a record of these very weights."""
-    about = spec.describe()
-
-    def same(line: dict[str, Any]) -> bool:
-        return (
-            (line["name"], line["protocol"]["name"]) == (spec.name, protocol.name)
-            and all(line["config"]["trained"].get(each) == about.get(each) for each in SAME)
-            and line["config"]["features"].get("mirror", False) == spec.mirror
-        )
-
-    return any(same(line) for line in read_lines(out / "records.jsonl"))
-
-
 def main(asked: Reproduction) -> None:
     data = asked.data("cifar10")
     rows = [
@@ -79,7 +66,7 @@ def main(asked: Reproduction) -> None:
     limit = QUICK_IMAGES if asked.quick else None
 
     def measure(spec: FeatureSpec, protocol: Protocol, out: Path) -> None:
-        if known(out, spec, protocol):
+        if is_measured(out, spec, protocol):
             asked.kept.append(f"{spec.name} by {protocol.name}")
         else:
             classify([spec], data, protocol, limit=limit, **{**asked.common, "out": out})

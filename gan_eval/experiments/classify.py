@@ -89,8 +89,8 @@ def classify(
         watch: is told of the progress.
 
     Raises:
-        InputError: what was asked for cannot be had, or needs more memory than there is; nothing
-            was written.
+        InputError: what was asked for cannot be had, or needs more memory than there is. Nothing
+            was written, but for features that were measured before one that is not finite.
     """
     device = resolve_device(device)
     specs = [_spec_of(each) for each in features]
@@ -169,7 +169,7 @@ def _write(
     protocol = record.protocol["name"]
     elsewhere = spec.name == "disc" and spec.run is not None and folder != spec.run.folder
     run = [spec.run.folder.name] if elsewhere and spec.run else []
-    run += [f"epoch-{spec.epoch}"] * (spec.epoch is not None) + ["mirror"] * spec.mirror
+    run += [f"epoch-{spec.epoch}"] * (spec.epoch is not None) + spec.variant()
     figure = folder / f"{slug('classify', parts.train.name, record.name, *run, protocol)}.png"
     title = title_of(parts, protocol, spec.shown(record.name), result)
     draw_confusion(result.confusion, parts.train.class_names, title, figure)

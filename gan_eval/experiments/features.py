@@ -79,6 +79,13 @@ class FeatureSpec:
         """Return what tables and figures call the extractor `name` that was made of it."""
         return f"{name}, mirror" if self.mirror else name
 
+    def variant(self) -> list[str]:
+        """Return in words how it differs from the paper's use, for names of files."""
+        layers = [] if self.layers is None else [f"layers {' '.join(map(str, self.layers))}"]
+        pool = [] if self.pool == 4 else [f"pool {self.pool}"]
+        by = [] if self.batch_norm == "dataset" else [f"by {self.batch_norm}"]
+        return [*layers, *pool, *by, *(["mirror"] if self.mirror else [])]
+
     def form(self) -> dict[str, Any]:
         """Return the size, channels and fit of the images it takes; {} for the data's own."""
         if self.extractor is not None or self.name not in ("disc", "random-disc"):

@@ -4,11 +4,12 @@ A script of `benchmarks/` has one function, `main(asked)`. It asks for images an
 are; what it cannot have it leaves out by `asked.row`, and the reason is kept.
 """
 
+import json
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from gan_eval.data.registry import data_root, inventory
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.classify import Watch
+from gan_eval.experiments.features import FeatureSpec
 from gan_eval.models.importers import import_newmu
 from gan_eval.models.runs import Run
+from gan_eval.models.weights import weights_sha256
+from gan_eval.probes.protocol import Protocol
+from gan_eval.records import read_lines
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, reopen
 from gan_eval.training.job import Job, carry_out, new_job, resumed_job
@@ -223,3 +228,19 @@ def _free(folder: Path) -> Path:
     """Return `folder`, or with a number that is free: a run on other images may have its name."""
     numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
     return next(path for path in chain([folder], numbered) if not path.exists())
+
+
+def is_measured(folder: Path, spec: FeatureSpec, protocol: Protocol) -> bool:
+    """Return whether a record in `folder` is of these very weights, by this very protocol."""
+    of_run = spec.run if spec.name == "disc" else None
+    weights = of_run and weights_sha256(of_run.load_discriminator(spec.epoch))
+    asked = json.loads(json.dumps(asdict(protocol)))
+
+    def same(line: dict[str, Any]) -> bool:
+        return (
+            (line["name"], line["protocol"]) == (spec.name, asked)
+            and weights in (None, line["fingerprints"]["weights"])
+            and line["config"]["features"].get("mirror", False) == spec.mirror
+        )
+
+    return any(same(line) for line in read_lines(folder / "records.jsonl"))

@@ -85,10 +85,16 @@ def extract(
     # The first process looks and decides for all: what others see may lag behind.
     if not gather(file.finished())[0]:
         with file.alone() if rank == 0 else nullcontext():
+            refused = None
             if gather(rank == 0 and file.begin())[0]:
                 extractor.prepare()
-                _fill(file, extractor, images, batch_size, progress)
-            gather(None)
+                try:
+                    _fill(file, extractor, images, batch_size, progress)
+                except InputError as error:
+                    refused = str(error)
+            # Rows that one process refuses are everyone's, so that the first sweeps up.
+            for told in filter(None, gather(refused)):
+                raise InputError(told)
             if rank == 0:
                 file.finish({**about, "versions": versions()})
             gather(None)
