@@ -2,8 +2,8 @@
 
     gan-eval benchmark fid_table
 
-The samples of all runs on the same images, the first training images and noise are compared with
-the test part of these images (where there is none, with the last 10,000 training images), in the
+The samples of all runs on the same images, random training images and noise are compared with the
+test or validation part of these images (where there is none, with other training images), in the
 runs' own form: by Inception where its official weights are, and by the features of a discriminator
 that none of the runs was trained with, `radford2015-svhn`'s with the authors' weights. In a hurry:
 1,000 samples of the runs of one kind.
@@ -27,6 +27,7 @@ from gan_eval.experiments.score import score
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.experiments.score_sides import array_side
+from gan_eval.experiments.subsets import halves, sample
 from gan_eval.features.inception import OFFICIAL_SHA256, URL, official_weights
 from gan_eval.models.runs import Run
 from gan_eval.seeding import stream
@@ -42,18 +43,18 @@ def both_ends(run: Run, n: int, root: Path | None) -> tuple[Any, list[Any], int]
     noise = torch.randint(256, shape, generator=stream(0, "noise"), dtype=torch.uint8)
     ends: list[Any] = [array_side(noise, "noise")]
     opened = partial(open_images, data.name, root=root, **form)
-    try:
-        test = opened(split="test")
-        near = opened(split=data.split, limit=n)
-        return test, [near, *ends], min(len(near), len(test))
-    except InputError as error:
-        if not str(error).startswith("split must be one that"):
-            raise
     whole = opened(split=data.split)
-    size = min(n, len(whole) // 2)
-    first, last = whole.take(range(size)), whole.take(range(len(whole) - size, len(whole)))
-    ends.insert(0, array_side(first, f"{data.name}:{data.split}, first {size:,}"))
-    return array_side(last, f"{data.name}:{data.split}, last {size:,}"), ends, size
+    for part in ("test", "val"):
+        try:
+            unseen = opened(split=part)
+        except InputError as error:
+            if not str(error).startswith("split must be one that"):
+                raise
+        else:
+            near = sample(whole, n)
+            return unseen, [near, *ends], min(len(near), len(unseen))
+    near, unseen = halves(whole)
+    return unseen, [near, *ends], len(near)
 
 
 def alike(runs: list[Run]) -> list[list[Run]]:

@@ -1,5 +1,6 @@
 """`gan-eval train`."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,8 @@ _ASKED = (
     "epochs", "steps", "batch_size", "save_epochs", "seed", "device", "precision", "compile",
 )  # fmt: skip
 _CHANGEABLE = ("data", "epochs", "steps", "device")
+# What is measured on the way, which no run remembers.
+_MEASURED = ("probe_every", "probe_data", "score_every", "score_extractor", "score_weights")
 
 
 @click.command(short_help="Train a published DCGAN on your images.")
@@ -143,11 +146,20 @@ def train(**options: Any) -> None:
             if chief:
                 say(
                     "Stopped after a whole step; the state is saved. Continue with:\n"
-                    f"  gan-eval train --out {folder} --resume"
+                    f"  {_again(folder, options)}"
                 )
             raise SystemExit(128 + stopped)
     if chief:
         _report(job, options["as_json"])
+
+
+def _again(folder: Path, options: dict[str, Any]) -> str:
+    """Return the command that goes on, with what was measured on the way."""
+    words = ["gan-eval", "train", "--out", str(folder), "--resume"]
+    for name in _MEASURED:
+        if options[name] is not None:
+            words += [f"--{name.replace('_', '-')}", str(options[name])]
+    return shlex.join(words)
 
 
 def habits(

@@ -32,7 +32,7 @@ class Scored:
 
 
 def score(
-    models: Sequence[Given | Side],
+    models: Sequence[Given | Side] | Given | Side,
     against: Given | Side,
     *,
     protocol: ScoreProtocol | None = None,
@@ -52,7 +52,7 @@ def score(
     one alone writes, and the others return nothing.
 
     Args:
-        models: runs, generators, data, arrays or statistics; see `score_sides`.
+        models: runs, generators, data, arrays or statistics, one or several; see `score_sides`.
         against: the reference, any of them too.
         protocol: what is measured; None takes `ScoreProtocol()`.
         extractor: by which features; None takes Inception's 2,048.
@@ -70,6 +70,9 @@ def score(
     """
     keep_freed_memory()
     device = resolve_device(device)
+    if isinstance(models, str) or not isinstance(models, Sequence):
+        models = [models]
+    store, save, out = (path and Path(path) for path in (store, save, out))
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         make_fabric(device)
     protocol = protocol or ScoreProtocol()
@@ -77,14 +80,17 @@ def score(
         protocol = _of_reference_alone(protocol, save)
     sampling = Sampling(n=n, seed=protocol.seed, epoch=epoch, device=device)
     bench = Bench(
-        against=side_of(against, sampling=sampling, root=root),
+        against=side_of(against, sampling=sampling, root=root, name="reference"),
         protocol=protocol,
         extractor=extractor or ExtractorSpec(),
         store=store or default_store(),
         device=device,
         watch=watch,
     )
-    sides = [side_of(model, sampling=sampling, root=root) for model in models]
+    sides = [
+        side_of(model, sampling=sampling, root=root, name=f"model {number}")
+        for number, model in enumerate(models, 1)
+    ]
     home = next((side.run.folder for side in sides if side.run), Path("results"))
     folders = [check_folder(out or (side.run.folder if side.run else home)) for side in sides]
     # All of them before the first is drawn, so that mistakes come to light before hours of work.

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from gan_eval.data import Images
@@ -40,22 +41,27 @@ def record_of(
     identity = dict(extractor.identity)
     sides = {"real": _about(*real, identity), "fake": _about(*fake, identity)}
     row = _row(figures, extractor, sides)
+    opened = {"real": real[0], "fake": fake[0]}
+    unknown = [name for name, side in opened.items() if not side.known]
     depends = {
         "extractor": identity,
         "reference": row["reference_fingerprint"],
         "n_real": row["n_real"],
         "n_fake": row["n_fake"],
+        **({"of_unknown_extractor": unknown} if unknown else {}),
     }
+    title = title_of(row) + (f", {' and '.join(unknown)} by an unknown extractor" * bool(unknown))
     return Record(
         exhibit="score",
         name=fake[0].name,
-        protocol={"name": title_of(row), **asdict(protocol), **depends},
+        protocol={"name": title, **asdict(protocol), **depends},
         config={"extractor": identity, **sides},
         result=row,
         deviations=tuple((sides["fake"].get("trained") or {}).get("deviations", ())),
         advice=(
             *_lost(protocol, real[0], fake[0]),
             *_advice(row, fake[0].name),
+            *_itself(sides["real"], sides["fake"]),
             *_chosen(sides["real"], sides["fake"]),
         ),
         fingerprints={
@@ -101,7 +107,8 @@ def _about(side: Side, images: Images | None, identity: Mapping[str, Any]) -> di
     about = {"name": side.name, "n": number(side, images), **side.about}
     if images is None:
         assert side.statistics is not None
-        says = () if side.statistics.extractor else (f"{side.name} does not say of what it is",)
+        says = () if side.known else (f"{side.name} does not say of what it is",)
+        about |= side.statistics.form
         return {**about, "fingerprint": side.statistics.fingerprint, "notes": list(says)}
     grey = "grey" in identity and images.channels == 1
     repeated = [f"{side.name}: grey images are {identity['grey']}"] if grey else []
@@ -158,11 +165,22 @@ def _advice(row: Mapping[str, Any], model: str) -> Iterator[str]:
         )
 
 
+def _itself(real: Mapping[str, Any], fake: Mapping[str, Any]) -> Iterator[str]:
+    """Yield that both sides are the same images."""
+    if real["fingerprint"] == fake["fingerprint"]:
+        yield (
+            f"{fake['name']} and {real['name']} are the very same images: this says nothing but "
+            "that the distance of a set to itself is 0."
+        )
+
+
 def _chosen(real: Mapping[str, Any], fake: Mapping[str, Any]) -> Iterator[str]:
     """Yield that an epoch was chosen by images of the part that it is scored against."""
     trained = fake.get("trained") or {}
     same = (trained.get("trained_on"), trained.get("trained_split"))
-    if fake.get("best") and same == (str(real["name"]).partition(":")[0], real.get("split")):
+    name, _, split = str(real["name"]).partition(":")
+    against = (name, real.get("split", split))  # statistics have it in their name alone
+    if fake.get("best") and (Path(str(same[0])).name, same[1]) == against:
         yield (
             f"The best epoch of {fake['name']} was chosen by training images, and {real['name']} "
             "are these. Score it against a test part, or trust it less."

@@ -82,7 +82,7 @@ class Bench:
         real = self._reference(form)
         for statistics in (model.statistics, self.against.statistics):
             if statistics is not None:
-                statistics.check(extractor)
+                statistics.check(extractor, form)
         protocol = _possible(self._protocol, extractor, model, self.against)
         protocol.check(
             real=number(self.against, real),
@@ -109,6 +109,7 @@ class Bench:
             fingerprint=pair.real.fingerprint,
             moments=features_of(rows, wanted, self._device).moments,
             extractor=pair.extractor.identity,
+            form={"size": pair.real.size, "channels": pair.real.channels},
         )
 
     def measure(self, pair: Pair) -> Record | None:

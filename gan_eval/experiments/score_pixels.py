@@ -1,18 +1,19 @@
 """Images that were brought as arrays, made uint8: by shape, type and range, or refused by them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
 
 Array = NDArray[np.generic] | Tensor
+_BLOCK = 1000  # images that are converted at once
 _IMAGE = "(n, h, w) or (n, h, w, 1 or 3)"
 _TENSOR = "(n, 1 or 3, h, w)"
 
@@ -25,7 +26,8 @@ def pixels_of(given: Array | Dataset[Any] | Iterable[Any], name: str) -> Tensor:
     """
     if isinstance(given, Tensor | np.ndarray):
         return to_pixels(given, name)
-    if isinstance(given, Dataset) and hasattr(given, "__len__"):
+    by_number = isinstance(given, Dataset) and not isinstance(given, IterableDataset)
+    if isinstance(given, Dataset) and by_number and hasattr(given, "__len__"):
         return _joined(
             (to_pixels(_images_of(given[row], name)[None], name) for row in range(len(given))), name
         )
@@ -45,10 +47,31 @@ def to_pixels(values: Array, name: str) -> Tensor:
     """
     layout = layout_of(values, name)
     if isinstance(values, Tensor):
-        images = values.detach().cpu()
+        blocks = (part.detach().cpu() for part in torch.split(values, _BLOCK))
     else:
-        images = _tensor(values, name).reshape(layout).permute(0, 3, 1, 2)
-    return (images if images.dtype == torch.uint8 else _rounded(images, name)).contiguous()
+        blocks = (
+            _tensor(values[start : start + _BLOCK], name)
+            .reshape(-1, *layout[1:])
+            .permute(0, 3, 1, 2)
+            for start in range(0, len(values), _BLOCK)
+        )
+    # In blocks, as whole arrays of floats would be held several times.
+    pixels = (
+        block if block.dtype == torch.uint8 else _rounded(block, name, number * _BLOCK)
+        for number, block in enumerate(blocks)
+    )
+    return joined(pixels, len(values))
+
+
+def joined(blocks: Iterable[Tensor], n: int) -> Tensor:
+    """Return `blocks` of n images in all as one tensor, holding no more than that and a block."""
+    whole, done = torch.empty(0), 0
+    for block in blocks:
+        if not done:
+            whole = torch.empty(n, *block.shape[1:], dtype=block.dtype)
+        whole[done : done + len(block)] = block
+        done += len(block)
+    return whole
 
 
 def layout_of(values: Array, name: str) -> tuple[int, ...]:
@@ -85,14 +108,14 @@ def _kind(name: str, kind: object) -> InputError:
     )
 
 
-def _rounded(images: Tensor, name: str) -> Tensor:
+def _rounded(images: Tensor, name: str, first: int) -> Tensor:
     if not images.is_floating_point():
         raise _kind(name, images.dtype)
     wrong = (~images.isfinite()).flatten(1).any(1).nonzero()
     if len(wrong):
         raise InputError(
-            f"{name} must be finite. Got NaN or infinity in image {int(wrong[0])}; look at what "
-            "made it."
+            f"{name} must be finite. Got NaN or infinity in image {first + int(wrong[0])}; look at "
+            "what made it."
         )
     low, high = images.aminmax()
     if low < 0 or high > 1:
@@ -119,6 +142,12 @@ def _is_image(given: Any) -> bool:
 
 def _images_of(item: Any, name: str) -> Array:
     """Return what comes first in an item or a batch, where labels come second."""
+    if isinstance(item, Mapping):
+        raise InputError(
+            f"images of {name} must be tensors or arrays. Got a mapping of "
+            f"{', '.join(map(str, item))}; give the images alone, as "
+            "(batch['image'] for batch in loader)."
+        )
     images: Array = item[0] if isinstance(item, tuple | list) and item else item
     if not isinstance(images, Tensor | np.ndarray):
         raise InputError(

@@ -13,13 +13,13 @@ image passes through the same 8 bits, whatever it was.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -31,7 +31,7 @@ from gan_eval.data.prepare import prepare
 from gan_eval.data.source import ArrayRows, DiskRows, Rows, Source
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import describe, form_of
-from gan_eval.experiments.score_pixels import Array, layout_of, pixels_of, to_pixels
+from gan_eval.experiments.score_pixels import Array, joined, layout_of, pixels_of, to_pixels
 from gan_eval.features.statistics_file import Statistics, load_statistics
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
@@ -64,6 +64,11 @@ class Side:
     form: Mapping[str, Any] = field(default_factory=dict)
     statistics: Statistics | None = None
 
+    @property
+    def known(self) -> bool:
+        """Whether its statistics, if it is these, say by which extractor they were made."""
+        return self.statistics is None or self.statistics.extractor is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -79,8 +84,15 @@ class Sampling:
             raise InputError(f"n must be at least 1. Got {self.n}.")
 
 
-def side_of(given: Given | Side, *, sampling: Sampling, root: Path | None = None) -> Side:
+def side_of(
+    given: Given | Side, *, sampling: Sampling, root: Path | None = None, name: str = "array"
+) -> Side:
     """Return what `given` is, one of the module's kinds; a side stays as it is.
+
+    Args:
+        sampling: of a run or generator.
+        root: where named data sets are.
+        name: of an array, which has none.
 
     Raises:
         InputError: it is none of them, or its files or weights cannot be read.
@@ -99,7 +111,7 @@ def side_of(given: Given | Side, *, sampling: Sampling, root: Path | None = None
             fingerprint = fingerprint_pixels(given.pixels, given.labels)
             given = replace(given, fingerprint=fingerprint)
         return Side(name=f"{given.name}:{given.split}", open=partial(_fitted, given))
-    return array_side(given)
+    return array_side(given, name)
 
 
 def array_side(given: Array | Dataset[Any] | Iterable[Any], name: str = "array") -> Side:
@@ -134,11 +146,11 @@ def _fitted(images: Images, **form: Any) -> Images:
 
 
 def _drawn(network: Generator, name: str, sampling: Sampling, run: Run | None) -> Side:
-    network = network.to(sampling.device).eval()
+    network = deepcopy(network).to(sampling.device).eval()  # for it may be in training
 
     def draw(**form: Any) -> Images:
-        drawn = generate(network, sampling.n, sampling.seed)
-        images = _prepared(torch.cat([pixels for pixels, _ in drawn]), name, **form)
+        drawn = (pixels for pixels, _ in generate(network, sampling.n, sampling.seed))
+        images = _prepared(joined(drawn, sampling.n), name, **form)
         # Of what determines the samples: on other devices their last bit may differ, and several
         # processes must agree.
         made = weights_sha256(network), network.config

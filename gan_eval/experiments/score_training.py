@@ -27,6 +27,7 @@ from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
 from gan_eval.experiments.run_images import watched_part
 from gan_eval.experiments.score_extractors import ExtractorSpec, check_weights
+from gan_eval.experiments.score_figures import check_memory
 from gan_eval.experiments.score_sides import Sampling, Side, side_of
 from gan_eval.experiments.subsets import describe_sample, held_sample
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
@@ -69,6 +70,7 @@ def watch_samples(
     """
     known = held_sample(watched_part(config, images, root=root), n)
     score = _score(config, extractor, weights, known, n)
+    check_memory(score.extractor.width, config.device)
     about = _about(score.extractor, known, n)
     if config.scored not in (None, about):
         raise InputError(

@@ -3,7 +3,8 @@
 mu      (d,), the mean
 sigma   (d, d), the covariance, divided by n - 1
 n       of how many images; here only
-about   JSON text: the extractor's identity, the images' name and fingerprint; here only
+about   JSON text: the extractor's identity, the images' name, fingerprint, size and channels; here
+        only
 
 pytorch-fid reads the first two; its own files, and others of that form, hold nothing else.
 """
@@ -12,8 +13,9 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ class Statistics:
         name: of the images, or of the file where that is all that is known.
         fingerprint: of the images, or "file-sha256:" of the file.
         extractor: the identity of the extractor; None where the file does not say.
+        form: size and channels of the images; {} where the file does not say.
         file: that they were read from.
     """
 
@@ -40,14 +43,26 @@ class Statistics:
     fingerprint: str
     moments: Moments
     extractor: Mapping[str, Any] | None
+    form: Mapping[str, Any] = field(default_factory=dict)
     file: Path | None = None
 
-    def check(self, extractor: Extractor) -> None:
-        """Refuse statistics that are not of `extractor`, as far as they say.
+    def check(self, extractor: Extractor, form: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Refuse statistics that are not of `extractor` and of images in `form`, where they say so.
+
+        Args:
+            form: size and channels in which a run and its reference are compared; {} where each
+                side keeps its own.
 
         Raises:
-            InputError: their width or their extractor's identity differs.
+            InputError: their width, their extractor's identity or their images' form differs.
         """
+        for key in ("size", "channels"):
+            if key in form and self.form.get(key, form[key]) != form[key]:
+                raise InputError(
+                    f"statistics {self.file or self.name} must be of images as the run makes them, "
+                    f"of {key} {form[key]}. Theirs had {self.form[key]}; make them again with the "
+                    "run named: `gan-eval score RUN --against IMAGES --save-statistics FILE`."
+                )
         if self.moments.width != extractor.width:
             raise InputError(
                 f"statistics {self.file or self.name} must be of {extractor.width:,} features, as "
@@ -76,6 +91,7 @@ def save_statistics(path: Path, statistics: Statistics) -> None:
         "images": statistics.name,
         "fingerprint": statistics.fingerprint,
         "extractor": statistics.extractor and _plain(statistics.extractor),
+        "form": dict(statistics.form),
     }
     arrays: dict[str, Any] = statistics.moments.to_arrays()
     arrays["about"] = np.array(json.dumps(about))
@@ -117,6 +133,7 @@ def load_statistics(path: Path) -> Statistics:
         fingerprint=about.get("fingerprint") or f"file-sha256:{file_sha256(path)}",
         moments=moments,
         extractor=about.get("extractor"),
+        form=about.get("form") or {},
         file=path,
     )
 

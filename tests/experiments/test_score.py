@@ -97,6 +97,7 @@ def test_a_model_against_itself_is_at_no_distance(scored):
     assert record.result["fid"] == pytest.approx(0, abs=1e-8)
     assert record.result["fid_infinity"] < 0  # smaller subsets are farther away
     assert record.result["precision"] == record.result["recall"] == 1
+    assert record.advice[-1].startswith("model 1 and reference are the very same images")
 
 
 def test_samples_of_a_run_are_compared_in_its_form_and_nothing_is_left_beside_its_record(
@@ -144,7 +145,7 @@ def test_saved_statistics_give_the_same_distance_and_no_more(scored, tmp_path):
     assert saved.result["fid"] == pytest.approx(direct.result["fid"], rel=1e-9)
     assert saved.result["kid_mean"] is saved.result["precision"] is None
     assert saved.result["n_real"] == 30
-    assert saved.advice[0].startswith("kid, prdc must have images. array is statistics")
+    assert saved.advice[0].startswith("kid, prdc must have images. reference is statistics")
     assert "must have images" not in direct.advice[0]
     assert saved.fingerprints["real"] == direct.fingerprints["real"]
     again, swapped = scored([fake, path], fake)
@@ -190,6 +191,47 @@ def test_unlike_rows_are_never_in_one_table(scored):
     assert len(tables_of([records[0], other])) == 2
 
 
+def test_statistics_of_an_unknown_extractor_are_ranked_with_no_others(scored, tmp_path):
+    real, model = noise(40), noise(20, 1)
+    scored([], model, save=tmp_path / "ours.npz")
+    with np.load(tmp_path / "ours.npz") as archive:
+        np.savez(tmp_path / "theirs.npz", **{key: archive[key] for key in ("mu", "sigma", "n")})
+    records = scored(["theirs.npz", "ours.npz", model], real, protocol=FID)
+    tables = [[record.name for record in table] for table in tables_of(records)]
+    assert tables == [["theirs.npz"], ["reference", "model 3"]]
+    assert records[0].protocol["name"].endswith(", fake by an unknown extractor")
+
+
+def test_statistics_are_of_images_in_the_form_of_the_run(scored, run, tmp_path):
+    scored([], noise(20), save=tmp_path / "small.npz", name="torchvision:squeezenet1_1")
+    scored([run], noise(20), n=20, save=tmp_path / "fitted.npz", name="torchvision:squeezenet1_1")
+    options = {"n": 20, "protocol": FID, "name": "torchvision:squeezenet1_1"}
+    with pytest.raises(InputError, match=r"small\.npz must be of images as the run makes them, of"):
+        scored([run], tmp_path / "small.npz", **options)
+    (record,) = scored([run], tmp_path / "fitted.npz", **options)
+    assert record.config["real"]["size"] == 32
+
+
+def test_one_model_needs_no_list(scored):
+    (record,) = scored(noise(20), noise(20, 1), protocol=FID)
+    assert record.name == "model 1"
+    (record,) = scored("digits:test", "digits", protocol=FID)
+    assert record.name == "digits:test"
+
+
+def test_what_is_wrong_with_an_array_names_it(scored):
+    broken = noise(20).float() / 255
+    broken[3] = torch.nan
+    with pytest.raises(InputError, match=r"^model 2 must be finite\. Got NaN .* in image 3;"):
+        scored([noise(20), broken], noise(20))
+
+
+def test_a_generator_stays_in_training(scored, run):
+    network = run.load_generator().train()
+    scored([network], noise(20), n=4, protocol=FID)
+    assert network.training
+
+
 def test_few_images_are_warned_of(scored):
     (record,) = scored([noise(20)], noise(30), protocol=FID)
     assert [text.partition(" images")[0] for text in record.advice] == ["20", "30"]
@@ -204,8 +246,8 @@ def test_features_are_computed_once_for_all_models(scored, tmp_path):
 @pytest.mark.parametrize(
     ("n", "protocol", "message"),
     [
-        (1, FEW, r"a score needs at least 2 images\. array has 1"),
-        (4, FEW, r"prdc needs at least 6 images\. array has 4; leave it out of --metrics"),
+        (1, FEW, r"a score needs at least 2 images\. model 1 has 1"),
+        (4, FEW, r"prdc needs at least 6 images\. model 1 has 4; leave it out of --metrics"),
         (10, ScoreProtocol(), r"kid needs at least 1000 .*has 10; pass a smaller --kid-subset-siz"),
         (3, ScoreProtocol(metrics=("fid",), fid_infinity=True), r"--fid-infinity needs at least 4"),
     ],
@@ -245,6 +287,9 @@ def test_an_epoch_chosen_by_the_images_that_it_is_scored_against_is_remarked_on(
     (advice,) = _chosen({"name": "digits:train", "split": "train"}, fake)
     assert "The best epoch of run was chosen by training images" in advice
     assert not [*_chosen({"name": "digits:test", "split": "test"}, fake)]
+    assert [*_chosen({"name": "digits:train"}, fake)]  # as statistics are called
+    folder = {"trained_on": "/home/me/digits", "trained_split": "train"}
+    assert [*_chosen({"name": "digits:train", "split": "train"}, {**fake, "trained": folder})]
     assert not [*_chosen({"name": "digits:train", "split": "train"}, {**fake, "best": False})]
 
 
@@ -255,7 +300,7 @@ def test_features_whose_covariance_does_not_fit_are_refused_before_they_are_made
     with pytest.raises(InputError, match=r"fid of 64 features needs .* leave fid out of --metrics"):
         scored([noise(20)], noise(20))
     assert list(tmp_path.iterdir()) == []
-    (record,) = scored([noise(20)], noise(20), protocol=ScoreProtocol(metrics=("prdc",)))
+    (record,) = scored([noise(20)], noise(20, 1), protocol=ScoreProtocol(metrics=("prdc",)))
     assert not record.advice  # on the Fréchet distance of few images
 
 

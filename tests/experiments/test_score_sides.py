@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
@@ -56,6 +56,33 @@ def test_all_kinds_of_arrays_are_the_same_images(tmp_path: Path):
         str(npz(tmp_path / "parts.npz", train_images=LAST[:1], test_images=LAST)) + ":test",
     ):
         assert torch.equal(opened(given), PIXELS)
+
+
+def test_large_arrays_are_converted_in_blocks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gan_eval.experiments.score_pixels._BLOCK", 2)
+    for given in (PIXELS, PIXELS / 255, LAST, np.float32(LAST / 255), LAST[..., 0]):
+        assert torch.equal(opened(given), PIXELS[:, : opened(given).shape[1]])
+    broken = PIXELS / 255
+    broken[3] = torch.inf
+    with pytest.raises(InputError, match="NaN or infinity in image 3"):
+        opened(broken)
+
+
+class Numbered(IterableDataset):
+    def __len__(self) -> int:
+        return 5
+
+    def __iter__(self):
+        yield from PIXELS.split(2)
+
+
+def test_a_data_set_that_only_iterates_may_know_its_length():
+    assert torch.equal(opened(Numbered()), PIXELS)
+
+
+def test_batches_by_name_say_what_to_give():
+    with pytest.raises(InputError, match=r"Got a mapping of image, label; give the images alone"):
+        opened(iter([{"image": PIXELS, "label": torch.zeros(5)}]))
 
 
 @pytest.mark.parametrize("array", [LAST, LAST[..., 0], np.asfortranarray(LAST)])
@@ -114,7 +141,7 @@ def test_samples_are_exactly_those_of_the_seed_in_the_generators_form(tiny):
     side = side_of(network, sampling=Sampling(n=300, seed=3))
     assert side.open is not None
     images = side.open(**side.form)
-    drawn = torch.cat([pixels for pixels, _ in generate(network, 300, seed=3)])
+    drawn = torch.cat([pixels for pixels, _ in generate(network.eval(), 300, seed=3)])
     assert torch.equal(images.pixels, drawn)
     others = [side_of(network, sampling=Sampling(n=n, seed=s)) for n, s in ((299, 3), (300, 4))]
     prints = {each.open(**each.form).fingerprint for each in (side, *others) if each.open}
