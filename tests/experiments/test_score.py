@@ -151,7 +151,7 @@ def test_saved_statistics_give_the_same_distance_and_no_more(scored, tmp_path):
     again, swapped = scored([fake, path], fake)
     assert again.result["fid"] == pytest.approx(0, abs=1e-8)
     assert swapped.result["fid"] == pytest.approx(direct.result["fid"], rel=1e-9)
-    assert (swapped.result["n_fake"], swapped.name) == (30, "array")
+    assert (swapped.result["n_fake"], swapped.name) == (30, "reference")
     with pytest.raises(InputError, match=r"metrics must hold one that .*Got kid; add fid"):
         scored([fake], path, protocol=replace(FEW, metrics=("kid",)))
     with pytest.raises(InputError, match="statistics already; copy the file"):
