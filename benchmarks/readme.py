@@ -15,7 +15,7 @@ from gan_eval.report.exhibits import EXHIBITS
 from gan_eval.report.read import Results, Section, read_results
 from gan_eval.report.render import markdown, plain
 from gan_eval.report.tables import comparison, scores, shown_lines, shown_scores
-from gan_eval.report.verdicts import RULE
+from gan_eval.report.verdicts import RULE, counting
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results: written by benchmarks/readme.py -->", "<!-- end of results -->"
@@ -46,7 +46,7 @@ def headlines(results: Results) -> pd.DataFrame:
     parts = []
     for exhibit in EXHIBITS:
         section = results.sections.get(exhibit.folder, Section())
-        lines = [line for line in comparison(exhibit, section) if line.ours is not None]
+        lines = counting([each for each in comparison(exhibit, section) if each.ours is not None])
         numbers = [line for line in lines if line.paper is not None]
         claims = [line for line in lines if line.paper is None]
         words: dict[str, Counter[str]] = {}

@@ -133,7 +133,7 @@ def arithmetic(
     record = Record(
         exhibit="arithmetic",
         name="generator",
-        protocol={"name": f"sums of 3, at most {trials} trials", "version": 1, "samples": chosen.n},
+        protocol={"name": f"sums of 3, at most {trials} trials", "version": 2, "samples": chosen.n},
         config={
             **drawn_from,
             **panel.describe(),

@@ -124,6 +124,7 @@ def dedup(
         config={
             "data": {"name": images.name, "split": images.split, "n": len(images)},
             "radius": "chosen" if radius is None else "given",
+            "rate_of": "all images",
         },
         result={
             "groups": groups,

@@ -162,7 +162,7 @@ def dropout(
 def _protocol(boxes: Path | None) -> dict[str, Any]:
     return {
         "name": f"maps of positive weight dropped, {SCORED} samples scored",
-        "version": 1,
+        "version": 2,
         "boxes": "from a file" if boxes else f"found in {_SEARCHED} samples by occlusion",
         "random_draws": RANDOM_DRAWS,
     }

@@ -23,7 +23,8 @@ from gan_eval.features.torchvision import torchvision_features
 from gan_eval.images import Fit
 from gan_eval.models.presets import configure, preset
 from gan_eval.models.runs import Epoch, Run, RunConfig
-from gan_eval.records import CUT_SHORT
+from gan_eval.records import CUT_SHORT, LENGTH
+from gan_eval.training.config import length_of
 
 FEATURES = ("disc", "random-disc", "pixels", "kmeans", "inception", "torchvision:NAME")
 _TORCHVISION = "torchvision:"
@@ -116,17 +117,35 @@ class FeatureSpec:
 def describe(run: Run, epoch: Epoch | None = None) -> dict[str, Any]:
     """Return where the weights of `epoch`, or the newest of a run, are from, JSON-able."""
     config, steps = run.config(), run.steps(epoch)
-    part = f"{CUT_SHORT} {steps:,} of {config.steps:,} steps"
     return {
         "run": run.folder.name,
         "epoch": run.number(epoch),
         "preset": config.preset,
         "trained_on": config.data and config.data.name,
         "trained_split": config.data and config.data.split,
+        "images": config.data and config.data.count,
         "seed": None if config.imported else config.seed,
         "steps": steps,
-        "deviations": [*config.deviations, *([part] if steps < config.steps else [])],
+        "deviations": _deviations(config, steps, run.number(epoch)),
     }
+
+
+def _deviations(config: RunConfig, steps: int, epoch: int | None) -> list[str]:
+    """Return what differs from the source of weights after `steps`, those of a kept epoch or not.
+
+    A kept epoch is what a shorter training had ended with.
+    """
+    if steps >= config.steps:
+        return list(config.deviations)
+    published = preset(config.preset)
+    kept = [
+        text
+        for text in config.deviations
+        if not text.startswith(LENGTH) or text in published.deviations
+    ]
+    if epoch is None:
+        return [*kept, f"{CUT_SHORT} {steps:,} of {config.steps:,} steps"]
+    return [*kept, *length_of(published.recipe, epoch, None)]
 
 
 def form_of(config: RunConfig) -> dict[str, Any]:

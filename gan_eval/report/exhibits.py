@@ -35,6 +35,7 @@ class Claim:
         trials: path of the number of trials that the score, a rate, is of, or that number; its
             95 % interval is Wilson's.
         name: of the records that are meant.
+        needs: controls without which it is not decided, by their names.
     """
 
     exhibit: str
@@ -45,6 +46,7 @@ class Claim:
     smaller_is_better: bool = True
     fraction: bool = True
     name: str | None = None
+    needs: tuple[str, ...] = ()
 
 
 EXHIBITS = (
@@ -135,6 +137,7 @@ CLAIMS = (
             against=("controls.*",),
             trials="result.n_test",
             name="disc",
+            needs=("random-disc", "pixels", "kmeans"),
         )
         for exhibit in ("table_1_cifar10", "table_2_svhn")
     ),

@@ -28,7 +28,7 @@ from gan_eval.report.tables import (
     shown_lines,
     shown_scores,
 )
-from gan_eval.report.verdicts import RULE, Line, subject
+from gan_eval.report.verdicts import RULE, Line, counting, subject
 from gan_eval.visualize.series import draw_panels
 
 _LONG = 12  # entries of a list that provenance shows at most
@@ -61,7 +61,7 @@ class _Part:
     @property
     def verdicts(self) -> dict[str, int]:
         """How often each verdict stands in the main table, quoted numbers not counted."""
-        return Counter(line.verdict for line in self.lines if line.verdict != "quoted")
+        return Counter(line.verdict for line in counting(self.lines) if line.verdict != "quoted")
 
 
 def report(folder: Path) -> Reported:

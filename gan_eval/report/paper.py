@@ -62,6 +62,7 @@ _CIFAR10 = (
 )
 _IMAGENET = (
     Condition(what="D's training set", path="config.trained.trained_on", wanted=("imagenet", None)),
+    Condition(what="its images", path="config.trained.images", wanted=(1_281_167, None)),
     Condition(what="D", path="config.trained.preset", wanted=("radford2015-imagenet32",)),
     Condition(what="features", path="result.feature_width", wanted=(28_672,)),
     *_FEATURES,
@@ -72,6 +73,7 @@ _SVHN = (
     # Imported weights do not say what they were trained on.
     Condition(what="D's training set", path="config.trained.trained_on", wanted=("svhn", None)),
     Condition(what="its part", path="config.trained.trained_split", wanted=("train", None)),
+    Condition(what="its images", path="config.trained.images", wanted=(73_257, None)),
     Condition(what="D", path="config.trained.preset", wanted=("radford2015-svhn",)),
     Condition(what="features", path="result.feature_width", wanted=(7168,)),
     *_FEATURES,
@@ -85,11 +87,14 @@ _G = (
     Condition(what="G", path="config.trained.preset", wanted=("radford2015-mnist",)),
     Condition(what="its training set", path="config.trained.trained_on", wanted=("mnist",)),
     Condition(what="its part", path="config.trained.trained_split", wanted=("train",)),
+    Condition(what="its images", path="config.trained.images", wanted=(60_000, None)),
 )
-# The paper's rule is equal hashes, and its rate is of what they call duplicates.
+# The paper's rule is equal hashes, and its rate is of what they call duplicates, which nobody here
+# has looked at.
 _BEDROOMS = (
     Condition(what="images", path="config.data.name", wanted=("lsun-bedroom",)),
     Condition(what="radius", path="result.radius", wanted=(0,)),
+    Condition(what="share of", path="config.rate_of", wanted=("what is called a duplicate",)),
 )
 _ALL, _FEW = ("paper-cifar10", "all labels"), ("paper-cifar10-400", "400 labels per class")
 
@@ -119,6 +124,9 @@ _MAPS: dict[str, Any] = {
     "holds_for": (
         *_CIFAR10,
         Condition(what="maps", path="config.features.maps", wanted=(4800,)),
+        Condition(
+            what="mean with the mirror image", path="config.features.mirror", wanted=(False, None)
+        ),
     ),
     "remembered": True,
 }

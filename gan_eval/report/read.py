@@ -23,6 +23,8 @@ _FIELDS = {each.name for each in fields(Record)}
 _PARTS = ("trained", "features", "data", "fake", "real")  # of the config, where it has them
 # What lines of earlier versions do not say.
 _LATER: dict[str, Any] = {"quick": False}
+# What tells a training from another, beside its seed, which older records do not know.
+_TRAINING = ("run", "epoch", "preset", "trained_on")
 # What a number was asked to be of, beside protocol, data and weights.
 _VARIANTS = ("features", "label", "target", "turn_target", "object")
 
@@ -52,7 +54,8 @@ class Section:
         older: those that newer ones of the same name, protocol, data and weights replace.
         rows: lines that are no records, as speed scripts write them.
         pictures: the PNGs.
-        missing: what `gan-eval benchmark` left out the last time, and what it needs.
+        missing: what `gan-eval benchmark` left out the last time, and what it needs; of runs in a
+            hurry only where there was no other.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -86,25 +89,30 @@ def read_results(folder: Path) -> Results:
         raise InputError(f"results must be a folder. Got {folder}, which is none; check the path.")
     notices: list[str] = []
     sections: dict[str, Section] = {}
+    missing: dict[str, dict[bool, list[dict[str, str]]]] = {}
     for path in _files(folder, ".jsonl"):
         for place, line in _lines(folder, path, notices):
             record = _record(line, place) if "schema" in line else None
-            home = _home(folder, path, record)
-            section = sections.setdefault(home, Section())
-            if isinstance(line.get("missing"), list):
-                section.missing[:] = _missing(line, place)
-            elif record is None and line not in section.rows:
-                section.rows.append(line)
-            if record is not None and record not in section.records:
-                section.records.append(record)
+            for home in _homes(folder, path, record):
+                section = sections.setdefault(home, Section())
+                if isinstance(line.get("missing"), list):
+                    found = _missing(line, place)
+                    missing.setdefault(home, {})[bool(line.get("quick"))] = found
+                elif record is None and line not in section.rows:
+                    section.rows.append(line)
+                if record is not None and record not in section.records:
+                    section.records.append(record)
+    for home, by_quick in missing.items():
+        # A hurried run asks for fewer rows, and says nothing of what a full one left out.
+        sections[home].missing[:] = by_quick.get(False, by_quick.get(True, []))
     if not sections:
         raise InputError(
             f"results must hold JSON lines. Found none in {folder}; write some first, as "
             f"`gan-eval classify --data digits --out {folder}` does."
         )
     for path in _files(folder, ".png"):
-        home = _home(folder, path, None)
-        sections.setdefault(home, Section()).pictures.append(path)
+        for home in _homes(folder, path, None):
+            sections.setdefault(home, Section()).pictures.append(path)
     return Results(
         sections={name: _newest(section) for name, section in sections.items()},
         notices=tuple(notices),
@@ -189,19 +197,25 @@ def _missing(line: Mapping[str, Any], place: str) -> list[dict[str, str]]:
     return [{name: str(each[name]) for name in ("what", "needs")} for each in line["missing"]]
 
 
-def _home(folder: Path, path: Path, record: Record | None) -> str:
-    """Return the name of the folder that what lies at `path` belongs to."""
+def _homes(folder: Path, path: Path, record: Record | None) -> tuple[str, ...]:
+    """Return the names of the folders that what lies at `path` belongs to."""
     if path.parent != folder:
         name = path.relative_to(folder).parts[0]
-        return {"samples": "figure_2_3_samples"}.get(name, name)
+        return ({"samples": "figure_2_3_samples"}.get(name, name),)
     if record is None:
-        return _pictured(path.stem)
+        return (_pictured(path.stem),)
     data = record.config.get("data")
     name = str(data.get("name", "")) if isinstance(data, dict) else ""
-    homes = [each.folder for each in EXHIBITS if each.kind == record.exhibit]
+    homes = tuple(each.folder for each in EXHIBITS if each.kind == record.exhibit)
     if record.exhibit == "classify":
-        homes = [home for home in homes if name and home.split("_")[2] in name]
-    return homes[0] if homes else record.exhibit
+        homes = tuple(home for home in homes if name and home.split("_")[2] in name)
+    if record.exhibit == "arithmetic":  # a sum, a turn, or both
+        choices = record.config.get("choices")
+        asked = choices.get("asked") if isinstance(choices, dict) else None
+        made = [name in (asked or {}) for name in ("a", "from")]
+        if any(made):
+            return tuple(home for home, there in zip(homes, made, strict=True) if there)
+    return homes[:1] or (record.exhibit,)
 
 
 def _pictured(stem: str) -> str:
@@ -212,7 +226,7 @@ def _pictured(stem: str) -> str:
 
 def _newest(section: Section) -> Section:
     found: dict[str, Record] = {}
-    for record in sorted(section.records, key=lambda record: (_samples(record), record.time)):
+    for record in sorted(section.records, key=_order):
         found[_identity(record)] = record
     kept = {id(record) for record in found.values()}
     return replace(
@@ -222,21 +236,29 @@ def _newest(section: Section) -> Section:
     )
 
 
-def _samples(record: Record) -> int:
-    """Return how long a comparison was: with more samples it says more, however old it is."""
+def _order(record: Record) -> tuple[int, int, str]:
+    """Return what of two records of the same number puts the one that counts last.
+
+    The protocol's version, then how long a comparison was: with more samples it says more.
+    """
+    version = record.protocol.get("version")
     samples = record.result.get("samples") if record.exhibit == "neighbors" else 0
-    return samples if isinstance(samples, int) else 0
+    whole = (each if type(each) is int else 0 for each in (version, samples))
+    return (*whole, record.time)  # type: ignore[return-value]
 
 
 def _identity(record: Record) -> str:
     """Return what two records of the same number share.
 
-    Of a run that was trained on in between, the newest weights count.
+    Of a run that was trained on in between, the newest weights count; of a protocol its newest
+    version.
     """
     variant = {name: record.config.get(name) for name in _VARIANTS}
     fingerprints, run = dict(record.fingerprints), record.config.get("trained") or {}
+    protocol = {name: value for name, value in record.protocol.items() if name != "version"}
     if run.get("run") and record.exhibit != "neighbors":
-        fingerprints["weights"] = json.dumps([run["run"], run.get("epoch")])
+        training = [*map(run.get, _TRAINING), run.get("seed") or 0]
+        fingerprints["weights"] = json.dumps(training)
         features = variant["features"]
         if isinstance(features, Mapping):
             variant["features"] = {**features, "weights_sha256": None}
@@ -244,7 +266,7 @@ def _identity(record: Record) -> str:
         record.exhibit,
         record.name,
         record.quick,
-        record.protocol,
+        protocol,
         fingerprints,
         variant,
     ]

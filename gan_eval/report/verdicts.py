@@ -15,13 +15,13 @@ RULE: tuple[tuple[Word, str], ...] = (
         "reached",
         "at least as good as the paper's number, less 1.96 standard deviations over draws or 0.5 "
         "points (Table 3: 0.1), whichever is more. Where the paper shows no number: better than "
-        "every control, a rate of trials with the whole of its 95 % interval, any other score by "
-        "at least a tenth of the control's.",
+        "every control, a rate with the whole of its 95 % interval and of 1.96 standard deviations "
+        "over draws, any other score by at least a tenth of the control's.",
     ),
     (
         "near",
-        "short of that by at most 10 % of the paper's error rate. Without a number in the paper: "
-        "better than every control, but by less than that.",
+        "not that, but short of the paper's number by at most 10 % of its error rate. Without a "
+        "number in the paper: better than every control, but by less than that.",
     ),
     (
         "short",
@@ -35,7 +35,10 @@ RULE: tuple[tuple[Word, str], ...] = (
         "protocol than the paper's, or of a training that was cut short: no difference is stated, "
         "and the reason is.",
     ),
-    ("measured", "the paper shows no number, and no control decides."),
+    (
+        "measured",
+        "the paper shows no number, and no control decides, or one is missing that must be beaten.",
+    ),
     ("not run", "nothing was measured yet; where something is missing, why says what."),
     ("quoted", "another method, or what is not measured here: the published number only."),
 )
@@ -109,13 +112,14 @@ def trained(record: Record, what: str) -> Any:
 
 
 def subject(record: Record) -> str:
-    """Return what a record is of: name, run, epoch, what was asked for, and whether in a hurry."""
-    run, epoch = trained(record, "run"), trained(record, "epoch")
+    """Return what a record is of: name, run, how long it was trained, and what was asked for."""
+    run, epoch, steps = (trained(record, name) for name in ("run", "epoch", "steps"))
     asked = (value_at(record, f"config.{name}") for name in ("target", "turn_target", "object"))
     maps = value_at(record, "config.features.maps")
     parts = [
         f"{record.name} of {run}" if run and run != record.name else record.name,
         *([f"epoch {epoch}"] if epoch is not None else []),
+        *([f"{steps:,} steps"] if isinstance(steps, int) else []),
         *([f"{maps} maps"] if maps else []),
         *(["mirror"] if value_at(record, "config.features.mirror") else []),
         *(str(each) for each in asked if each),
@@ -165,15 +169,17 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
         return
     named = [each for each in records if published.name in (None, each.name)]
     protocols = [str(each.protocol.get("name")) for each in named]
+    of_run = not (published.ours or "").startswith("controls")
+    seen: set[float] = set()
     numbers = [
         (each, _ours(published, each))
         for each, protocol in zip(named, protocols, strict=True)
         if published.protocol in (None, protocol)
     ]
     for record, ours in numbers:
-        if ours is not None:
+        if ours is not None and (of_run or ours not in seen):
+            seen.add(ours)  # records of several runs hold the same control
             spread = number_at(record, "result.error_spread") or 0.0
-            of_run = not (published.ours or "").startswith("controls")
             own = _cut_short(record) if of_run else []
             why = "; ".join([*_unlike(published.holds_for, record), *own])
             difference = None if why else ours - published.value
@@ -221,6 +227,11 @@ def _cut_short(record: Record) -> list[str]:
     return [text for text in record.deviations if text.startswith(CUT_SHORT)]
 
 
+def counting(lines: Sequence[Line]) -> list[Line]:
+    """Return the lines that are counted: those that were not in a hurry, where there are any."""
+    return [line for line in lines if not line.quick] or list(lines)
+
+
 def claimed(claim: Claim, records: Sequence[Record]) -> Iterator[Line]:
     """Yield what each record says of a claim of the paper's pictures."""
     found = 0
@@ -252,25 +263,29 @@ def _claimed(claim: Claim, record: Record, ours: float) -> Line:
         verdict = "short"
     elif sign * _cautious(claim, record, ours, abs(best)) >= sign * best:
         verdict = "near"
+    absent = [name for name in claim.needs if name not in controls]
+    if absent and verdict != "short":
+        verdict = "measured"
     shown = (
         f"{name} {100 * value:.4g} %" if claim.fraction else f"{name} {value:.4g}"
         for name, value in controls.items()
     )
-    why = "; ".join([f"against {', '.join(shown)}", *_cut_short(record)])
+    lacks = [f"without {' and '.join(absent)}"] if verdict == "measured" else []
+    why = "; ".join([f"against {', '.join(shown)}", *lacks, *_cut_short(record)])
     return Line(**line, difference=ours - best, verdict=verdict, why=why)
 
 
 def _cautious(claim: Claim, record: Record, ours: float, best: float) -> float:
-    """Return the worse end of what a score may be: of its interval, or of a tenth of a control."""
+    """Return the worst that a score may be: by its intervals, or by a tenth of a control's."""
     trials = number_at(record, claim.trials) if isinstance(claim.trials, str) else claim.trials
     # 1.96 standard deviations over draws.
     spread = number_at(record, "result.error_spread") if claim.ours == "result.error_mean" else None
-    sign = 1 if claim.smaller_is_better else -1
+    sign, ends = 1 if claim.smaller_is_better else -1, []
     if spread:
-        return ours + sign * spread
+        ends.append(ours + sign * spread)
     if trials:
-        return wilson_interval(round(ours * trials), int(trials))[claim.smaller_is_better]
-    return ours + sign * _CLEARLY * best
+        ends.append(wilson_interval(round(ours * trials), int(trials))[claim.smaller_is_better])
+    return max(ends or [ours + sign * _CLEARLY * best], key=lambda end: sign * end)
 
 
 def _controls(path: str, record: Record) -> Iterator[tuple[str, float]]:

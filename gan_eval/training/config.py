@@ -132,7 +132,7 @@ def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfi
         steps=wanted,
         recipe=replace(config.recipe, epochs=epochs) if epochs else config.recipe,
         save_epochs=tuple(sorted({*config.save_epochs, *ahead})),
-        deviations=(*kept, *_length(published.recipe, epochs, steps)),
+        deviations=(*kept, *length_of(published.recipe, epochs, steps)),
     )
 
 
@@ -212,7 +212,8 @@ def _recipe(published: Recipe, request: Request) -> Recipe:
     return replace(published, **{k: value for k, value in asked.items() if value is not None})
 
 
-def _length(published: Recipe, epochs: int | None, steps: int | None) -> tuple[str, ...]:
+def length_of(published: Recipe, epochs: int | None, steps: int | None) -> tuple[str, ...]:
+    """Return in words that a training is of another length than the published, if it is."""
     if epochs in (None, published.epochs) and steps is None:
         return ()
     length = f"{steps} steps" if steps else f"{epochs} epochs"
@@ -221,7 +222,7 @@ def _length(published: Recipe, epochs: int | None, steps: int | None) -> tuple[s
 
 def _differences(published: Recipe, request: Request, precision: str) -> tuple[str, ...]:
     """Return what differs from the published recipe, and the precision where it does."""
-    found = _length(published, request.epochs, request.steps)
+    found = length_of(published, request.epochs, request.steps)
     if request.batch_size not in (None, published.batch_size):
         found += (f"batch_size {request.batch_size} instead of {published.batch_size}",)
     if precision == "bf16":

@@ -25,7 +25,7 @@ def test_the_newest_of_a_number_counts_and_the_older_stay(results, classified):
     "changed",
     [
         {"name": "random-disc"},
-        {"protocol": {"name": "authors-svhn", "version": 2}},
+        {"protocol": {"name": "authors-svhn", "version": 1, "c_grid": [1.0]}},
         {"fingerprints": {"test": "test of svhn", "weights": "others"}},
         {"fingerprints": {"test": "other images", "weights": "weights of disc"}},
         {"config": {"features": {"mirror": True}}},
@@ -37,6 +37,41 @@ def test_what_differs_in_name_protocol_weights_data_or_features_is_another_numbe
     later = {**changed, "time": "2026-01-02T00:00:00+00:00"}
     folder = results(table_2_svhn=[classified(config={}), classified(**{"config": {}, **later})])
     assert len(read_results(folder).sections["table_2_svhn"].records) == 2
+
+
+def test_the_newest_version_of_a_protocol_counts(results, classified):
+    old = classified(time="2026-01-03T00:00:00+00:00")
+    new = classified(protocol={**old.protocol, "version": 2})
+    section = read_results(results(table_2_svhn=[new, old])).sections["table_2_svhn"]
+    assert (section.records, section.older) == ([new], [old])
+
+
+def test_runs_of_one_name_and_another_seed_are_two(results, classified):
+    about = classified().config
+    runs = [
+        classified(config={**about, "trained": {**about["trained"], "seed": seed}})
+        for seed in (None, 0, 1)
+    ]
+    assert len(read_results(results(table_2_svhn=runs)).sections["table_2_svhn"].records) == 2
+
+
+def test_a_hurried_run_says_nothing_of_what_a_full_one_left_out(results, classified):
+    folder = results(figure_4_walk=[classified(exhibit="interpolate")])
+    missing = [{"what": "bedrooms", "needs": "LSUN"}]
+    for quick, said in ((True, []), (False, missing), (True, [])):
+        append_line(folder / "figure_4_walk/benchmark.jsonl", {"missing": said, "quick": quick})
+    assert read_results(folder).sections["figure_4_walk"].missing == missing
+
+
+def test_sums_and_turns_of_a_run_go_to_their_figures(results, classified):
+    folder, both = results(table_2_svhn=[]), ("a", "b", "c", "from", "to")
+    for number, names in enumerate((both[:3], both[3:], both)):
+        config = {"choices": {"asked": dict.fromkeys(names, "1,2,3")}, "label": number}
+        record = classified(exhibit="arithmetic", config=config, seed=number)
+        append_line(folder / "records.jsonl", record.to_json())
+    sections = read_results(folder).sections
+    seeds = {name: [each.seed for each in found.records] for name, found in sections.items()}
+    assert seeds == {"figure_7_arithmetic": [0, 2], "figure_8_turn": [1, 2]}
 
 
 def test_a_run_that_was_trained_on_is_the_same_row(results, classified):

@@ -8,7 +8,7 @@ from gan_eval.report.exhibits import CLAIMS, EXHIBITS, Claim
 from gan_eval.report.paper import PUBLISHED, Published
 from gan_eval.report.read import Section
 from gan_eval.report.tables import comparison
-from gan_eval.report.verdicts import beside, claimed, judge
+from gan_eval.report.verdicts import beside, claimed, counting, judge
 
 SVHN = next(each for each in PUBLISHED if each.exhibit == "table_2_svhn" and each.ours)
 TABLE_2 = next(each for each in EXHIBITS if each.folder == "table_2_svhn")
@@ -197,6 +197,58 @@ def test_without_a_control_nothing_is_decided(classified):
     against = Claim(exhibit="x", what="x", ours="result.error_mean", against=("controls.*",))
     (line,) = claimed(against, [classified()])
     assert (line.verdict, line.why) == ("measured", "no control was measured alike")
+
+
+def test_without_a_control_that_must_be_beaten_nothing_is_reached(classified):
+    claim = next(each for each in CLAIMS if each.needs and each.exhibit == "table_2_svhn")
+    controls = {"pixels": 0.6, "kmeans": 0.4}
+    (line,) = claimed(claim, [classified(controls=controls)])
+    assert (line.verdict, line.why) == (
+        "measured", "against pixels 60 %, kmeans 40 %; without random-disc",
+    )  # fmt: skip
+    (line,) = claimed(claim, [classified(controls={**controls, "random-disc": 0.5})])
+    assert line.verdict == "reached"
+    (line,) = claimed(claim, [classified(controls={"pixels": 0.2})])
+    assert line.verdict == "short"
+
+
+def test_the_wider_of_two_intervals_decides(classified):
+    claim = next(each for each in CLAIMS if each.needs and each.exhibit == "table_2_svhn")
+    controls = {"pixels": 0.24, "kmeans": 0.24, "random-disc": 0.24}
+    for n_test, spread, verdict in (
+        (26_032, 0.001, "reached"), (26_032, 0.05, "near"), (100, 0.001, "near"),
+    ):  # fmt: skip
+        result = {"error_mean": 0.22, "error_spread": spread, "n_test": n_test}
+        (line,) = claimed(claim, [classified(result=result, controls=controls)])
+        assert line.verdict == verdict
+
+
+def test_a_control_that_several_runs_share_is_one_number(classified):
+    real = next(each for each in PUBLISHED if (each.ours or "").startswith("controls.real"))
+    config = {"data": {"name": "mnist", "n_test": 10_000}}
+    controls = {"real": {"error": 0.0309, "samples": 50_000}}
+    record = classified(exhibit="neighbors", config=config, controls=controls)
+    assert len(list(beside(real, [record, record, record]))) == 1
+
+
+def test_k_means_with_mirror_images_is_not_the_papers(classified):
+    maps = next(each for each in PUBLISHED if each.name == "kmeans" and each.ours)
+    features = {"maps": 4800, "mirror": True}
+    config = {"data": {"name": "cifar10"}, "features": features}
+    protocol, result = {"name": "paper-cifar10", "version": 1}, {"n_test": 10_000}
+    given = {"config": config, "protocol": protocol, "result": result}
+    (line,) = beside(maps, [classified("kmeans", **given)])
+    assert (line.verdict, line.why) == (
+        "not comparable", "mean with the mirror image: True, not False",
+    )  # fmt: skip
+
+
+def test_hurried_lines_are_not_counted_beside_full_ones(classified):
+    full, quick = (
+        next(iter(beside(SVHN, [classified(quick=hurried)]))) for hurried in (False, True)
+    )
+    assert counting([full, quick]) == [full]
+    assert counting([quick]) == [quick]
 
 
 def test_a_quick_run_is_marked(classified):
