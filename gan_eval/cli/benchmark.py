@@ -77,8 +77,12 @@ def benchmark(names: tuple[str, ...], every: bool, as_json: bool, **options: Any
     gan-eval benchmark table_1_cifar10 figure_4_walk --budget 2h
     gan-eval benchmark --all --quick
     """
+    from gan_eval.records import check_folder
+
     scripts = _scripts()
     chosen = _chosen(names, every, scripts)
+    check_folder(options["out"])
+    check_folder(options["runs"], "--runs")
     if len(chosen) == 1 and not every:
         needs = _run(chosen[0], scripts[chosen[0]], **options)
         if needs:
@@ -210,22 +214,40 @@ def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
         before = len(list(read_lines(lines)))
         command = [sys.executable, "-m", "gan_eval", "benchmark", name, *given, *share]
         started = time.monotonic()
-        done = subprocess.run(command, stdout=subprocess.DEVNULL)
-        if done.returncode in (-signal.SIGINT, -signal.SIGTERM, 130, 143):
-            raise SystemExit(abs(done.returncode) % 128 + 128)
+        code = _wait_for(command)
+        if code in (-signal.SIGINT, -signal.SIGTERM, 130, 143):
+            raise SystemExit(abs(code) % 128 + 128)
         told = list(read_lines(lines))[before:]
         # 2 is also what a missing data set ends with, which is a row of the report.
-        if done.returncode and not told:
+        if code and not told:
             failed.append(name)
-            how = f"exit code {done.returncode}"
-            if done.returncode < 0:
-                how = f"signal {-done.returncode}"
+            how = f"exit code {code}"
+            if code < 0:
+                how = f"signal {-code}"
                 say(f"{name}: killed by {how}; was there too little memory?")
             needs = f"It was broken off with {how}; `gan-eval benchmark {name}` says why."
             _keep_line(options["out"], name, needs, quick=options["quick"], started=started)
         if left is not None:
-            left -= sum(line["training_seconds"] for line in told)
+            # What broke off has told nothing; most of its time was training.
+            spent = [line["training_seconds"] for line in told] or [time.monotonic() - started]
+            left -= sum(spent)
     return failed
+
+
+def _wait_for(command: Sequence[str]) -> int:
+    """Run a command to its end and return its exit code, however this process is told to stop.
+
+    A terminal sends Ctrl-C to both; of what queues send to this process alone the child is told. It
+    then saves what it has, which takes a step.
+    """
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    handlers = {signal.SIGINT: lambda *_: None, signal.SIGTERM: lambda *_: child.terminate()}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _report(out: Path, names: list[str], as_json: bool) -> None:

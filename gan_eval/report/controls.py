@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from gan_eval.records import Record
-from gan_eval.report.verdicts import number_at, value_at
+from gan_eval.report.values import number_at, value_at
 
 
 def with_siblings(records: Sequence[Record]) -> list[Record]:

@@ -28,7 +28,8 @@ from gan_eval.report.tables import (
     shown_lines,
     shown_scores,
 )
-from gan_eval.report.verdicts import RULE, Line, counting, subject
+from gan_eval.report.values import subject
+from gan_eval.report.verdicts import RULE, Line, counting
 from gan_eval.visualize.series import draw_panels
 
 _LONG = 12  # entries of a list that provenance shows at most

@@ -58,4 +58,5 @@ def write_tables(
 def _latex(caption: str, frame: pd.DataFrame) -> str:
     """Return a frame of text as a LaTeX table, in which no cell is a command."""
     comment = f"% {' '.join(caption.split())}\n" if caption else ""
-    return f"{comment}{frame.to_latex(index=False, escape=True)}"
+    lines = frame.map(lambda value: " ".join(str(value).split()))
+    return f"{comment}{lines.to_latex(index=False, escape=True)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from gan_eval.records import Record
-from gan_eval.report.verdicts import number_at, trained
+from gan_eval.report.values import number_at, trained
 
 # Of each kind of record, the score that trainings are compared by.
 _SCORE = {"classify": "error_mean", "neighbors": "error"}

@@ -18,7 +18,8 @@ from gan_eval.report.exhibits import CLAIMS, Exhibit
 from gan_eval.report.paper import PUBLISHED
 from gan_eval.report.read import Section
 from gan_eval.report.seeds import over_seeds
-from gan_eval.report.verdicts import Line, beside, claimed, subject, value_at
+from gan_eval.report.values import subject, value_at
+from gan_eval.report.verdicts import Line, beside, claimed
 
 _COLUMNS = ("number", "paper", "ours", "difference", "verdict", "of", "why")
 # Scores of each kind of record, and which of them are rates.

@@ -1,6 +1,6 @@
 """What a number is worth beside the paper's: the rule that the page states, and nothing else."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,6 +8,7 @@ from gan_eval.metrics.intervals import wilson_interval
 from gan_eval.records import CUT_SHORT, LENGTH, Record
 from gan_eval.report.exhibits import Claim
 from gan_eval.report.paper import Condition, Published
+from gan_eval.report.values import curve_at, described, is_number, number_at, value_at
 
 Word = Literal["reached", "near", "short", "not comparable", "measured", "not run", "quoted"]
 RULE: tuple[tuple[Word, str], ...] = (
@@ -72,68 +73,6 @@ class Line:
     why: str = ""
 
 
-def value_at(record: Record, path: str) -> Any:
-    """Return what lies at a dotted path of a record, as "result.turn.rates.8"; None for nothing."""
-    name, *rest = path.split(".")
-    current = getattr(record, name)
-    for part in rest:
-        if isinstance(current, Mapping):
-            current = current.get(part)
-        elif isinstance(current, Sequence) and part.isdigit() and int(part) < len(current):
-            current = current[int(part)]
-        else:
-            return None
-    return current
-
-
-def number_at(record: Record, path: str) -> float | None:
-    """Return the number at a dotted path; None for anything else."""
-    value = value_at(record, path)
-    return value if _is_number(value) else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def curve_at(record: Record, path: str) -> list[tuple[float, float]]:
-    """Return the points at a dotted path; none where there is something else."""
-    value = value_at(record, path)
-    points = value if isinstance(value, list) else []
-    pairs = [point for point in points if isinstance(point, list | tuple) and len(point) == 2]
-    return [(float(x), float(y)) for x, y in pairs if _is_number(x) and _is_number(y)]
-
-
-def trained(record: Record, what: str) -> Any:
-    """Return what a record says of the run it is of: its "run", "epoch", "preset" and so on."""
-    places = ("config.trained", "config.fake.trained")
-    found = (value_at(record, f"{place}.{what}") for place in places)
-    return next((value for value in found if value is not None), None)
-
-
-def subject(record: Record) -> str:
-    """Return what a record is of: name, run, how long it was trained, and what was asked for."""
-    run, epoch, steps = (trained(record, name) for name in ("run", "epoch", "steps"))
-    asked = (value_at(record, f"config.{name}") for name in ("target", "turn_target", "object"))
-    maps = value_at(record, "config.features.maps")
-    parts = [
-        f"{record.name} of {run}" if run and run != record.name else record.name,
-        *([f"epoch {epoch}"] if epoch is not None else []),
-        *([f"{steps:,} steps"] if isinstance(steps, int) else []),
-        *([f"{maps} maps"] if maps else []),
-        *(["mirror"] if value_at(record, "config.features.mirror") else []),
-        *(str(each) for each in asked if each),
-    ]
-    return ", ".join(parts) + (" (quick run)" if record.quick else "")
-
-
-def _of(record: Record) -> str:
-    """Return the subject of a record with its data, and its protocol where there are several."""
-    data = value_at(record, "config.data.name")
-    protocol = record.protocol.get("name") if record.exhibit == "classify" else None
-    return subject(record) + f" on {data}" * bool(data) + f" by {protocol}" * bool(protocol)
-
-
 def judge(published: Published, ours: float, spread: float) -> Word:
     """Return the verdict on a number that may be compared with the paper's.
 
@@ -188,7 +127,7 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
                 why = "; ".join(text for text in record.deviations if text.startswith(LENGTH))
             yield Line(
                 **paper,
-                of=_of(record),
+                of=described(record),
                 ours=ours,
                 spread=spread,
                 quick=record.quick,
@@ -211,12 +150,17 @@ def _ours(published: Published, record: Record) -> float | None:
     return 1 - found if published.complement and found is not None else found
 
 
+def holds(published: Published, record: Record) -> bool:
+    """Return whether a published number is of what the record is of."""
+    return not [*_unlike(published.holds_for, record)]
+
+
 def _unlike(conditions: Sequence[Condition], record: Record) -> Iterator[str]:
     for each in conditions:
         got = value_at(record, each.path)
         if got not in each.wanted:
             wanted, there = (
-                "none" if x is None else f"{x:,}" if _is_number(x) else str(x)
+                "none" if x is None else f"{x:,}" if is_number(x) else str(x)
                 for x in (each.wanted[0], got)
             )
             yield f"{each.what}: {there}, not {wanted}"
@@ -249,7 +193,7 @@ def _claimed(claim: Claim, record: Record, ours: float) -> Line:
     controls = {name: value for path in claim.against for name, value in _controls(path, record)}
     line: dict[str, Any] = {
         "what": claim.what,
-        "of": _of(record),
+        "of": described(record),
         "ours": ours,
         "fraction": claim.fraction,
         "quick": record.quick,

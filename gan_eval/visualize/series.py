@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 _MARKED = 50  # points of a line at most that are marked one by one
 _COLUMNS = 2
+_INSIDE = 6  # names of lines that find room within the axes
+_INCHES = 0.19  # of a name below them
+_STYLES = ("-", "--", ":")
+_COLOURS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,20 +36,29 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
 
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(6 * columns, 3.6 * rows), layout="constrained")
+    most = max(len(panel.lines) for panel in panels)
+    height = 3.6 + (_INCHES * most if most > _INSIDE else 0)
+    figure = Figure(figsize=(6 * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     places = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, panel in zip(places, panels, strict=False):
-        for name, points in panel.lines.items():
-            marker = "." if len(points) <= _MARKED else ""
-            axes.plot(*zip(*points, strict=True), label=_plain(name), linewidth=1, marker=marker)
+        for number, (name, points) in enumerate(panel.lines.items()):
+            axes.plot(
+                *zip(*points, strict=True),
+                label=_plain(name),
+                linewidth=1,
+                marker="." if len(points) <= _MARKED else "",
+                color=f"C{number % _COLOURS}",
+                linestyle=_STYLES[number // _COLOURS % len(_STYLES)],
+            )
         axes.set_xscale("log" if panel.log else "linear")
         axes.set_title(_plain(panel.title), size=10)
         axes.set_xlabel(_plain(panel.x))
         axes.set_ylabel(_plain(panel.y))
         if all(y >= 0 for points in panel.lines.values() for _, y in points):
             axes.set_ylim(bottom=0)
-        axes.legend(fontsize=8)
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
+        axes.legend(fontsize=8, **(below if len(panel.lines) > _INSIDE else {}))
     for axes in places[len(panels) :]:
         axes.remove()
     buffer = io.BytesIO()

@@ -1,7 +1,9 @@
 """`gan-eval benchmark`: what is run, what is not, and that the report says so."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -32,17 +34,48 @@ def test_every_exhibit_has_a_short_script():
         assert "Ours: results/" in " ".join(text.split())
 
 
+CHILD = """
+import signal, sys, time
+told = []
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, frame: told.append(number))
+print("ready", file=sys.stderr, flush=True)
+while not told:
+    time.sleep(0.01)
+time.sleep(0.5)  # as long as a step takes
+sys.exit(128 + told[0])
+"""
+PARENT = """
+import sys
+from gan_eval.cli.benchmark import _wait_for
+sys.exit(_wait_for([sys.executable, "-c", sys.argv[1]]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_told_to_stop_is_waited_for_until_it_has_saved(number):
+    command = [sys.executable, "-c", PARENT, CHILD]
+    parent = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    assert parent.stderr is not None
+    assert parent.stderr.readline() == b"ready\n"
+    # A terminal tells all of them, a queue the first.
+    send = os.killpg if number == signal.SIGINT else os.kill
+    send(parent.pid, number)
+    assert parent.wait(20) == 128 + number
+    parent.stderr.close()
+
+
 @pytest.mark.parametrize(("code", "ended"), [(-9, None), (-15, 143), (143, 143)])
 def test_an_exhibit_that_is_killed_does_not_take_the_others_with_it(
     monkeypatch, tmp_path, capfd, code, ended
 ):
     commands = []
 
-    def child(command, **options):
+    def child(command):
         commands.append(command)
-        return subprocess.CompletedProcess(command, code)
+        return code
 
-    monkeypatch.setattr(subprocess, "run", child)
+    monkeypatch.setattr("gan_eval.cli.benchmark._wait_for", child)
     given = {"quick": False, "data_root": None, "runs": tmp_path, "out": tmp_path, "budget": 0.5}
     if ended:
         with pytest.raises(SystemExit, match=str(ended)):

@@ -10,7 +10,7 @@ from PIL import Image
 from gan_eval.errors import InputError
 from gan_eval.records import append_line, append_record
 from gan_eval.report.read import read_results
-from gan_eval.report.verdicts import curve_at
+from gan_eval.report.values import curve_at
 
 
 def test_the_newest_of_a_number_counts_and_the_older_stay(results, classified):

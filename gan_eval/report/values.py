@@ -1,0 +1,69 @@
+"""What lies in a record: its numbers by their paths, and what it is of in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gan_eval.records import Record
+
+
+def value_at(record: Record, path: str) -> Any:
+    """Return what lies at a dotted path of a record, as "result.turn.rates.8"; None for nothing."""
+    name, *rest = path.split(".")
+    current = getattr(record, name)
+    for part in rest:
+        if isinstance(current, Mapping):
+            current = current.get(part)
+        elif isinstance(current, Sequence) and part.isdigit() and int(part) < len(current):
+            current = current[int(part)]
+        else:
+            return None
+    return current
+
+
+def number_at(record: Record, path: str) -> float | None:
+    """Return the number at a dotted path; None for anything else."""
+    value = value_at(record, path)
+    return value if is_number(value) else None
+
+
+def is_number(value: Any) -> bool:
+    """Return whether this is a number, as JSON has them."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def curve_at(record: Record, path: str) -> list[tuple[float, float]]:
+    """Return the points at a dotted path; none where there is something else."""
+    value = value_at(record, path)
+    points = value if isinstance(value, list) else []
+    pairs = [point for point in points if isinstance(point, list | tuple) and len(point) == 2]
+    return [(float(x), float(y)) for x, y in pairs if is_number(x) and is_number(y)]
+
+
+def trained(record: Record, what: str) -> Any:
+    """Return what a record says of the run it is of: its "run", "epoch", "preset" and so on."""
+    places = ("config.trained", "config.fake.trained")
+    found = (value_at(record, f"{place}.{what}") for place in places)
+    return next((value for value in found if value is not None), None)
+
+
+def subject(record: Record) -> str:
+    """Return what a record is of: name, run, how long it was trained, and what was asked for."""
+    run, epoch, steps = (trained(record, name) for name in ("run", "epoch", "steps"))
+    asked = (value_at(record, f"config.{name}") for name in ("target", "turn_target", "object"))
+    maps = value_at(record, "config.features.maps")
+    parts = [
+        f"{record.name} of {run}" if run and run != record.name else record.name,
+        *([f"epoch {epoch}"] if epoch is not None else []),
+        *([f"{steps:,} steps"] if isinstance(steps, int) else []),
+        *([f"{maps} maps"] if maps else []),
+        *(["mirror"] if value_at(record, "config.features.mirror") else []),
+        *(str(each) for each in asked if each),
+    ]
+    return ", ".join(parts) + (" (quick run)" if record.quick else "")
+
+
+def described(record: Record) -> str:
+    """Return the subject of a record with its data, and its protocol where there are several."""
+    data = value_at(record, "config.data.name")
+    protocol = record.protocol.get("name") if record.exhibit == "classify" else None
+    return subject(record) + f" on {data}" * bool(data) + f" by {protocol}" * bool(protocol)
