@@ -7,7 +7,8 @@ of samples to real images over the epochs in the features of the run's own last 
 the training images nearest to samples. In a hurry: `radford2015-svhn` only.
 
 Paper: bedrooms of LSUN after one epoch and after five, not memorised. Ours:
-results/figure_2_3_samples. On 2 cores: two hours of trainings, then a quarter of an hour.
+results/figure_2_3_samples. On 2 cores: over three hours of trainings, then a quarter
+of an hour.
 """
 
 import shutil

@@ -10,7 +10,7 @@ pixels, k-means; and that D after 50 epochs, trained from three seeds. In a hurr
 k-means and one seed.
 
 Paper: 22.48 % error; a supervised network of the same architecture 28.87 % (validation).
-Ours: results/table_2_svhn. On 2 cores: 30 minutes of training, 4 of the rest.
+Ours: results/table_2_svhn. On 2 cores: 30 minutes of training, 2 of the rest.
 """
 
 from gan_eval.experiments.classify import classify

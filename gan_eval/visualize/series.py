@@ -3,11 +3,13 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 _MARKED = 50  # points of a line at most that are marked one by one
 _COLUMNS = 2
 _INSIDE = 6  # names of lines that find room within the axes
-_INCHES = 0.19  # of a name below them
+_INCHES, _MARGIN = 0.18, 0.35  # of a name below them, and around all of these
+_LONG = 72  # characters of a title that fit into a line
 _STYLES = ("-", "--", ":")
 _COLOURS = 10
 
@@ -37,7 +39,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     most = max(len(panel.lines) for panel in panels)
-    height = 3.6 + (_INCHES * most if most > _INSIDE else 0)
+    height = 3.6 + (_MARGIN + _INCHES * most if most > _INSIDE else 0)
     figure = Figure(figsize=(6 * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     places = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -52,7 +54,8 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
                 linestyle=_STYLES[number // _COLOURS % len(_STYLES)],
             )
         axes.set_xscale("log" if panel.log else "linear")
-        axes.set_title(_plain(panel.title), size=10)
+        lines = (wrapped for line in panel.title.split("\n") for wrapped in wrap(line, _LONG))
+        axes.set_title(_plain("\n".join(lines)), size=10)
         axes.set_xlabel(_plain(panel.x))
         axes.set_ylabel(_plain(panel.y))
         if all(y >= 0 for points in panel.lines.values() for _, y in points):
