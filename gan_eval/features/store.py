@@ -122,12 +122,18 @@ def _agreed(about: dict[str, Any]) -> dict[str, Any]:
     """
     every = gather(about)
     for rank, other in enumerate(every):
-        if {**other, "images": None} != {**every[0], "images": None}:
+        if _beside_images(other) != _beside_images(every[0]):
             raise InputError(
                 f"processes must extract the same features. Those of process {rank} differ from "
-                "the first one's; give all the same files, --device and --precision."
+                "the first one's; give all the same weights, --device and --precision."
             )
     return every[0]
+
+
+def _beside_images(about: dict[str, Any]) -> dict[str, Any]:
+    """Return `about` without what names images: of the rows, or those that were learned from."""
+    of_images = dict.fromkeys(("statistics_of", "train"))
+    return {**about, "images": None, "identity": {**about["identity"], **of_images}}
 
 
 def _fill(

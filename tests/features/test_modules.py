@@ -187,6 +187,23 @@ def test_networks_of_the_same_weights_that_compute_something_else_have_other_ide
     assert identities[0] != identities[1]
 
 
+class Applied(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def extra_repr(self) -> str:
+        return repr(self.function)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def test_where_a_function_lies_in_memory_changes_no_identity():
+    one, other = (Modules(Applied(lambda x: 2 * x), [""], size=12).identity for _ in range(2))
+    assert one == other
+
+
 def test_the_weights_hash_depends_on_values_shapes_types_and_names_only():
     plain = nn.Linear(2, 3, bias=False)
     nn.init.ones_(plain.weight)

@@ -173,8 +173,8 @@ def test_streamed_images_that_were_changed_have_new_features(tmp_path: Path, kin
 
 
 def test_the_first_of_several_processes_says_where_rows_are(monkeypatch: pytest.MonkeyPatch):
-    mine = {"identity": {"x": 1}, "images": "names-sha256:1 s", "n": 3}
-    first = {"identity": {"x": 1}, "images": "pixels-sha256:2", "n": 3}
+    mine = {"identity": {"x": 1, "train": "a"}, "images": "names-sha256:1 s", "n": 3}
+    first = {"identity": {"x": 1, "train": "b"}, "images": "pixels-sha256:2", "n": 3}
     monkeypatch.setattr(store, "gather", lambda value: [first, value])
     assert store._agreed(mine) == first
     with pytest.raises(InputError, match=r"process 1 differ from the first one's"):
