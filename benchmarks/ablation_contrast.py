@@ -22,7 +22,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from gan_eval import Request, carry_out, new_job
-from gan_eval.records import append_line, hardware, read_lines, versions
+from gan_eval.records import append_line, provenance, read_lines
 
 RESULTS = Path(__file__).parent.parent / "results" / "figure_2_3_samples"
 PRESET, THINNER, EVERY = "radford2015-imagenet32", 8, 250
@@ -81,7 +81,7 @@ def main() -> None:
                    "of": f"{PRESET}, widths / {THINNER}", "data": given.data, "eps": eps,
                    "seed": seed, "steps": given.steps, "diversity": found,
                    "diversity at the end": found[-1], "seconds": time.perf_counter() - start,
-                   "hardware": hardware(), "versions": versions()}  # fmt: skip
+                   **provenance()}  # fmt: skip
             append_line(RESULTS / "contrast.jsonl", row)
             rows.append(row)
             print(row["name"], found, flush=True)

@@ -25,7 +25,7 @@ from gan_eval.models.runs import Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.l2_svm import fit_l2_svm, predictions
 from gan_eval.probes.protocol import C_GRID
-from gan_eval.records import append_line, hardware, read_lines, versions
+from gan_eval.records import append_line, provenance, read_lines
 
 RESULTS = Path(__file__).parent.parent / "results" / "table_1_cifar10" / "ablation.jsonl"
 
@@ -104,7 +104,7 @@ def main() -> None:
         row = {"benchmark": "ablation_features", "name": name, **about,
                "feature_width": x.shape[1], "C": cost,
                "validation_error": error, "seconds": round(time.perf_counter() - start, 1),
-               "hardware": hardware(), "versions": versions()}  # fmt: skip
+               **provenance()}  # fmt: skip
         append_line(RESULTS, row)
         print(f"{name}: {error:.2%}, {row['seconds']:.0f} s", flush=True)
 

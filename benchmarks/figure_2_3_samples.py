@@ -24,7 +24,7 @@ from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate
-from gan_eval.records import append_line, hardware, read_lines
+from gan_eval.records import append_line, provenance, read_lines
 from gan_eval.visualize.grids import write_grid
 
 SAMPLES, COLUMNS = 36, 6
@@ -78,7 +78,7 @@ def show(asked: Reproduction, run: Run, kept: list[int]) -> None:
             "steps": run.steps(), "minutes": minutes, "images": config.data and config.data.count,
             **steadiness(later), "quick": asked.quick, "seed": config.seed, "device": config.device,
             "precision": config.precision, "deviations": config.deviations,
-            "hardware": hardware()}  # fmt: skip
+            **provenance()}  # fmt: skip
     append_line(asked.out / "runs.jsonl", line)
 
 

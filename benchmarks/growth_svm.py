@@ -19,7 +19,7 @@ from speed_svm import ONE_C, RESULTS, features
 
 from gan_eval.devices import give_back_memory, keep_freed_memory
 from gan_eval.probes.l2_svm import check_memory, fit_l2_svm
-from gan_eval.records import append_line, hardware, read_lines, versions
+from gan_eval.records import append_line, provenance, read_lines
 
 ROWS, WIDTHS, CLASSES = (500, 1000, 2000, 4000, 8000), (1792, 7168, 28672), (2, 5, 10, 20, 50)
 OUT = RESULTS.parent / "growth.jsonl"
@@ -61,7 +61,7 @@ def point(run: Path, n: int, d: int, classes: int) -> None:
            "seconds": seconds, "converged": model.converged,
            "foretold_bytes": check_memory(n, d, classes, 4),
            "held_bytes": held_at_most() - before,
-           "hardware": hardware(), "versions": versions()}  # fmt: skip
+           **provenance()}  # fmt: skip
     append_line(OUT, row)
     print(n, d, classes, f"{seconds:.2f} s", row["foretold_bytes"], row["held_bytes"], flush=True)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gan_eval import Request, carry_out, generate, new_job, open_images
-from gan_eval.records import append_line, hardware, versions
+from gan_eval.records import append_line, provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_train"
 SAMPLES = 2000
@@ -66,7 +66,7 @@ def main() -> None:
             print(f"seed {seed}, {precision}: {distances[-1]}", flush=True)
     row = {"benchmark": "precision_train", "preset": "radford2015-svhn", "data": "digits",
            "steps": given.steps, "frechet_8x8": found, "real_halves": round(floor, 4),
-           "samples": SAMPLES, "hardware": hardware(), "versions": versions()}  # fmt: skip
+           "samples": SAMPLES, **provenance()}  # fmt: skip
     append_line(RESULTS / "precision.jsonl", row)
     print(row)
 

@@ -34,7 +34,7 @@ from gan_eval.features.inception import SIDE, URL
 from gan_eval.metrics import Moments, frechet_distance
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate
-from gan_eval.records import append_line, hardware, versions
+from gan_eval.records import append_line, provenance
 from gan_eval.seeding import stream
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_fid" / "speed.jsonl"
@@ -151,7 +151,7 @@ def main() -> None:
     if given.distance:
         line = distance()
         print(line)
-        append_line(RESULTS, {**line, "hardware": hardware(), "versions": versions()})
+        append_line(RESULTS, {**line, **provenance()})
         return
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
@@ -164,7 +164,7 @@ def main() -> None:
             print(rows[-1], flush=True)
         append_line(RESULTS, {"n": given.n, "samples_of": given.run and given.run.name,
                               "pytorch_fid": peer, "ours": rows,
-                              "hardware": hardware(), "versions": versions()})  # fmt: skip
+                              **provenance()})  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gan_eval.data import open_images
 from gan_eval.probes import RunningNearest
-from gan_eval.records import append_line, hardware, peak_memory_bytes, versions
+from gan_eval.records import append_line, peak_memory_bytes, provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_neighbors" / "speed.jsonl"
 
@@ -75,7 +75,7 @@ def main() -> None:
         "ratio": round(reference / pixels, 2), "ratio_float32": round(reference / floats, 2),
         "same_answers": bool(answers.equal(known) and same.equal(known)),
         "added_bytes": added_memory(queries, samples, given.stream), "streamed": given.stream,
-        "hardware": hardware(), "versions": versions(),
+        **provenance(),
     }  # fmt: skip
     append_line(RESULTS, row)
     print(row)

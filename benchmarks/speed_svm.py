@@ -33,7 +33,7 @@ from gan_eval.models.runs import Run
 from gan_eval.probes.draws import FitDraws
 from gan_eval.probes.l2_svm import LinearModel, fit_l2_svm
 from gan_eval.probes.protocol import C_GRID
-from gan_eval.records import append_line, hardware, versions
+from gan_eval.records import append_line, provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_svm" / "speed.jsonl"
 ONE_C = 2e-4
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--fits", type=int, default=2)
     given = parser.parse_args()
     for name in given.parts:
-        row = {"part": name, **parts[name](given), "hardware": hardware(), "versions": versions()}
+        row = {"part": name, **parts[name](given), **provenance()}
         append_line(RESULTS, row)
         print(row)
 

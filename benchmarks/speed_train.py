@@ -34,7 +34,7 @@ from gan_eval.devices import (
 from gan_eval.models import convolution
 from gan_eval.models.presets import configure
 from gan_eval.models.runs import DataConfig, RunConfig
-from gan_eval.records import append_line, hardware, versions
+from gan_eval.records import append_line, provenance, versions
 from gan_eval.training.step import Trainer
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_train"
@@ -166,7 +166,7 @@ def compare(batch_size: int, steps: int, rounds: int, device: str, compile: bool
         "ratio_median": round(statistics.median(ratios), 3), "ratio_min": round(min(ratios), 3),
         "ratio_max": round(max(ratios), 3), "ours_gflop_per_image": round(result["flop"] / 1e9, 2),
         "matrix_peak_tflops": round(peak / 1e12, 3), "share_of_matrix_peak": round(share, 3),
-        "hardware": hardware(), "versions": versions(),
+        **provenance(),
     }  # fmt: skip
     append_line(RESULTS / "speed.jsonl", row)
     print(f"ours / plain: median {row['ratio_median']}, "

@@ -20,6 +20,9 @@ peak_memory_bytes   of the process, until then
 versions, hardware  what the number and its speed depend on
 commit              of the checkout that the package runs from, None elsewhere; "+" if changed
 time                when it was written, ISO 8601 in UTC
+
+Scripts that time or compare write lines of their own beside them: "benchmark", the script, what it
+found, and the last four of these fields.
 """
 
 import hashlib
@@ -237,6 +240,11 @@ def reproducing(paper: Mapping[str, float], *, quick: bool) -> Iterator[None]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def provenance() -> dict[str, Any]:
+    """Return what a line that is no record, such as one of a speed, says of where it is from."""
+    return {"hardware": hardware(), "versions": versions(), "commit": commit(), "time": _now()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -174,7 +174,7 @@ def _keep_line(
     spent: Sequence[float] = (),
 ) -> None:
     """Keep how an exhibit went: what it `needs` if nothing was run, else the rows `missing`."""
-    from gan_eval.records import append_line, hardware, versions
+    from gan_eval.records import append_line, provenance
 
     line = {
         "benchmark": name,
@@ -184,8 +184,7 @@ def _keep_line(
         "quick": quick,
         "seconds": round(time.monotonic() - started, 1),
         "training_seconds": round(sum(spent), 1),
-        "hardware": hardware(),
-        "versions": versions(),
+        **provenance(),
     }
     append_line(out / name / _LINES, line)
 

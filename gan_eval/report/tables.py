@@ -45,7 +45,7 @@ _RATES = {
     "nearer_than_real", "error_std", "lowest_error", "highest_error",
 }  # fmt: skip
 # Of a script's lines, what stands elsewhere on the page.
-_UNSHOWN = ("benchmark", "command", "versions", "last", "data", "deviations")
+_UNSHOWN = ("benchmark", "command", "versions", "commit", "time", "last", "data", "deviations")
 _MANY = 20  # numbers of a list at most that a table sums up
 
 
