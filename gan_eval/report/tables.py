@@ -18,7 +18,7 @@ from gan_eval.report.exhibits import CLAIMS, Exhibit
 from gan_eval.report.paper import PUBLISHED
 from gan_eval.report.read import Section
 from gan_eval.report.seeds import over_seeds
-from gan_eval.report.values import subject, value_at
+from gan_eval.report.values import subject, trained, value_at
 from gan_eval.report.verdicts import Line, beside, claimed
 
 _COLUMNS = ("number", "paper", "ours", "difference", "verdict", "of", "why")
@@ -60,6 +60,7 @@ class Table:
 def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
     """Return the lines of an exhibit's main table, also where nothing was run."""
     records = with_siblings([each for each in section.records if each.exhibit == exhibit.kind])
+    records.sort(key=_trained_for, reverse=True)
     lines = [
         *(line for each in PUBLISHED if each.exhibit == exhibit.folder
           for line in beside(each, records)),
@@ -86,6 +87,12 @@ def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
         replace(each, why=each.why or whole) if each.verdict == "not run" else each
         for each in lines
     ]
+
+
+def _trained_for(record: Record) -> float:
+    """Return how long what a record is of was trained: imported weights, say, as long as can be."""
+    steps = trained(record, "steps")
+    return steps if isinstance(steps, int) and steps else math.inf
 
 
 def frame_of(lines: Sequence[Line]) -> pd.DataFrame:

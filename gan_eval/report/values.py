@@ -54,7 +54,7 @@ def subject(record: Record) -> str:
     parts = [
         f"{record.name} of {run}" if run and run != record.name else record.name,
         *([f"epoch {epoch}"] if epoch is not None else []),
-        *([f"{steps:,} steps"] if isinstance(steps, int) else []),
+        *([f"{steps:,} steps"] if isinstance(steps, int) and steps else []),
         *([f"{maps} maps"] if maps else []),
         *(["mirror"] if value_at(record, "config.features.mirror") else []),
         *(str(each) for each in asked if each),
