@@ -28,7 +28,7 @@ from gan_eval.training.config import length_of
 
 FEATURES = ("disc", "random-disc", "pixels", "kmeans", "inception", "torchvision:NAME")
 _TORCHVISION = "torchvision:"
-_SMALL = 32
+_SMALL, _MAPS = 32, 1600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class FeatureSpec:
     pool: int = 4
     batch_norm: BatchNormBy = "dataset"
     mirror: bool = False
-    maps: int = 1600
+    maps: int = _MAPS
     weights: Path | None = None
     seed: int = 0
     extractor: Extractor | None = None
@@ -85,7 +85,8 @@ class FeatureSpec:
         layers = [] if self.layers is None else [f"layers {' '.join(map(str, self.layers))}"]
         pool = [] if self.pool == 4 else [f"pool {self.pool}"]
         by = [] if self.batch_norm == "dataset" else [f"by {self.batch_norm}"]
-        return [*layers, *pool, *by, *(["mirror"] if self.mirror else [])]
+        maps = [] if self.maps == _MAPS else [f"{self.maps} maps"]
+        return [*layers, *pool, *by, *maps, *(["mirror"] if self.mirror else [])]
 
     def form(self) -> dict[str, Any]:
         """Return the size, channels and fit of the images it takes; {} for the data's own."""

@@ -241,6 +241,7 @@ def is_measured(folder: Path, spec: FeatureSpec, protocol: Protocol) -> bool:
             (line["name"], line["protocol"]) == (spec.name, asked)
             and weights in (None, line["fingerprints"]["weights"])
             and line["config"]["features"].get("mirror", False) == spec.mirror
+            and line["config"]["features"].get("maps", spec.maps) == spec.maps
         )
 
     return any(same(line) for line in read_lines(folder / "records.jsonl"))
