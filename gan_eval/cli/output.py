@@ -27,7 +27,7 @@ def document(found: Any) -> dict[str, Any]:
 
     `files` are the pictures and `other_files` the rest, as absolute paths.
     """
-    pictures = [path for path in found.files if path.suffix in (".png", ".gif")]
+    pictures = [path for path in found.files if path.suffix in (".png", ".gif", ".mp4")]
     others = [path for path in found.files if path not in pictures]
     return {
         **found.record.to_json(),

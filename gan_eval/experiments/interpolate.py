@@ -42,7 +42,7 @@ from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.records import Record, Written, append_record, check_folder
 from gan_eval.seeding import stream
-from gan_eval.visualize.grids import write_gif, write_grid
+from gan_eval.visualize.grids import write_gif, write_grid, write_movie
 
 _POINTS = 9
 _PAIRS, _EPSILON = 500, 1e-4
@@ -238,13 +238,15 @@ def to_unit(images: Tensor, scale: Scale) -> Tensor:
 def _draw(
     folder: Path, walks: dict[str, _Walk], nearest: Tensor, frames: int, scale: Scale
 ) -> list[Path]:
-    """Draw both walks of the run as grids and GIFs, and the straight one above what is nearest."""
+    """Draw both walks of the run as grids and movies, the straight one above what is nearest."""
     written = []
     for name in ("straight", "spherical"):
         pictures = to_uint8(walks[name].frames, scale)
         written += [folder / f"interpolate-{name}.png", folder / f"interpolate-{name}.gif"]
         write_grid(written[-2], pictures, frames)
         write_gif(written[-1], pictures, _MILLISECONDS)
+        movie = folder / f"interpolate-{name}.mp4"
+        written += [movie] * write_movie(movie, pictures, _MILLISECONDS)
     written.append(folder / "interpolate-nearest.png")
     pairs = zip(
         torch.split(to_uint8(walks["straight"].frames, scale), frames),

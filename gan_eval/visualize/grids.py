@@ -1,8 +1,10 @@
 """Grids and strips of images, at an integer zoom so that every pixel stays one colour."""
 
 import math
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import which
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -81,6 +83,31 @@ def write_gif(path: Path, frames: Tensor, milliseconds: int) -> None:
             loop=0,
         ),
     )
+
+
+def write_movie(path: Path, frames: Tensor, milliseconds: int) -> bool:
+    """Write uint8 `frames` (n, 1 or 3, h, w) as an MP4; return whether there is an ffmpeg that can.
+
+    H.264 wants an even number of pixels: a last row or column is added in black.
+    """
+    ffmpeg = which("ffmpeg")
+    if ffmpeg is None:
+        return False
+    pictures = [grid(frame[None]).convert("RGB") for frame in frames]
+    width, height = pictures[0].size
+    options = f"-y -loglevel error -f rawvideo -pix_fmt rgb24 -s {width}x{height}"
+    options += f" -r {1000 / milliseconds:g} -i - -vf pad=ceil(iw/2)*2:ceil(ih/2)*2"
+    command = [ffmpeg, *options.split(), "-pix_fmt", "yuv420p"]
+    raw = b"".join(picture.tobytes() for picture in pictures)
+
+    def write(temporary: Path) -> None:
+        subprocess.run([*command, str(temporary)], input=raw, check=True, capture_output=True)
+
+    try:
+        write_whole(path, write)
+    except subprocess.CalledProcessError:
+        return False
+    return True
 
 
 def lighten(path: Path, most: int) -> None:

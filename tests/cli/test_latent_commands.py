@@ -44,6 +44,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GAN_EVAL_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(interpolate, "_PAIRS", 50)
+    monkeypatch.setattr("gan_eval.visualize.grids.which", lambda name: None)  # no ffmpeg
 
 
 @pytest.mark.parametrize("name", ["plain", "labelled"])

@@ -1,9 +1,15 @@
 """Pictures of images: what becomes of one that is too large for a repository."""
 
+import subprocess
+from pathlib import Path
+from shutil import which
+
+import numpy as np
+import pytest
 import torch
 from PIL import Image
 
-from gan_eval.visualize.grids import lighten, write_grid
+from gan_eval.visualize.grids import lighten, write_grid, write_movie
 
 
 def test_a_large_picture_is_kept_in_few_colours(tmp_path):
@@ -17,3 +23,23 @@ def test_a_large_picture_is_kept_in_few_colours(tmp_path):
     assert path.stat().st_size < 0.5 * len(before)
     with Image.open(path) as few:
         assert len(few.convert("RGB").getcolors(257)) <= 256
+
+
+@pytest.mark.skipif(which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_a_movie_has_every_frame_and_an_even_number_of_pixels(tmp_path: Path):
+    frames = torch.arange(0, 250, 50, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 65, 71)
+    path = tmp_path / "a.mp4"
+    assert write_movie(path, frames, 100)
+    command = ["ffmpeg", "-loglevel", "error", "-i", str(path), "-f", "rawvideo"]
+    raw = subprocess.run([*command, "-pix_fmt", "gray", "-"], capture_output=True, check=True)
+    found = np.frombuffer(raw.stdout, np.uint8).reshape(5, 66, 72)
+    assert np.abs(found[:, 10:50, 10:50] - frames[:, 0, 10:50, 10:50].int().numpy()).max() <= 3
+    assert found[4, 65].max() < 30
+
+
+def test_without_an_ffmpeg_that_can_there_is_no_movie(tmp_path: Path, monkeypatch):
+    frames = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    for found in (None, which("false")):
+        monkeypatch.setattr("gan_eval.visualize.grids.which", lambda name, found=found: found)
+        assert not write_movie(tmp_path / "a.mp4", frames, 100)
+        assert list(tmp_path.iterdir()) == []
