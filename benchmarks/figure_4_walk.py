@@ -5,8 +5,8 @@
 `pytorch-examples` trained on CelebA or its stand-in of 18,000 faces, and on LSUN's bedrooms where
 these are there. Controls: a cross-fade of the end images, and an untrained generator.
 
-Paper: pictures of bedrooms that change smoothly. Ours: results/figure_4_walk. On 2 cores: 45
-minutes of training on faces, then one minute.
+Paper: pictures of bedrooms that change smoothly. Ours: results/figure_4_walk; of faces, the largest
+step is 1.6 times the median one. On 2 cores: 35 minutes of training, then ten seconds.
 """
 
 from gan_eval.experiments.interpolate import interpolate

@@ -7,8 +7,9 @@ Boxes are found by a classifier of real faces, and another one counts the sample
 the object. Controls: as many random maps, and the maps of most negative weight. In a hurry:
 eyeglasses only.
 
-Paper: windows of bedrooms, about 200 of 256 maps dropped, by eye. Ours: results/figure_6_forget.
-On 2 cores: 45 minutes of training, then about two minutes an object.
+Paper: windows of bedrooms, about 200 of 256 maps dropped, by eye. Ours: results/figure_6_forget;
+eyeglasses are seen in 10.0 % of samples before and in 11.2 % after, without random maps in 16.2 %:
+they stay. On 2 cores: 35 minutes of training, then half a minute an object.
 """
 
 from gan_eval.experiments.dropout import dropout

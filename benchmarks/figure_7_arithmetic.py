@@ -6,8 +6,9 @@ Faces of `pytorch-examples`, trained on CelebA or its stand-in. Classifiers of r
 exemplars, others judge 200 sums of three random exemplars each. Controls: single exemplars, the
 same sums of pixels, a random direction. In a hurry: 100 sums, the first concept only.
 
-Paper: both work by eye, with three exemplars and not with one. Ours: results/figure_7_arithmetic.
-On 2 cores: 45 minutes of training, then about two minutes a concept.
+Paper: both work by eye, with three exemplars and not with one. Ours: results/figure_7_arithmetic;
+smiling men in 85 % of sums (of single exemplars 59 %, of pixels 82.5 %), glasses in 18.5 % (11 and
+65.5 %). On 2 cores: 35 minutes of training, then half a minute a concept.
 """
 
 from gan_eval.experiments.arithmetic import arithmetic

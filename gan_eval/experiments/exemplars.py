@@ -63,7 +63,7 @@ def read_choices(path: Path, *, seed: int, label: int | None, weights: str) -> C
         asked = {name: str(values["asked"][name]) for name in samples}
         if not isinstance(values["target"], str | None):
             raise TypeError("target is no text")
-        if type(values["n"]) is not int:
+        if type(values.get("n", 0)) is not int:
             raise TypeError("n is no whole number")
         choices = Choices(**{**values, "samples": samples, "asked": asked})
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -181,6 +181,9 @@ def test_a_file_of_choices_is_checked_as_options_are(call, capsys, refused, runs
         path.write_text(json.dumps({**values, **changed}))
         assert message in refused(*again)
     assert not Path("y").exists()
+    del values["n"]  # as files of earlier versions, which were made with 2,000
+    path.write_text(json.dumps(values))
+    assert call(*again) == 0
 
 
 def test_a_run_without_a_generator_is_refused(refused, runs, tmp_path):
