@@ -65,7 +65,8 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
     for axes in places[len(panels) :]:
         axes.remove()
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=100, format="png")
+    # The layout leaves too little room for names below the axes.
+    figure.savefig(buffer, dpi=100, format="png", bbox_inches="tight" if most > _INSIDE else None)
     return buffer.getvalue()
 
 
