@@ -201,10 +201,14 @@ class Design:
 
     def _gram_by_columns(self) -> Tensor:
         """Return XX' (n, n): NumPy knows that a product with one's own transpose is symmetric."""
-        out = np.zeros((self.n, self.n), dtype=str(self.dtype).removeprefix("torch."))
         step = max(1, _BLOCK_BYTES // (self.dtype.itemsize * self.n))
-        for start in range(0, self.d, step):
-            block = self.block(slice(None), self.dtype, slice(start, start + step)).numpy()
+        starts = range(0, self.d, step)
+        blocks = (
+            self.block(slice(None), self.dtype, slice(at, at + step)).numpy() for at in starts
+        )
+        first = next(blocks)
+        out = first @ first.T
+        for block in blocks:
             out += block @ block.T
         return torch.from_numpy(out)
 
