@@ -6,7 +6,7 @@ Of every network on images that are there: a grid at fixed z for each kept epoch
 of samples to real images over the epochs in the features of the run's own last discriminator, and
 the training images nearest to samples. In a hurry: `radford2015-svhn` only.
 
-Paper: bedrooms of LSUN after one epoch and after five, not memorised. Ours, without bedrooms:
+Paper: bedrooms of LSUN after one epoch and after five, not memorised. Ours:
 results/figure_2_3_samples. On 2 cores: over three hours of training, then a quarter of one.
 """
 

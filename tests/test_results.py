@@ -1,6 +1,7 @@
 """What the READMEs say of the results is what the results say."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -28,4 +29,5 @@ def test_the_block_holds_every_number_beside_the_papers(readme):
     found = readme.headlines(read_results(ROOT / "results"))
     assert ("Table 2", "22.48 %") in list(zip(found["exhibit"], found["paper"], strict=True))
     assert "–" not in set(found["ours"])
-    assert list(found["verdict"][found["exhibit"] == "Figure 7"]) == ["2 short"]
+    (verdicts,) = found["verdict"][found["exhibit"] == "Figure 7"]
+    assert sum(map(int, re.findall(r"\d+", verdicts))) == 2  # of both concepts

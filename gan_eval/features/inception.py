@@ -90,7 +90,7 @@ class Inception:
             "official": self.official,
             "dims": self.width,
             "resize": resize,
-            **({"overshoot": "clipped"} if resize == "clean" else {}),
+            **({"resize_overshoot": "clipped"} if resize == "clean" else {}),
             "grey": "repeated to three channels",
             "precision": precision,
         }

@@ -204,8 +204,9 @@ def test_statistics_of_an_unknown_extractor_are_ranked_with_no_others(scored, tm
 
 def test_statistics_are_of_images_in_the_form_of_the_run(scored, run, tmp_path):
     scored([], noise(20), save=tmp_path / "small.npz", name="torchvision:squeezenet1_1")
-    scored([run], noise(20), n=20, save=tmp_path / "fitted.npz", name="torchvision:squeezenet1_1")
-    options = {"n": 20, "protocol": FID, "name": "torchvision:squeezenet1_1"}
+    options = {"n": 20, "name": "torchvision:squeezenet1_1", "out": tmp_path / "out"}
+    scored([run], noise(20), save=tmp_path / "fitted.npz", **options)
+    options["protocol"] = FID
     with pytest.raises(InputError, match=r"small\.npz must be of images as the run makes them, of"):
         scored([run], tmp_path / "small.npz", **options)
     (record,) = scored([run], tmp_path / "fitted.npz", **options)

@@ -191,7 +191,7 @@ def test_images_of_many_sizes_and_grey_ones_are_scored_and_noted(weights, tmp_pa
         out=tmp_path / "out",
     )
     config = scored.record.config
-    assert config["fake"]["notes"] == ["array: grey images are repeated to three channels"]
+    assert config["fake"]["notes"] == ["model 1: grey images are repeated to three channels"]
     assert any("20x30 to 64x40" in note for note in config["real"]["notes"])
 
 

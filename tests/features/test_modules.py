@@ -168,14 +168,16 @@ class Shifted(nn.Module):
 
 
 def test_networks_of_the_same_weights_that_compute_something_else_have_other_identities():
-    conv = nn.Conv2d(3, 4, 3)
+    conv = nn.Conv2d(3, 4, 3, bias=False)
+    with torch.no_grad():
+        conv.weight.abs_().neg_()  # of images in [0, 1] all is negative, and differs
     pairs = [
         (nn.Sequential(conv, nn.ReLU()), nn.Sequential(conv, nn.Tanh())),
         (nn.Sequential(conv, nn.LeakyReLU(0.1)), nn.Sequential(conv, nn.LeakyReLU(0.2))),
         (nn.Sequential(conv, Shifted(1.0)), nn.Sequential(conv, Shifted(2.0))),
     ]
     for one, other in pairs:
-        first, second = (Modules(network, ["1"], size=12) for network in (one, other))
+        first, second = (Modules(each, ["1"], size=12, mean=0.0, std=1.0) for each in (one, other))
         assert not torch.equal(first(noise(2)), second(noise(2)))
         assert first.identity != second.identity
     doubled = Doubled()
