@@ -172,8 +172,9 @@ def _cut_short(record: Record) -> list[str]:
 
 
 def counting(lines: Sequence[Line]) -> list[Line]:
-    """Return the lines that are counted: those that were not in a hurry, where there are any."""
-    return [line for line in lines if not line.quick] or list(lines)
+    """Return the lines that are counted: of a number that was measured, none in a hurry."""
+    measured = {line.what for line in lines if line.ours is not None and not line.quick}
+    return [line for line in lines if not (line.quick and line.what in measured)]
 
 
 def claimed(claim: Claim, records: Sequence[Record]) -> Iterator[Line]:

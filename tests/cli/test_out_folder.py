@@ -42,6 +42,9 @@ def test_it_is_refused_before_anything_else(refused: Any, run: Path, command: tu
 def test_so_are_files_that_are_asked_for(refused: Any, run: Path):
     said = refused("dedup", "digits", "--write", "taken/new.npz")
     assert said.startswith("Error: --write must lead to a folder")
+    for option in ("--out", "--runs"):
+        said = refused("benchmark", "figure_4_walk", option, "taken/inner")
+        assert said.startswith(f"Error: {option} must lead to a folder")
     models = ("score", "--extractor", "pixels", "--against", "digits")
     said = refused(*models, "--save-statistics", "taken/new.npz")
     assert said.startswith("Error: --save-statistics must lead to a folder")

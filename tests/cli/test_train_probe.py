@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_eval.cli.train import _again
 from gan_eval.data import open_images
 from gan_eval.experiments import score_training
 from gan_eval.experiments.score_training import watch_samples
@@ -74,6 +75,15 @@ def test_a_run_is_probed_with_the_same_images_when_it_is_resumed(call, refused, 
     assert "Got 30 images of other" in said
     assert call(*more) == 0
     assert probed(run.folder) == [4, 8]
+
+
+def test_the_command_that_goes_on_measures_as_before():
+    options = dict.fromkeys(("probe_data", "score_extractor", "score_weights"))
+    options |= {"probe_every": 2, "score_every": 5, "score_extractor": "disc:my runs/a"}
+    assert _again(Path("runs/b"), options) == (
+        "gan-eval train --out runs/b --resume --probe-every 2 --score-every 5"
+        " --score-extractor 'disc:my runs/a'"
+    )
 
 
 def test_other_images_are_fitted_to_the_network(call, tmp_path):

@@ -85,6 +85,8 @@ class TestPhotosOfManySizes:
     def test_a_network_of_ones_own_sees_its_size(self, photos, tmp_path):
         own = Modules(torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3)), ["0"], size=12, name="disc")
         assert self.sizes([own], photos, tmp_path) == [12]
+        (line,) = read_lines(tmp_path / "out/records.jsonl")
+        assert line["precision"] == "32"  # its own, whatever the processor is good at
 
 
 class TestParts:

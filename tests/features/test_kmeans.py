@@ -155,6 +155,8 @@ def test_one_seed_gives_one_dictionary_and_a_streamed_set_gives_the_same(
     again = KMeans(streamed, maps=20, patch=4, patches=3000)
     again.prepare()
     assert torch.equal(again(some), extractor(some))
+    again._learn = None  # type: ignore[method-assign, assignment]
+    again.prepare()  # learns nothing a second time, as for the test part
     other = KMeans(images, maps=20, patch=4, patches=3000, seed=1)
     other.prepare()
     assert not torch.allclose(other(some), extractor(some))

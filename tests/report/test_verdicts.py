@@ -248,7 +248,8 @@ def test_hurried_lines_are_not_counted_beside_full_ones(classified):
         next(iter(beside(SVHN, [classified(quick=hurried)]))) for hurried in (False, True)
     )
     assert counting([full, quick]) == [full]
-    assert counting([quick]) == [quick]
+    other = replace(full, what="another number", ours=None, verdict="not run")
+    assert counting([other, quick]) == [other, quick]
 
 
 def test_a_quick_run_is_marked(classified):

@@ -238,6 +238,15 @@ def test_test_images_are_never_looked_at(tiny: Tiny, opened: list[str], split: s
     assert {*map(bytes, shown.pixels.numpy())} == {*map(bytes, own.pixels.numpy())}
 
 
+def test_distances_that_memory_cannot_hold_are_refused_before_training(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+):
+    config, images = tiny()
+    monkeypatch.setattr("gan_eval.experiments.score_figures.available_memory", lambda device: 2**17)
+    with pytest.raises(InputError, match=r"fid of .* features needs .* GiB of memory"):
+        watch_samples(config, images, every=1, extractor="pixels", n=30)
+
+
 def test_it_says_what_it_depends_on_and_keeps_to_it(tiny: Tiny):
     config, images = tiny("radford2015-svhn")
     about = watch_samples(config, images, every=1, n=30).about
