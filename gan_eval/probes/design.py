@@ -24,6 +24,8 @@ _warned = Lock()
 # Columns of a product of bfloat16, and how much a ridge must be, as a part of the mean |x|^2, to
 # hide how that is rounded.
 _COLUMNS, _HIDDEN = 1024, 1 / 16
+# From so many rows and columns on a product is no longer thin.
+_WIDE = 64
 # The product that torch.compile emits for a linear layer.
 _ONEDNN = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 # A block of float32 rows: large enough for the products, small beside everything else.
@@ -219,9 +221,10 @@ def product(a: Tensor, b: Tensor) -> Tensor:
         return a @ b
     rough = torch.get_float32_matmul_precision() != "highest"
     if a.dtype != torch.float32 or rough or not _ONEDNN:
-        if torch.get_num_threads() == 1:
-            # With several, NumPy's threads and torch's would fight for the cores.
-            return torch.from_numpy(a.numpy() @ b.numpy())
+        wide = a.dtype == torch.float64 and min(a.shape[0], b.shape[1]) >= _WIDE
+        if torch.get_num_threads() == 1 or wide:
+            # NumPy's threads and torch's fight for the cores: worth it where the work is long.
+            return torch.from_numpy(b.T.numpy() @ a.T.numpy()).T
         return (b.T.contiguous() @ a.T).T
     if a.numel() > b.numel() and not a.is_contiguous():
         return product(b.T, a.T).T

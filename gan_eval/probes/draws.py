@@ -213,10 +213,11 @@ class _Pool:
 
     def solve(self, rows: Tensor, costs: Sequence[float]) -> _Solved:
         """Return the solutions over some rows, each starting from the one before."""
-        # In order: taking their part of the matrix is three times as fast.
+        # In order, and by one index: taking their part of the matrix is five times as fast.
         rows = rows.to(self._design.device).sort().values
         classes, signs = signs_of(self._labels[rows])
-        exact = self._gram.index_select(0, rows).index_select(1, rows)
+        at = (rows[:, None] * len(self._gram) + rows).flatten()
+        exact = self._gram.flatten().index_select(0, at).view(len(rows), -1)
         near = self._largest.of(rows, -(-len(rows) // _SHARE))
         rough = GramSpace(exact.float(), near)
         space = GramSpace(rough.gram, near, exact)

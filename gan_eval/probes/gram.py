@@ -158,6 +158,7 @@ class _Preconditioner:
     def __init__(self, largest: Largest, m: Tensor, ridge: Tensor) -> None:
         factor, ridge = largest.factor, ridge + largest.tail
         self._factor, self._tail, self._m, self._ridge = factor, largest.tail, m, ridge
+        self._rows = factor.T.contiguous()  # its product comes once in each step
         rank = factor.shape[1]
         inner = torch.cat([_inner(factor, part) for part in torch.split(m.T, _AT_ONCE)]).double()
         inner += torch.diag_embed(ridge.double()[:, None].expand(-1, rank))
@@ -165,8 +166,8 @@ class _Preconditioner:
 
     def __call__(self, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Return the solution and, by the same approximation, r'Kr, the residual's size in w."""
-        seen = product(self._factor.T, residual)
-        known = torch.einsum("kij,jk->ik", self._inverse, seen)
+        seen = product(self._rows, residual)
+        known = (self._inverse * seen.T[:, None]).sum(2).T  # 42 x 42: BLAS takes twice as long
         norm = torch.add(_dots(seen, seen), _dots(residual, residual), alpha=self._tail)
         outside = torch.addcmul(residual, self._m, product(self._factor, known), value=-1)
         return outside / self._ridge, norm

@@ -26,8 +26,15 @@ class Points:
     margins: Tensor
 
     def take(self, columns: Tensor) -> "Points":
-        """Return the points at `columns`, (j,) indices or (k,) booleans."""
-        return Points(self.coordinates[:, columns], self.margins[:, columns])
+        """Return the points at `columns`, (j,) indices."""
+        return Points(
+            self.coordinates.index_select(1, columns), self.margins.index_select(1, columns)
+        )
+
+    def put(self, columns: Tensor, points: "Points") -> None:
+        """Replace the points at `columns`, (j,) indices."""
+        self.coordinates.index_copy_(1, columns, points.coordinates)
+        self.margins.index_copy_(1, columns, points.margins)
 
     def plus(self, length: Tensor | float, move: "Points") -> "Points":
         """Return the points `length` times `move` away, one length for each or for all."""
@@ -121,46 +128,43 @@ def minimise(
         tol: of `wanted_gap`.
         max_iter: Newton steps at most.
     """
-    found = start
     value, gap = torch.zeros_like(cost), torch.zeros_like(cost)
     steps = torch.zeros_like(cost, dtype=torch.int64)
     reached = torch.zeros_like(cost, dtype=torch.bool)
+    found = Minimum(start, value, gap, reached, steps)
+    # Of the columns that are still at work:
+    live, at, y, c = torch.arange(len(cost), device=cost.device), start, signs, cost
     idle, least = torch.zeros_like(steps), torch.full_like(cost, torch.inf)
-    live = torch.arange(len(cost), device=cost.device)
     for step in range(max_iter + 1):
-        at, y, c = found.take(live), signs[:, live], cost[live]
         slack = (1 - y * at.margins).clamp_min_(0)
         square = space.dot(at, at)
         loss = 0.5 * square + c * slack.square().sum(0)
         gradient, norm = space.gradient(at, 2 * c * y * slack)
         wanted = wanted_gap(tol, loss, square)
         good = 0.5 * norm <= wanted
-        value[live], gap[live], reached[live], steps[live] = loss, 0.5 * norm, good, step
-        progress = loss < least[live] * (1 - space.rounding)
-        idle[live] = torch.where(progress, 0, idle[live] + 1)
-        least[live] = torch.minimum(loss, least[live])
-        wrong = ~good & (idle[live] < _PATIENCE)
-        if step == max_iter or not wrong.any():
-            break
-        live, at, y, c = live[wrong], at.take(wrong), y[:, wrong], c[wrong]
-        loss, norm, wanted = loss[wrong], norm[wrong], wanted[wrong]
+        idle = torch.where(loss < least * (1 - space.rounding), 0, idle + 1)
+        least = torch.minimum(loss, least)
+        over = good | (idle >= _PATIENCE) if step < max_iter else torch.ones_like(good)
+        if over.any():
+            ended, left = over.nonzero()[:, 0], (~over).nonzero()[:, 0]
+            found.points.put(live[ended], at.take(ended))
+            value[live[ended]], gap[live[ended]] = loss[ended], 0.5 * norm[ended]
+            reached[live[ended]], steps[live[ended]] = good[ended], step
+            if not len(left):
+                break
+            live, at, c, idle, least = live[left], at.take(left), c[left], idle[left], least[left]
+            y, slack, gradient = (each.index_select(1, left) for each in (y, slack, gradient))
+            loss, norm, wanted = loss[left], norm[left], wanted[left]
         # Far away the set of active rows is about to change, and an exact solution of this system
         # would be in vain; near the end Newton squares the error, if it is solved as well.
         goal = torch.maximum(norm * (norm / loss).clamp_max(0.01), 0.5 * wanted)
         move = space.direction(
             System(
-                at=at,
-                gradient=gradient[:, wrong],
-                signs=y,
-                active=(slack[:, wrong] > 0).double(),
-                cost=c,
-                goal=goal,
+                at=at, gradient=gradient, signs=y, active=(slack > 0).double(), cost=c, goal=goal
             )
         )
-        length = line_search(at, move, y, c, space)
-        at = space.polish(at.plus(length, move), y, c)
-        found.coordinates[:, live], found.margins[:, live] = at.coordinates, at.margins
-    return Minimum(found, value, gap, reached, steps)
+        at = space.polish(at.plus(line_search(at, move, y, c, space), move), y, c)
+    return found
 
 
 def line_search(at: Points, move: Points, y: Tensor, c: Tensor, space: Space) -> Tensor:
