@@ -135,9 +135,9 @@ class RunningNearest:
         self._grid = _Grid.around(self._given)
         self._queries = self._grid.round(self._given)
         self._factor = self._queries.values
-        if not _multiplies_int8(device):
-            self._factor = self._factor.float()
         m, d = T.shape
+        if d == 1 or not _multiplies_int8(device):  # of one column torch 2.11 multiplies wrongly
+            self._factor = self._factor.float()
         self._rows = max(1, min(_SCORES // m, _VALUES // d) // _GROUP) * _GROUP
         self._room = torch.empty(m * self._rows, dtype=torch.int32, device=device)
         self.seen = 0

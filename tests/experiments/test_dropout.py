@@ -268,10 +268,13 @@ class TestDropout:
 
     def test_a_conditional_run_draws_one_label(self, make, boxes, tmp_path):
         run = make("carpedm20-mnist")
-        options = {"boxes": boxes, "device": "cpu", "out": tmp_path}
-        three, four = (dropout(run, label=label, **options).record for label in (3, 4))
-        assert (three.config["label"], four.config["label"]) == (3, 4)
-        assert three.result["feature_distance"] != four.result["feature_distance"]
+        three, four = (
+            dropout(run, label=label, boxes=boxes, device="cpu", out=tmp_path / str(label))
+            for label in (3, 4)
+        )
+        assert (three.record.config["label"], four.record.config["label"]) == (3, 4)
+        pictures = [written.files[1].read_bytes() for written in (three, four)]
+        assert pictures[0] != pictures[1]
 
     def test_a_run_without_a_discriminator_has_no_distance(self, make, boxes, tmp_path):
         run = make("radford2015-svhn")
