@@ -15,13 +15,32 @@ _QUALITY = 82
 QUICK = "quick"  # the folder of an exhibit's quick run, whose pictures replace no others
 # What `gan-eval train` writes of one run: samples of kept epochs, and losses.
 _OF_RUN = re.compile(r"-?(epoch-\d+|losses)$")
+# What a picture that this package draws shows, by its name; the first that fits.
+_SHOWS = {
+    r"classify-.*": "Confusion matrix: rows are true classes, columns what was said.",
+    r"(?:.*-)?epoch-0*(\d+)": r"Samples at the same z after epoch \1.",
+    r"(?:.*-)?losses": "Losses of both networks while training.",
+    r"interpolate-straight": "Straight walks between random points of Z, a row each, closed.",
+    r"interpolate-spherical": "The same walks along the sphere.",
+    r"interpolate-nearest": "Rows of the straight walk, each above the nearest training images.",
+    r"filters-.*": "What excites a feature of D most, above the guided gradient, two rows each: "
+    "trained on the left, untrained on the right.",
+    r"dropout-.*": "Samples in which the object is seen, above the same z without the maps that "
+    "speak for it.",
+    r"arithmetic": "Exemplars with their means, the sum with its neighbours, and controls.",
+    r"arithmetic-turn": "Exemplars of both ends, and samples along the turn.",
+    r"neighbors-memorisation": "Samples above the nearest training images: the first of them, then "
+    "those that are nearest.",
+    r"dedup-.*": "Groups of duplicates below their numbers in the data.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture with its caption, size in pixels and data URI."""
+    """A picture with its caption, what it `shows` in a sentence, size in pixels and data URI."""
 
     caption: str
+    shows: str
     width: int
     height: int
     source: str
@@ -50,14 +69,27 @@ def inline(path: Path, exhibit: str) -> Picture:
     inner = above[: above.index(exhibit)] if exhibit in above else []
     words = ["quick run" if name == QUICK else name for name in reversed(inner)]
     caption = f"{', '.join(words)}: {path.stem}" if words else path.stem
-    return Picture(caption=caption, width=image.width, height=image.height, source=source)
+    return Picture(
+        caption=caption,
+        shows=_shown(path.stem),
+        width=image.width,
+        height=image.height,
+        source=source,
+    )
+
+
+def _shown(name: str) -> str:
+    """Return what the picture of this name shows; "" where nobody knows."""
+    fitting = ((re.fullmatch(pattern, name), text) for pattern, text in _SHOWS.items())
+    return next((match.expand(text) for match, text in fitting if match), "")
 
 
 def inline_curves(png: bytes, caption: str) -> Picture:
     """Return a drawn PNG as a picture."""
     with Image.open(io.BytesIO(png)) as opened:
         width, height = opened.size
-    return Picture(caption=caption, width=width, height=height, source=_uri("png", png))
+    source = _uri("png", png)
+    return Picture(caption=caption, shows="", width=width, height=height, source=source)
 
 
 def by_run(paths: Sequence[Path]) -> dict[str, list[Path]]:

@@ -62,6 +62,17 @@ def test_every_exhibit_has_its_section_and_nothing_is_loaded(results, classified
     assert page.count("not run") > 10
 
 
+def test_pictures_say_what_they_show(results, classified):
+    folder = results(table_2_svhn=[classified()])
+    for name in ("faces-epoch-0012", "dropout-hat-layer-3", "of my own"):
+        Image.new("L", (8, 8)).save(folder / "table_2_svhn" / f"{name}.png")
+    report(folder)
+    page = (folder / "report.html").read_text()
+    assert 'alt="Samples at the same z after epoch 12."' in page
+    assert 'alt="Samples in which the object is seen, above the same z without' in page
+    assert 'alt="of my own"' in page
+
+
 def test_the_same_results_give_the_same_bytes(results, classified):
     folder = results(table_2_svhn=[classified()])
     report(folder)
