@@ -189,6 +189,10 @@ class FileRows(EncodedRows):
         """Return the file's path."""
         return f"{self.folder / self.files[index]}"
 
+    def names(self) -> Iterator[str]:
+        """Yield each file's relative name."""
+        yield from self.files
+
     def identity(self) -> Iterator[str]:
         """Yield each file's relative name and size in bytes, and a hash of some files."""
         for file in self.files:

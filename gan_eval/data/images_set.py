@@ -32,6 +32,8 @@ class Images:
         notes: one line for each conversion that was made.
         fingerprint: "pixels-sha256:" over pixels and labels when held, "names-sha256:" over form,
             names, sizes and labels when streamed; the two kinds cannot be compared.
+        listing: "names-sha256:" over form, names and labels: the same whether held or streamed, and
+            after a file was mended. Of the set as it was opened: parts of it have the same.
         stamp: of streamed images, a hash of when their files were changed, as their fingerprint is
             of some of them only; "" when held.
     """
@@ -49,6 +51,7 @@ class Images:
     fit: str | None
     notes: tuple[str, ...]
     fingerprint: str
+    listing: str = ""
     stamp: str = ""
 
     def __len__(self) -> int:
@@ -101,7 +104,7 @@ def fingerprint_pixels(pixels: torch.Tensor, labels: torch.Tensor | None) -> str
 
 
 def fingerprint_names(identity: Iterable[str], labels: torch.Tensor | None) -> str:
-    """Return "names-sha256:..." over the lines of `identity` (form, names, sizes) and labels."""
+    """Return "names-sha256:..." over the lines of `identity` and the labels."""
     digest = hashlib.sha256()
     for line in identity:
         digest.update(f"{line}\n".encode())

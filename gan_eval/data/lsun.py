@@ -76,11 +76,15 @@ class LmdbRows(EncodedRows):
         """Return the folder and the key."""
         return f"{self.folder} key {self.keys[index].decode(errors='replace')!r}"
 
+    def names(self) -> Iterator[str]:
+        """Yield every key."""
+        for key in self.keys:
+            yield key.hex()
+
     def identity(self) -> Iterator[str]:
         """Yield the folder's name, the size of its data and every key."""
         yield f"{self.folder.name} {(self.folder / 'data.mdb').stat().st_size}"
-        for key in self.keys:
-            yield key.hex()
+        yield from self.names()
 
     def changed(self) -> Iterator[int]:
         """Yield when the data was changed."""

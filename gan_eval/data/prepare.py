@@ -108,6 +108,7 @@ def prepare(
         fingerprint=fingerprint_names([form, *source.rows.identity()], labels)
         if pixels is None
         else fingerprint_pixels(pixels, labels),
+        listing=fingerprint_names([form, *source.rows.names()], labels),
         stamp="" if held else fingerprint_names(map(str, source.rows.changed()), None),
     )
 

@@ -60,6 +60,10 @@ class Rows(Protocol):
         """Return one image as uint8 (1 or 3, height, width), as it is on disk."""
         ...
 
+    def names(self) -> Iterator[str]:
+        """Yield what its images are called."""
+        ...
+
     def identity(self) -> Iterator[str]:
         """Yield what tells this set from another at a glance: names, sizes, some contents."""
         ...
@@ -100,9 +104,13 @@ class BlockRows:
         """Yield nothing; what lies in a file says when that was changed."""
         yield from ()
 
+    def names(self) -> Iterator[str]:
+        """Yield the array's name and shape."""
+        yield f"{self.name} {self.shape}"
+
     def identity(self) -> Iterator[str]:
         """Yield the array's name and shape, and a hash of some rows."""
-        yield f"{self.name} {self.shape}"
+        yield from self.names()
         digest = hashlib.sha256()
         for row in spread(len(self), _HASHED):
             digest.update(self.image(row).contiguous().numpy().data)

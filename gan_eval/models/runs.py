@@ -26,7 +26,7 @@ Epoch = int | Literal["best"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which images a network was trained on, and what was done to them."""
+    """Which images a network was trained on, and what was done to them; see `Images`."""
 
     name: str
     root: str | None
@@ -37,6 +37,7 @@ class DataConfig:
     fit: str | None
     notes: tuple[str, ...]
     fingerprint: str
+    listing: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,16 +158,30 @@ def reopen(config: RunConfig, root: Path | None = None, name: str | None = None)
         limit=data.count,
         memory=memory_for_images(config.device),
     )
-    # Held and streamed images have fingerprints of two kinds; which it is depends on free memory.
-    kinds = [text.partition(":")[0] for text in (images.fingerprint, data.fingerprint)]
-    differs = kinds[0] == kinds[1] and images.fingerprint != data.fingerprint
-    if differs or len(images) != data.count:
+    if not _are_those(images, data):
         raise InputError(
             f"data {data.name!r} must be the {data.count} images the run was started with "
             f"({data.fingerprint[:23]}…). Got {len(images)} ({images.fingerprint[:23]}…); "
             "pass --data or --data-root of the same images."
         )
     return images
+
+
+def _are_those(images: Images, data: DataConfig) -> bool:
+    """Return whether `images` are the `data` of a run.
+
+    Held and streamed images have fingerprints of two kinds, as free memory decides, and a streamed
+    file that was broken may have been mended: then it is their names that count.
+    """
+    held = [text.startswith("pixels") for text in (images.fingerprint, data.fingerprint)]
+    named = not all(held) and images.listing == data.listing
+    return len(images) == data.count and (images.fingerprint == data.fingerprint or named)
+
+
+def mended(images: Images, data: DataConfig) -> bool:
+    """Return whether files of streamed `images` were changed since a run was started with them."""
+    kinds = {text.partition(":")[0] for text in (images.fingerprint, data.fingerprint)}
+    return len(kinds) == 1 and images.fingerprint != data.fingerprint
 
 
 def default_save_epochs(epochs: int) -> tuple[int, ...]:
@@ -242,4 +256,5 @@ def _data(request: Request, images: Images) -> DataConfig:
         fit=images.fit,
         notes=images.notes,
         fingerprint=images.fingerprint,
+        listing=images.listing,
     )

@@ -26,7 +26,7 @@ from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.runs import Run, RunConfig, new_run
 from gan_eval.records import nearest_there, remove_unfinished, versions
 from gan_eval.training.checkpoint import saved_step
-from gan_eval.training.config import Request, extend, reopen, resolve
+from gan_eval.training.config import Request, extend, mended, reopen, resolve
 from gan_eval.training.loop import Habits, train
 
 # Weights and two moments of Adam in float32, and once more while the old state is being replaced.
@@ -101,7 +101,7 @@ def resumed_job(
     if device is not None:
         config = replace(config, device=resolve_device(device))
     images = reopen(config, root, data)
-    config = _as_resumed_here(extend(config, epochs, steps))
+    config = _as_resumed_here(extend(config, epochs, steps), images)
     check_batch(len(images), config.recipe.batch_size, config.world_size)
     job = Job(run=run, config=config, images=images)
     if not job.finished:
@@ -109,15 +109,17 @@ def resumed_job(
     return job
 
 
-def _as_resumed_here(config: RunConfig) -> RunConfig:
-    """Return `config` with this number of processes and these versions, as deviations if new."""
+def _as_resumed_here(config: RunConfig, images: Images) -> RunConfig:
+    """Return `config` with what is new here as deviations: processes, versions, mended files."""
     processes, found = int(os.environ.get("WORLD_SIZE", 1)), versions()
     changes = []
     if processes != config.world_size:
         changes.append(f"resumed on {processes} processes after {config.world_size}")
     if found["torch"] != config.versions["torch"]:
         changes.append(f"resumed with torch {found['torch']} after {config.versions['torch']}")
-    deviations = (*config.deviations, *changes)
+    if config.data and mended(images, config.data):
+        changes.append("files of the images were changed while it was being trained")
+    deviations = tuple(dict.fromkeys((*config.deviations, *changes)))
     return replace(config, world_size=processes, versions=found, deviations=deviations)
 
 

@@ -64,6 +64,35 @@ def test_a_run_of_a_gpu_is_trained_on_without_it(call, refused, capsys, tmp_path
     assert call(*again, "--device", "cpu") == 0
 
 
+def test_a_broken_file_of_a_streamed_run_can_be_mended(
+    call, refused, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    noise = np.random.default_rng(0)
+    files = [tmp_path / f"photos/{number}.png" for number in range(8)]
+    for file in files:
+        Image.fromarray(noise.integers(0, 256, (40, 40), np.uint8)).save(file)
+    resume = ("train", "--out", "run", "--resume", "--steps")
+    with monkeypatch.context() as patch:
+        patch.setattr("gan_eval.data.prepare.available_memory", lambda: 0)
+        assert call(*NEW, "--data", "photos", "--image-size", 32, "--out", "run", "--steps", 2) == 0
+        files[3].write_bytes(files[3].read_bytes()[:400])
+        assert call(*resume, 4) == 2
+        assert "3.png must be a whole image file" in capsys.readouterr().err
+        files[3].write_bytes(files[5].read_bytes())
+        for steps in (4, 6):
+            assert call(*resume, steps) == 0
+            said = Run(Path("run")).config().deviations
+            assert said.count("files of the images were changed while it was being trained") == 1
+    assert call(*resume, 8) == 0  # held now
+    with monkeypatch.context() as patch:
+        patch.setattr("gan_eval.data.prepare.available_memory", lambda: 0)
+        files[3].rename(tmp_path / "photos/other.png")
+        capsys.readouterr()
+        assert "must be the 8 images the run was started with" in refused(*resume, 10)
+
+
 def test_sigterm_to_all_processes_of_a_streamed_run_saves(tmp_path: Path):
     """As `timeout` and queues send it: to the workers too, which must not break the step off."""
     (tmp_path / "photos").mkdir()
