@@ -97,7 +97,9 @@ def resolve_device(device: str) -> str:
         return next(name for name, found in there.items() if found)
     if not there.get(device, False):
         found = ", ".join(name for name, is_there in there.items() if is_there)
-        raise InputError(f"device must be one that is here: {found}. Got {device!r}.")
+        raise InputError(
+            f"device must be one that is here: {found}. Got {device!r}; pass --device auto."
+        )
     return device
 
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 
 from gan_eval import __version__
-from gan_eval.errors import InputError, closest
+from gan_eval.errors import InputError, closest, one_line
 
 _COMMANDS = (
     "arithmetic",
@@ -93,7 +93,20 @@ def main() -> NoReturn:
         _give_up(
             f"{error.filename} must be usable. Got {error.strerror!r}; check path and permissions."
         )
+    except (MemoryError, RuntimeError) as error:
+        if not _is_full_memory(error):
+            raise
+        _give_up(
+            f"memory must suffice. Got {one_line(error)!r}; take smaller batches (--batch-size) or "
+            "fewer images (--limit, --n), or leave more of it free."
+        )
     sys.exit(code or 0)
+
+
+def _is_full_memory(error: Exception) -> bool:
+    """Return whether memory was full: torch says it of a CPU by an error of no special kind."""
+    by_name = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return by_name or "can't allocate memory" in str(error)
 
 
 def _give_up(message: str) -> NoReturn:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from gan_eval.cli.experiment import last_options, show
-from gan_eval.cli.options import data_root_option, epoch_option
+from gan_eval.cli.options import UserPath, data_root_option, epoch_option
 from gan_eval.cli.output import percent, print_table, say
 from gan_eval.errors import InputError
 
@@ -14,7 +14,7 @@ _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
 
 
 @click.command(short_help="Add and subtract concepts in Z, and turn faces (Figures 7 and 8).")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=UserPath())
 @click.option("--a", metavar="WHICH", help=_CONCEPT)
 @click.option("--b", metavar="WHICH", help="What is subtracted.")
 @click.option("--c", metavar="WHICH", help="What is added.")
@@ -24,7 +24,7 @@ _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
 @click.option("--turn", metavar="FROM:TO", help="Ends of a turn vector, each as --a.")
 @click.option(
     "--choices",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Samples of an earlier call, its arithmetic-choices.json.",
 )
 @click.option("--n", type=click.IntRange(min=1), default=2000, help="Samples to choose of.")

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import json_option
+from gan_eval.cli.options import UserPath, json_option
 from gan_eval.cli.output import print_json, print_table, say
 from gan_eval.cli.progress import Watching
 from gan_eval.errors import InputError, closest
@@ -42,7 +42,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> f
 @click.option("--quick", is_flag=True, help="At most five minutes each on 2 cores; marked so.")
 @click.option(
     "--data-root",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Where named data sets, and published weights as newmu-svhn/, lie.  [env: GAN_EVAL_DATA]",
 )
 @click.option(
@@ -54,13 +54,13 @@ def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> f
 )
 @click.option(
     "--runs",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     default=Path("runs"),
     help="Where trained runs are, and go.",
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=UserPath(file_okay=False),
     default=Path("results"),
     help="Where records, pictures and the report go.",
 )

@@ -1,13 +1,13 @@
 """`gan-eval classify`."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from gan_eval.cli.experiment import last_options
 from gan_eval.cli.options import (
+    UserPath,
     choice_option,
     data_root_option,
     epoch_option,
@@ -25,7 +25,7 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
 
 
 @click.command(short_help="Classify images by what a discriminator learned (Tables 1 and 2).")
-@click.argument("runs", nargs=-1, metavar="[RUN]...", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, metavar="[RUN]...", type=UserPath())
 @click.option(
     "--features",
     multiple=True,
@@ -74,7 +74,7 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
 @click.option("--preset", help="Architecture of random-disc without a RUN.")
 @click.option(
     "--weights",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="File for inception or torchvision:NAME, which is untrained without one.",
 )
 @epoch_option

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import json_option, out_option
+from gan_eval.cli.options import UserPath, json_option, out_option
 from gan_eval.cli.output import print_json, print_table, say
 
 
 @click.command(short_help="Put two runs side by side: settings and curves.")
-@click.argument("run_a", type=click.Path(path_type=Path))
-@click.argument("run_b", type=click.Path(path_type=Path))
+@click.argument("run_a", type=UserPath())
+@click.argument("run_b", type=UserPath())
 @out_option("Where the figure goes.  [default: the folder of RUN_A]")
 @json_option
 def compare(run_a: Path, run_b: Path, out: Path | None, as_json: bool) -> None:

@@ -1,12 +1,11 @@
 """`gan-eval dedup`."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from gan_eval.cli.experiment import last_options, show
-from gan_eval.cli.options import data_root_option
+from gan_eval.cli.options import UserPath, data_root_option
 from gan_eval.cli.output import percent, print_table
 
 
@@ -20,7 +19,7 @@ from gan_eval.cli.output import percent, print_table
 )
 @click.option(
     "--write",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="A new .npz for the data without the duplicates.",
 )
 @last_options(

@@ -6,17 +6,17 @@ from typing import Any
 import click
 
 from gan_eval.cli.experiment import last_options, show
-from gan_eval.cli.options import data_root_option
+from gan_eval.cli.options import UserPath, data_root_option
 from gan_eval.cli.output import print_table
 
 _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "feature distance")
 
 
 @click.command(short_help="Let a generator forget to draw an object (Figure 6).")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=UserPath())
 @click.option(
     "--boxes",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help='JSON with boxes around the object, in pixels: [{"z": 12, "box": [x0, y0, x1, y1]}, ...]. '
     "z is a number of `gan-eval sample --contact-sheet`.",
 )

@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from gan_eval.cli.experiment import last_options, show
-from gan_eval.cli.options import data_root_option
+from gan_eval.cli.options import UserPath, data_root_option
 from gan_eval.cli.output import print_table
 
 
 @click.command(short_help="See what a discriminator's filters answer to (Figure 5).")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=UserPath())
 @click.option("--layer", metavar="N", help="A convolution of D, from 1.  [default: the last]")
 @click.option("--n", default=6, help="How many of its maps to draw.")
 @click.option("--data", help="Images to look at: a name, folder or .npz.  [default: the RUN's own]")

@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import json_option
+from gan_eval.cli.options import UserPath, json_option
 from gan_eval.cli.output import print_json, say
 
 _out = click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=UserPath(file_okay=False),
     required=True,
     help="The run's folder, new or empty.",
 )
@@ -27,7 +27,7 @@ def imports() -> None:
 
 
 @imports.command(short_help="The DCGAN authors' own weights (Newmu/dcgan_code).")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=UserPath())
 @_out
 @json_option
 def newmu(folder: Path, out: Path, as_json: bool) -> None:
@@ -47,12 +47,8 @@ def newmu(folder: Path, out: Path, as_json: bool) -> None:
 
 
 @imports.command(short_help="Checkpoints of the DCGAN of pytorch/examples.")
-@click.option(
-    "--generator", type=click.Path(path_type=Path), required=True, help="A netG_epoch_N.pth."
-)
-@click.option(
-    "--discriminator", type=click.Path(path_type=Path), required=True, help="A netD_epoch_N.pth."
-)
+@click.option("--generator", type=UserPath(), required=True, help="A netG_epoch_N.pth.")
+@click.option("--discriminator", type=UserPath(), required=True, help="A netD_epoch_N.pth.")
 @_out
 @json_option
 def pytorch_examples(generator: Path, discriminator: Path, out: Path, as_json: bool) -> None:

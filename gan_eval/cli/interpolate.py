@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from gan_eval.cli.experiment import last_options, show
-from gan_eval.cli.options import data_root_option, epoch_option
+from gan_eval.cli.options import UserPath, data_root_option, epoch_option
 from gan_eval.cli.output import print_table
 
 _SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
 
 
 @click.command(short_help="Walk through Z from sample to sample (Figure 4).")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=UserPath())
 @click.option("--frames", default=10, help="From one point to the next.")
 @click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: 0]")
 @epoch_option

@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from gan_eval.cli.experiment import last_options, show
-from gan_eval.cli.options import data_root_option, kept_epoch
+from gan_eval.cli.options import UserPath, data_root_option, kept_epoch
 from gan_eval.cli.output import print_table, say
 
 
 @click.command(short_help="Classify by the nearest generated sample (Table 3).")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=UserPath())
 @click.option("--data", help="Labelled: a name, folder or .npz.  [default: the RUN's own]")
 @data_root_option
 @click.option(

@@ -9,6 +9,22 @@ import click
 Decorator = Callable[[Any], Any]
 
 
+class UserPath(click.Path):
+    """A path, in which ~ is the user's folder after `--out=` too, where shells leave it."""
+
+    def __init__(self, **rules: Any) -> None:
+        super().__init__(path_type=Path, **rules)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(Path(value).expanduser(), param, ctx)
+
+
+def was_given(name: str) -> bool:
+    """Return whether the option was on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
 def kept_epoch(context: click.Context, option: click.Parameter, text: str | None) -> Any:
     """Return the number that `text` is, or "best" as it is."""
     if text is None or text == "best":
@@ -57,13 +73,13 @@ precision_option = choice_option(
 )
 data_root_option = click.option(
     "--data-root",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     # Not click's own `envvar`: a run's own root comes before the variable.
     help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
 )
 store_option = click.option(
     "--store",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="Where features are kept.  [default: GAN_EVAL_STORE, or ~/.cache/gan_eval/features]",
 )
 
@@ -75,4 +91,4 @@ def seed_option(of: str | None = None) -> Decorator:
 
 def out_option(what: str) -> Decorator:
     """Return --out, a folder, whose help says `what` goes there."""
-    return click.option("--out", type=click.Path(file_okay=False, path_type=Path), help=what)
+    return click.option("--out", type=UserPath(file_okay=False), help=what)

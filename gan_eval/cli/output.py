@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ from rich.text import Text
 
 
 def say(text: str) -> None:
-    """Print a line for people, on standard error, where it never disturbs a result."""
-    click.echo(text, err=True)
+    """Print a line for people, on standard error, where it never disturbs a result.
+
+    That nobody reads it any more, as behind `2>&1 | head`, ends no work.
+    """
+    with suppress(BrokenPipeError):
+        click.echo(text, err=True)
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import json_option
+from gan_eval.cli.options import UserPath, json_option
 from gan_eval.cli.output import document, percent, print_json, print_table, say
 from gan_eval.cli.progress import TrainingProgress, Watching
 from gan_eval.cli.train import announce, habits
@@ -25,7 +25,7 @@ _COLUMNS = ("epoch", "d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy", "
 @click.command(short_help="Train on embedded digits, and go through the paper's experiments.")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=UserPath(file_okay=False),
     default=Path("runs/quickstart"),
     help="The run's folder; a run that is there is continued.",
 )

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import json_option
+from gan_eval.cli.options import UserPath, json_option
 from gan_eval.cli.output import print_json, print_table, say
 
 
 @click.command(short_help="Put everything measured on one page, beside the paper's numbers.")
-@click.argument("results", type=click.Path(path_type=Path), default=Path("results"))
+@click.argument("results", type=UserPath(), default=Path("results"))
 @json_option
 def report(results: Path, as_json: bool) -> None:
     """Write RESULTS/report.html and RESULTS/tables from the JSON lines and pictures in RESULTS.

@@ -5,17 +5,17 @@ from typing import Literal
 
 import click
 
-from gan_eval.cli.options import device_option, epoch_option, json_option, seed_option
+from gan_eval.cli.options import UserPath, device_option, epoch_option, json_option, seed_option
 from gan_eval.cli.output import print_json, say
 from gan_eval.errors import InputError
 
 
 @click.command(short_help="Draw images from a trained run.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=UserPath())
 @click.option("--n", default=64, help="How many images.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     required=True,
     help="A .png (one grid) or an .npz (train_images, uint8; readable as --data).",
 )

@@ -7,7 +7,13 @@ from typing import Any
 import click
 
 from gan_eval.cli.experiment import last_options
-from gan_eval.cli.options import choice_option, data_root_option, epoch_option, store_option
+from gan_eval.cli.options import (
+    UserPath,
+    choice_option,
+    data_root_option,
+    epoch_option,
+    store_option,
+)
 from gan_eval.cli.output import print_json, print_table, say
 from gan_eval.cli.progress import Watching
 from gan_eval.errors import InputError
@@ -33,7 +39,7 @@ _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density"
     "--inception-weights",
     "--weights",
     "weights",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="File of Inception's weights, or of torchvision's network.  [default: Inception's in "
     "torch hub's folder]",
 )
@@ -52,7 +58,7 @@ _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density"
 @click.option("--fid-infinity", is_flag=True, help="Also the FID of infinitely many samples.")
 @click.option(
     "--save-statistics",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="An .npz for the reference's mean and covariance, as pytorch-fid reads it.",
 )
 @data_root_option

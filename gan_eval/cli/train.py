@@ -1,6 +1,5 @@
 """`gan-eval train`."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import Any
 
 import click
 
+from gan_eval.cli.going_on import command_again
 from gan_eval.cli.options import (
+    UserPath,
     choice_option,
     data_root_option,
     device_option,
@@ -17,6 +18,7 @@ from gan_eval.cli.options import (
     out_option,
     precision_option,
     seed_option,
+    was_given,
 )
 from gan_eval.cli.output import print_json, say
 from gan_eval.cli.progress import TrainingProgress
@@ -28,8 +30,6 @@ _ASKED = (
     "epochs", "steps", "batch_size", "save_epochs", "seed", "device", "precision", "compile",
 )  # fmt: skip
 _CHANGEABLE = ("data", "epochs", "steps", "device")
-# What is measured on the way, which no run remembers.
-_MEASURED = ("probe_every", "probe_data", "score_every", "score_extractor", "score_weights")
 
 
 @click.command(short_help="Train a published DCGAN on your images.")
@@ -105,7 +105,7 @@ _MEASURED = ("probe_every", "probe_data", "score_every", "score_extractor", "sco
 )
 @click.option(
     "--score-weights",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="File of inception's or torchvision:NAME's weights for that.  [default: inception's in"
     " torch hub's folder]",
 )
@@ -146,20 +146,11 @@ def train(**options: Any) -> None:
             if chief:
                 say(
                     "Stopped after a whole step; the state is saved. Continue with:\n"
-                    f"  {_again(folder, options)}"
+                    f"  {command_again(folder, options)}"
                 )
             raise SystemExit(128 + stopped)
     if chief:
         _report(job, options["as_json"])
-
-
-def _again(folder: Path, options: dict[str, Any]) -> str:
-    """Return the command that goes on, with what was measured on the way."""
-    words = ["gan-eval", "train", "--out", str(folder), "--resume"]
-    for name in _MEASURED:
-        if options[name] is not None:
-            words += [f"--{name.replace('_', '-')}", str(options[name])]
-    return shlex.join(words)
 
 
 def habits(
@@ -201,7 +192,7 @@ def _job(options: dict[str, Any]) -> Any:
 
     out = options["out"] or _default_folder(options)
     if options["resume"] and Run(out).exists:
-        given = {name: options[name] for name in _ASKED if _given(name)}
+        given = {name: options[name] for name in _ASKED if was_given(name)}
         return resumed_job(
             out,
             root=options["data_root"],
@@ -220,6 +211,8 @@ def _job(options: dict[str, Any]) -> Any:
 def _measured(job: Any, options: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
     """Return `job` and what is measured on the way; the same run may be resumed with others."""
     measures: list[Any] = []
+    if job.images is None:
+        return job, ()
     if _wanted("probe", ("data",), options):
         from gan_eval.experiments.validation import watch_features
 
@@ -264,11 +257,6 @@ def _default_folder(options: dict[str, Any]) -> Path:
     data = Path(options["data"] or "").expanduser().resolve()
     name = data.stem if data.suffix == ".npz" else data.name
     return Path("runs") / f"{options['preset']}-on-{name}"
-
-
-def _given(name: str) -> bool:
-    source = click.get_current_context().get_parameter_source(name)
-    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _report(job: Any, as_json: bool) -> None:

@@ -68,6 +68,12 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: IO[bytes]) ->
             f"'{key}' in {archive.filename} must be numbers or text. Got Python objects, which "
             "only pickle can read; save it with a plain dtype."
         )
+    if info.file_size != header + math.prod(shape) * dtype.itemsize:
+        held = info.file_size - header
+        raise InputError(
+            f"'{key}' in {archive.filename} must be a whole array. It has {held} bytes for {shape} "
+            f"of {dtype}; write it again."
+        )
     if info.compress_type != zipfile.ZIP_STORED:
         return Member(key, shape, fortran, dtype, None)
     file.seek(info.header_offset)

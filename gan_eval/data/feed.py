@@ -7,6 +7,7 @@ Of each batch, process `rank` of `world_size` takes the rank-th of `world_size` 
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,22 +77,26 @@ class Feed:
             sampler=_Steps(self._order, start),
             num_workers=self._workers,
             pin_memory=cuda,
-            worker_init_fn=_ignore_sigterm,
             generator=seeding.stream(self._order.seed, "workers"),
         )
-        for pixels, labels in loader:
+        for pixels, labels in _started(loader):
             if isinstance(pixels, str):
                 raise InputError(pixels)
             there = pixels.to(self._device, non_blocking=cuda)
             yield there, None if self._labels is None else labels.to(self._device)
 
 
-def _ignore_sigterm(worker: int) -> None:
-    """Leave SIGTERM to the process that trains, which saves first; workers end with it.
+def _started(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Return the iterator of `loader`, whose workers get no SIGTERM or SIGINT: the trainer does.
 
-    Queues and `timeout` send it to all of them, and a worker that ends breaks the step off.
+    Queues, `timeout` and Ctrl-C send them to all, and a worker that ends breaks the step off; the
+    trainer saves first. Blocked and not ignored, as workers inherit that from their first moment.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        return iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Batches(Dataset[tuple[Tensor | str, Tensor]]):

@@ -107,7 +107,8 @@ def fingerprint_names(identity: Iterable[str], labels: torch.Tensor | None) -> s
     """Return "names-sha256:..." over the lines of `identity` and the labels."""
     digest = hashlib.sha256()
     for line in identity:
-        digest.update(f"{line}\n".encode())
+        # Names of files need not be text.
+        digest.update(f"{line}\n".encode(errors="surrogateescape"))
     if labels is not None:
         digest.update(labels.contiguous().numpy().data)
     return f"names-sha256:{digest.hexdigest()}"

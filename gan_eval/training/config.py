@@ -1,5 +1,6 @@
 """From what a user asks for to a run's config: everything resolved, every deviation listed."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,10 @@ def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfi
         )
     if wanted == config.steps:
         return config
-    before = (config.steps - config.recipe.pretrain_steps) / config.steps_per_epoch
+    before = max(0, config.steps - config.recipe.pretrain_steps) / config.steps_per_epoch
     ahead = [epoch for epoch in default_save_epochs(epochs or 1) if epoch > before]
+    if before % 1:  # what was kept as that epoch is a part of it
+        ahead.append(math.ceil(before))
     published = preset(config.preset)
     kept = [
         text
@@ -244,11 +247,25 @@ def _differences(published: Recipe, request: Request, precision: str) -> tuple[s
     return found
 
 
+def moved(data: DataConfig, name: str | None, root: Path | None) -> DataConfig:
+    """Return `data` where its images are now, if that is said."""
+    if name is None and root is None:
+        return data
+    now, folder = _place(name or data.name, root)
+    return replace(data, name=now, root=folder)
+
+
+def _place(data: str, root: Path | None) -> tuple[str, str | None]:
+    """Return the name, or the whole path, of images, and the root that they are under."""
+    path, under = path_of(data, root), root_for(data, root)
+    return data if path is None else str(path), str(under.resolve()) if under else None
+
+
 def _data(request: Request, images: Images) -> DataConfig:
-    path, root = path_of(request.data, request.root), root_for(request.data, request.root)
+    name, root = _place(request.data, request.root)
     return DataConfig(
-        name=request.data if path is None else str(path),
-        root=str(root.resolve()) if root else None,
+        name=name,
+        root=root,
         split=images.split,
         source=images.source,
         count=len(images),

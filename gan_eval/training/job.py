@@ -26,7 +26,7 @@ from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.runs import Run, RunConfig, new_run
 from gan_eval.records import nearest_there, remove_unfinished, versions
 from gan_eval.training.checkpoint import saved_step
-from gan_eval.training.config import Request, extend, mended, reopen, resolve
+from gan_eval.training.config import Request, extend, mended, moved, reopen, resolve
 from gan_eval.training.loop import Habits, train
 
 # Weights and two moments of Adam in float32, and once more while the old state is being replaced.
@@ -39,12 +39,12 @@ class Job:
 
     run: Run
     config: RunConfig
-    images: Images
+    images: Images | None  # None where all steps have been done
 
     @property
     def finished(self) -> bool:
         """Whether all steps have been done."""
-        return self.run.state.exists() and saved_step(self.run.state) >= self.config.steps
+        return _is_done(self.run, self.config)
 
 
 def new_job(folder: Path, request: Request) -> Job:
@@ -98,21 +98,36 @@ def resumed_job(
         raise InputError(
             f"--epochs and --steps must not both be given. Got {epochs} and {steps}; pass one."
         )
-    if device is not None:
-        config = replace(config, device=resolve_device(device))
-    images = reopen(config, root, data)
-    config = _as_resumed_here(extend(config, epochs, steps), images)
-    check_batch(len(images), config.recipe.batch_size, config.world_size)
-    job = Job(run=run, config=config, images=images)
-    if not job.finished:
-        resolve_device(config.device)  # which says so if it is not here
-    return job
+    longer = extend(config, epochs, steps)
+    if data is None and root is None and _is_done(run, longer):
+        return Job(run=run, config=longer, images=None)
+    if run.generator.exists() and not run.state.exists():
+        raise InputError(
+            f"{run.state} must be there to resume {folder}: its weights alone are no place to go "
+            "on from. Got none; restore it, or train anew in another --out."
+        )
+    here = replace(longer, device=resolve_device(device or config.device))
+    images = reopen(here, root, data)
+    if here.data is not None:
+        here = replace(here, data=moved(here.data, data, root))
+    here = _as_resumed_here(here, config.device, images)
+    check_batch(len(images), here.recipe.batch_size, here.world_size)
+    return Job(run=run, config=here, images=images)
 
 
-def _as_resumed_here(config: RunConfig, images: Images) -> RunConfig:
-    """Return `config` with what is new here as deviations: processes, versions, mended files."""
+def _is_done(run: Run, config: RunConfig) -> bool:
+    return run.state.exists() and saved_step(run.state) >= config.steps
+
+
+def _as_resumed_here(config: RunConfig, device: str, images: Images) -> RunConfig:
+    """Return `config` with what is new here as deviations.
+
+    Those are the device after another, processes, versions, and files that were mended.
+    """
     processes, found = int(os.environ.get("WORLD_SIZE", 1)), versions()
     changes = []
+    if config.device != device:
+        changes.append(f"resumed on {config.device} after {device}")
     if processes != config.world_size:
         changes.append(f"resumed on {processes} processes after {config.world_size}")
     if found["torch"] != config.versions["torch"]:
@@ -132,7 +147,9 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
     Raises:
         InputError: another process is training the run.
     """
-    config = job.config
+    config, images = job.config, job.images
+    if images is None:
+        return None
     fabric = make_fabric(config.device, config.precision)
     keep_freed_memory()
     fabric.barrier()  # every process has found the folder as it was
@@ -143,7 +160,7 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
                 job.run.write_config(config)
         fabric.barrier()
         with full_float32():
-            return train(job.run, config, job.images, fabric, habits or Habits())
+            return train(job.run, config, images, fabric, habits or Habits())
 
 
 @contextmanager

@@ -7,7 +7,9 @@ killed, continues from its last state and ends with exactly the weights of an un
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +26,7 @@ from gan_eval.seeding import stream
 from gan_eval.training.best import keep_best, save_networks
 from gan_eval.training.board import check_board, open_board
 from gan_eval.training.step import Trainer, Watched
-from gan_eval.training.stopping import agree, stop_signals
+from gan_eval.training.stopping import agree, saving, stop_signals
 from gan_eval.visualize.curves import draw_losses
 from gan_eval.visualize.grids import write_grid
 
@@ -119,14 +121,17 @@ def train(
         run.write_config(config)
         write_lines(run.metrics, rows)
     progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
+    save = partial(_save, run, trainer, progress)
+    batches = saving(feed.batches(start), save if chief else lambda: None)
 
     with (
+        closing(batches),  # or workers that read ahead outlive an error
         stop_signals() as stopped,
         open_board(run.folder, start, wanted=habits.tensorboard and chief) as board,
     ):
-        for step, (pixels, labels) in zip(
-            range(start, config.steps), feed.batches(start), strict=False
-        ):
+        if chief and not run.state.exists():
+            _save(run, trainer, progress)  # without one, weights are of a run that was damaged
+        for step, (pixels, labels) in zip(range(start, config.steps), batches, strict=False):
             # Do the step, watching it closely where its figures are about to be written.
             watch = _steps_to_log(step, config, habits) <= 2
             watched = trainer.step(step, pixels, labels, watch)

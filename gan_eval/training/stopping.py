@@ -1,12 +1,17 @@
-"""Stopping after a whole step, on every process at once, when a signal asks for it."""
+"""Stopping after a whole step: all processes when a signal asks, and where an image is broken."""
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import FrameType
+from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
+
+from gan_eval.errors import InputError
+
+_Batch = TypeVar("_Batch")
 
 
 @contextlib.contextmanager
@@ -35,3 +40,16 @@ def agree(stopped: list[int], fabric: Fabric) -> int | None:
         highest = fabric.all_reduce(torch.tensor(float(number)), reduce_op="max")
         number = int(highest)  # type: ignore[arg-type]
     return number or None
+
+
+def saving(batches: Iterator[_Batch], save: Callable[[], None]) -> Generator[_Batch, None, None]:
+    """Yield `batches`; where one cannot be read, `save` first.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    try:
+        yield from batches
+    except InputError as error:
+        save()
+        raise InputError(f"{error} What was trained is saved, and --resume goes on.") from error

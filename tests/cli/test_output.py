@@ -1,6 +1,12 @@
-"""What the command line prints says names as they are."""
+"""What the command line prints says names as they are, and that nobody reads it ends nothing."""
 
-from gan_eval.cli.output import print_table
+import sys
+
+import pytest
+import torch
+
+from gan_eval.cli import main
+from gan_eval.cli.output import print_table, say
 
 
 def test_names_are_neither_styles_nor_emoji(capsys):
@@ -8,3 +14,44 @@ def test_names_are_neither_styles_nor_emoji(capsys):
     printed = capsys.readouterr().out
     for said in ("disc:a: [red]", "[b]model", "runs/[bold]x", ":smile:", "–"):
         assert said in printed
+
+
+def test_lines_that_nobody_reads_any_more_end_no_work(monkeypatch):
+    class Closed:
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    say("step 1")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("no room"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_full_memory_is_one_line(refused, monkeypatch, error):
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("gan_eval.training.job.new_job", full)
+    said = refused("train", "--preset", "sthalles", "--data", "digits", "--out", "x")
+    assert "memory must suffice" in said
+    assert str(error) in said
+
+
+def test_other_errors_keep_their_traceback(monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a slip of ours")
+
+    monkeypatch.setattr("gan_eval.training.job.new_job", broken)
+    monkeypatch.setattr(
+        sys, "argv", ["gan-eval", "train", "--preset", "sthalles", "--data", "digits"]
+    )
+    with pytest.raises(RuntimeError, match="slip"):
+        main()

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_eval.cli.train import _again
+from gan_eval.cli.going_on import command_again
+from gan_eval.cli.train import train
 from gan_eval.data import open_images
 from gan_eval.experiments import score_training
 from gan_eval.experiments.score_training import watch_samples
@@ -77,12 +78,21 @@ def test_a_run_is_probed_with_the_same_images_when_it_is_resumed(call, refused, 
     assert probed(run.folder) == [4, 8]
 
 
-def test_the_command_that_goes_on_measures_as_before():
-    options = dict.fromkeys(("probe_data", "score_extractor", "score_weights"))
-    options |= {"probe_every": 2, "score_every": 5, "score_extractor": "disc:my runs/a"}
-    assert _again(Path("runs/b"), options) == (
+def test_the_command_that_goes_on_does_as_before(monkeypatch):
+    def again(*words: str) -> str:
+        with train.make_context("train", [*words, "--out", "runs/b", "--epochs", "9"]) as context:
+            return command_again(Path("runs/b"), context.params)
+
+    asked = ("--probe-every", "2", "--score-every", "5", "--score-extractor", "disc:my runs/a")
+    habits = ("--data-root", "/d", "--log-every", "7", "--tensorboard")
+    assert again(*asked, *habits) == (
         "gan-eval train --out runs/b --resume --probe-every 2 --score-every 5"
-        " --score-extractor 'disc:my runs/a'"
+        " --score-extractor 'disc:my runs/a' --data-root /d --log-every 7 --tensorboard"
+    )
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert again() == (
+        "torchrun --nnodes 2 --nproc-per-node 2 -m gan_eval train --out runs/b --resume"
     )
 
 

@@ -93,6 +93,53 @@ def test_a_broken_file_of_a_streamed_run_can_be_mended(
         assert "must be the 8 images the run was started with" in refused(*resume, 10)
 
 
+def test_a_run_goes_on_where_its_images_are_now(call, refused, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive(tmp_path / "old/grey.npz", 7)
+    assert call(*NEW, "--data", "old/grey.npz", "--out", "run", "--steps", 1) == 0
+    (tmp_path / "old").rename(tmp_path / "new")
+    resume = ("train", "--out", "run", "--resume")
+    assert call(*resume) == 0  # finished: nobody needs them
+    capsys.readouterr()
+    assert "old/grey.npz" in refused(*resume, "--steps", 2)
+    assert call(*resume, "--steps", 2, "--data", "new/grey.npz") == 0
+    assert call(*resume, "--steps", 3) == 0  # it is kept where they are
+
+
+def test_weights_without_a_state_are_not_trained_over(call, refused, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive(tmp_path / "grey.npz", 7)
+    assert call(*NEW, "--data", "grey.npz", "--out", "run", "--steps", 1) == 0
+    run = Run(Path("run"))
+    before = run.generator.read_bytes()
+    run.state.unlink()
+    capsys.readouterr()
+    for more in ((), ("--steps", 4)):
+        said = refused("train", "--out", "run", "--resume", *more)
+        assert "state.safetensors must be there to resume run" in said
+    assert run.generator.read_bytes() == before
+
+
+def test_another_device_is_a_deviation(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive(tmp_path / "grey.npz", 7)
+    assert call(*NEW, "--data", "grey.npz", "--out", "run", "--steps", 1) == 0
+    config = Path("run/config.json")
+    config.write_text(json.dumps({**json.loads(config.read_text()), "device": "cuda"}))
+    assert call("train", "--out", "run", "--resume", "--steps", 2, "--device", "cpu") == 0
+    assert "resumed on cpu after cuda" in Run(Path("run")).config().deviations
+
+
+def test_an_epoch_that_was_cut_is_kept_again_when_it_is_whole(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive(tmp_path / "grey.npz", 7)  # two steps an epoch
+    assert call(*NEW, "--data", "grey.npz", "--out", "run", "--steps", 5) == 0
+    run = Run(Path("run"))
+    assert run.steps(3) == 5
+    assert call("train", "--out", "run", "--resume", "--epochs", 4) == 0
+    assert run.steps(3) == 6
+
+
 def test_sigterm_to_all_processes_of_a_streamed_run_saves(tmp_path: Path):
     """As `timeout` and queues send it: to the workers too, which must not break the step off."""
     (tmp_path / "photos").mkdir()

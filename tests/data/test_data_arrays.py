@@ -1,11 +1,14 @@
 """The .npz convention: what is written comes back; what breaks the convention is said by key."""
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.lib import format as npy
 
 from gan_eval.data import arrays, open_images
 from gan_eval.errors import InputError
@@ -171,3 +174,15 @@ def test_a_compressed_array_that_does_not_fit(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(arrays, "available_memory", lambda: 50)
     with pytest.raises(InputError, match=r"must fit into memory, for it is compressed"):
         open_images(str(tmp_path / "packed.npz"), root=None)
+
+
+def test_an_array_shorter_than_its_header_says_is_refused(tmp_path):
+    header = io.BytesIO()
+    npy.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (20, 8, 8)}
+    )
+    with zipfile.ZipFile(tmp_path / "short.npz", "w") as archive:
+        archive.writestr("train_images.npy", header.getvalue() + bytes(5 * 64))
+        archive.writestr("more.npy", header.getvalue() + bytes(20 * 64))
+    with pytest.raises(InputError, match=r"'train_images' .* whole array. It has 320 bytes for"):
+        open_images(str(tmp_path / "short.npz"), root=None)

@@ -1,5 +1,6 @@
 """Folders of images: conversions by the stated rules, classes, splits, and what is refused."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -240,3 +241,10 @@ def test_a_size_is_needed_when_sizes_differ(tmp_path: Path):
     plain(tmp_path / "b.png", size=9)
     with pytest.raises(InputError, match=r"size must be given .* Got images of 8x8 to 9x9"):
         open_images(str(tmp_path), root=None)
+
+
+def test_names_of_streamed_files_need_not_be_text(tmp_path):
+    for name in (b"caf\xe9.png", b"plain.png"):
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
+            Image.new("L", (8, 8), 3).save(file, "PNG")
+    assert len(open_images(str(tmp_path), root=None, memory=0)) == 2
