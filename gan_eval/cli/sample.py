@@ -1,7 +1,7 @@
 """`gan-eval sample`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -60,6 +60,7 @@ def sample(
     if contact_sheet and out.suffix != ".png":
         raise InputError(f"--contact-sheet is a picture: --out must end in .png. Got {out}.")
     network = Run(run).load_generator(epoch).to(resolve_device(device))
+    _check_room(n, network.config)
     if contact_sheet and network.config.classes and label is None:
         label = 0  # of which arithmetic and dropout take their samples too
         say("Of label 0; pass --label for another.")
@@ -75,3 +76,15 @@ def sample(
         print_json({"run": str(run.resolve()), "n": n, "seed": seed, "files": [str(out.resolve())]})
     else:
         say(f"{n} images of {run} are in {out}.")
+
+
+def _check_room(n: int, config: Any) -> None:
+    """Raise an `InputError` where memory does not hold n images, and a copy beside each other."""
+    from gan_eval.devices import available_memory
+
+    needed, free = 2 * n * config.channels * config.image_size**2, available_memory()
+    if needed > free:
+        raise InputError(
+            f"--n images must fit into memory. Got {n}, which take {needed / 1e9:.1f} GB of "
+            f"{free / 1e9:.1f}; draw fewer, or parts by other --seed."
+        )

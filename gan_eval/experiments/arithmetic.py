@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_eval.data import Images
 from gan_eval.devices import resolve_device, resolve_precision
 from gan_eval.errors import InputError
+from gan_eval.experiments.attributes import attribute_of
 from gan_eval.experiments.classify import Watch
-from gan_eval.experiments.drawing import Drawing, open_drawing
+from gan_eval.experiments.drawing import MOST_SAMPLES, Drawing, open_drawing
 from gan_eval.experiments.exemplars import (
     AVERAGED,
     Choices,
@@ -105,6 +107,8 @@ def arithmetic(
     started, device = time.perf_counter(), resolve_device(device)
     folder = check_folder(out or run.folder)
     judging = resolve_precision(precision, device)
+    if not 1 <= n <= MOST_SAMPLES:
+        raise InputError(f"n must be from 1 to {MOST_SAMPLES}, samples to choose of. Got {n}.")
     drawing = open_drawing(run, epoch=epoch, label=label, device=device)
     chosen = _chosen(drawing, asked, target, choices, n, seed)
     concepts: Mapping[str, tuple[int, ...] | Wanted] = chosen.samples or {
@@ -143,7 +147,7 @@ def arithmetic(
         },
         result=rates.pop("result"),
         controls=rates,
-        advice=_advice(len(counted.get("result", ())), trials),
+        advice=(*_advice(len(counted.get("result", ())), trials), *_unseen(panel.images, goal)),
         deviations=tuple(drawn_from["trained"]["deviations"]),
         fingerprints={"data": panel.images and panel.images.fingerprint, "weights": chosen.weights},
         seed=seed,
@@ -162,6 +166,19 @@ def _advice(counted: int, trials: int) -> tuple[str, ...]:
     return (
         f"{counted} different sums can be made of so few exemplars, and the success rate says "
         "little; name five or more for each of a, b and c, or attributes.",
+    )
+
+
+def _unseen(images: Images | None, goal: Wanted) -> tuple[str, ...]:
+    """Return what to do where no real image shows the goal, as where classes exclude each other."""
+    if images is None or not goal:
+        return ()
+    shown = [attribute_of(images, name) == there for name, there in goal.items()]
+    if torch.stack(shown).all(0).any():
+        return ()
+    return (
+        f"no image of {images.name} is {spell(goal)}, so that no sum can be right; say what it is "
+        "to be by --target.",
     )
 
 

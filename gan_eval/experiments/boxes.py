@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError
+from gan_eval.experiments.drawing import MOST_SAMPLES
 from gan_eval.records import write_json
 
 _FORM = '[{"z": 12, "box": [x0, y0, x1, y1]}, ...]'
-# More are not drawn to find the last of them.
-_SAMPLES = 100_000
 # Sides of the square that hides a part, and of its steps, as parts of an image's side.
 _HIDDEN, _STEP = 4, 8
 
@@ -115,9 +114,9 @@ def _box(entry: Any, number: int, path: Path, size: int) -> Box:
     if not isinstance(entry, dict) or entry.keys() != {"z", "box"}:
         raise InputError(f"{where} must have z and box: {_FORM}. Got {json.dumps(entry)[:80]}.")
     z, box = entry["z"], entry["box"]
-    if type(z) is not int or not 0 <= z < _SAMPLES:
+    if type(z) is not int or not 0 <= z < MOST_SAMPLES:
         raise InputError(
-            f"{where} z must be the number of a sample, from 0 to {_SAMPLES - 1}. "
+            f"{where} z must be the number of a sample, from 0 to {MOST_SAMPLES - 1}. "
             f"Got {json.dumps(z)}; `gan-eval sample --contact-sheet` shows the numbers."
         )
     if not isinstance(box, list) or len(box) != 4 or not {*map(type, box)} <= {int, float}:

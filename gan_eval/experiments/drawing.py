@@ -14,6 +14,8 @@ from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.sampling import generate, latents, untrained
 
+# Numbers of samples are below: more are not drawn to find the last of them.
+MOST_SAMPLES = 100_000
 _BATCH = 100  # images drawn at once
 
 

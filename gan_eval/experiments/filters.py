@@ -36,6 +36,7 @@ from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.records import Record, Written, append_record, check_folder
+from gan_eval.seeding import stream
 from gan_eval.visualize.grids import write_grid
 
 # Images of a map: those whose labels are compared, and which the figure shows.
@@ -69,7 +70,7 @@ def filters(
         layer: a convolution of D, from 1; None for the last.
         n: how many maps are drawn; the scores are of all.
         root: where named data sets are.
-        seed: of the untrained network.
+        seed: of the untrained network, and of the order in which images are looked at.
         device: "auto", "cuda", "mps" or "cpu".
         precision: of the networks: "32", "bf16", or "auto" for bf16 where it is fast.
         out: where record and figure go; None takes the run's folder.
@@ -88,17 +89,19 @@ def filters(
     chosen = resolve_precision(precision, device)
     images = open_run_images(run, data, root=root, device=device)
     _check(images, config.discriminator.classes)
+    # Of answers that are equal the first counts: in a folder of classes, those of the first class.
+    order = torch.randperm(len(images), generator=stream(seed, "filters", "order"))
     networks = {"untrained": random_discriminator(config.discriminator, seed), "trained": trained}
     found = {}
     for name, network in networks.items():
         scale = config.generator.scale
         responses = Responses(network, scale, layer, device=device, precision=chosen)
-        found[name] = _look(name, responses, images, n, watch)
+        found[name] = _look(name, responses, images, order, n, watch)
     described = describe(run)
     record = Record(
         exhibit="filters",
         name=f"disc, convolution {layer}",
-        protocol={"name": f"guided backpropagation, top {_TOP} images of every map", "version": 1},
+        protocol={"name": f"guided backpropagation, top {_TOP} images of every map", "version": 2},
         config={
             "trained": described,
             "data": {"name": images.name, "split": images.split, "n": len(images)},
@@ -139,11 +142,13 @@ def _check(images: Images, classes: int) -> None:
         )
 
 
-def _look(name: str, responses: Responses, images: Images, n: int, watch: Watch) -> _Look:
-    batches = _batches(responses, images, partial(watch, f"{name}: statistics"))
+def _look(
+    name: str, responses: Responses, images: Images, order: Tensor, n: int, watch: Watch
+) -> _Look:
+    batches = _batches(responses, images, order, partial(watch, f"{name}: statistics"))
     # A last batch of one image has no variance.
     responses.normalise_by((pixels, labels) for _, pixels, labels in batches if len(pixels) > 1)
-    chosen = _strongest(responses, images, partial(watch, f"{name}: answers"))
+    chosen = _strongest(responses, images, order, partial(watch, f"{name}: answers"))
     shares: list[Tensor] = []
     drawn: list[Tensor] = []
     for number, rows in enumerate(chosen):
@@ -177,19 +182,22 @@ def _labels(responses: Responses, images: Images, rows: Tensor) -> Tensor | None
 
 
 def _batches(
-    responses: Responses, images: Images, tell: Callable[[int, int], None]
+    responses: Responses, images: Images, order: Tensor, tell: Callable[[int, int], None]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
     """Yield rows, their pixels, and the labels that the network wants."""
-    for start in range(0, len(images), _BATCH):
-        rows = torch.arange(start, min(start + _BATCH, len(images)))
+    done = 0
+    for rows in torch.split(order, _BATCH):
         yield rows, images.take(rows.tolist()), _labels(responses, images, rows)
-        tell(start + len(rows), len(images))
+        done += len(rows)
+        tell(done, len(images))
 
 
-def _strongest(responses: Responses, images: Images, tell: Callable[[int, int], None]) -> Tensor:
+def _strongest(
+    responses: Responses, images: Images, order: Tensor, tell: Callable[[int, int], None]
+) -> Tensor:
     """Return the rows of the `_TOP` images that each map answers most strongly, (maps, _TOP)."""
     best, chosen = torch.empty(0), torch.empty(0, dtype=torch.int64)
-    for rows, pixels, labels in _batches(responses, images, tell):
+    for rows, pixels, labels in _batches(responses, images, order, tell):
         answers = responses(pixels, labels).t()
         best = torch.cat([best, answers], 1) if len(best) else answers
         rows = rows.expand_as(answers)

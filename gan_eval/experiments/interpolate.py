@@ -45,6 +45,7 @@ from gan_eval.seeding import stream
 from gan_eval.visualize.grids import write_gif, write_grid, write_movie
 
 _POINTS = 9
+_MOST_FRAMES = 1000
 _PAIRS, _EPSILON = 500, 1e-4
 _UNIT_OF = 1000  # training images that say how far apart two of them are
 _BATCH = 50
@@ -87,8 +88,10 @@ def interpolate(
     """
     started, device = time.perf_counter(), resolve_device(device)
     folder = check_folder(out or run.folder)
-    if frames < 2:
-        raise InputError(f"frames must be at least 2 from point to point. Got {frames}.")
+    if not 2 <= frames <= _MOST_FRAMES:
+        raise InputError(
+            f"frames must be from 2 to {_MOST_FRAMES} from point to point. Got {frames}."
+        )
     drawing = open_drawing(run, epoch=epoch, label=label, device=device)
     images = open_run_images(run, data, root=root, device=device)
     space = _Space.of(run, sample(images, _UNIT_OF, seed), device)

@@ -266,7 +266,17 @@ class Run:
                 f"of weights. Got {epoch}; leave it out."
             )
         self.number(epoch)
-        return newest if epoch is None else self.checkpoint(epoch) / newest.name
+        if epoch is None:
+            return newest
+        path = self.checkpoint(epoch) / newest.name
+        if not path.is_file():
+            folders = sorted(path.parent.parent.glob("epoch-*"))
+            kept = ", ".join(str(int(each.name.removeprefix("epoch-"))) for each in folders)
+            raise InputError(
+                f"epoch of run {self.folder} must be one that was kept: {kept or 'none was'}. Got "
+                f"{epoch}; leave it out for the newest weights."
+            )
+        return path
 
 
 def new_run(folder: Path) -> Run:

@@ -24,7 +24,7 @@ _SHOWS = {
     r"interpolate-spherical": "The same walks along the sphere.",
     r"interpolate-nearest": "Rows of the straight walk, each above the nearest training images.",
     r"filters-.*": "What excites a feature of D most, above the guided gradient, two rows each: "
-    "trained on the left, untrained on the right.",
+    "untrained on the left, trained on the right.",
     r"dropout-.*": "Samples in which the object is seen, above the same z without the maps that "
     "speak for it.",
     r"arithmetic": "Exemplars with their means, the sum with its neighbours, and controls.",

@@ -89,6 +89,14 @@ def test_without_labels_sums_are_drawn_and_nothing_is_counted(call, capsys, runs
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("target", "said"), [("class 3,class 1", True), ("class 3", False)])
+def test_a_goal_that_no_image_shows_is_told(call, capsys, runs, target, said):
+    words = (*SUM, "--target", target, "--data", "digits", "--trials", 1, "--json")
+    assert call("arithmetic", runs["plain"], *words, "--out", "x") == 0
+    advice = json.loads(capsys.readouterr().out)["advice"]
+    assert any("no image of digits is class 3,class 1" in line for line in advice) == said
+
+
 def test_choices_by_attribute_are_judged_and_used_again(call, capsys, runs):
     # An untrained generator draws no digit: what all of its samples lack has to do.
     asked = ("--a", "-class 3", "--b", "-class 3", "--c", "-class 3", "--turn", "3,4,5,6:-class 3")
@@ -152,7 +160,8 @@ def test_a_contact_sheet_is_the_grid_with_a_line_below_each_image(call, runs):
         (("--a", "class 3", "--b", "9,8,7", "--c", "4,5,6", "--data", "plain.npz"),
          "'plain' has no attributes and no labels; pass labelled data of the same kind"),
         ((*SUM, "--label", 3), "label is for conditional networks"),
-        ((*SUM, "--epoch", 3), "must exist"),
+        ((*SUM, "--epoch", 3), "must be one that was kept: "),
+        ((*SUM, "--n", 10**9), "n must be from 1 to 100000"),
     ],
 )  # fmt: skip
 def test_mistakes_end_with_one_line_and_write_nothing(refused, runs, tmp_path, arguments, message):
@@ -201,7 +210,11 @@ def test_a_run_without_a_generator_is_refused(refused, runs, tmp_path):
 def test_what_else_is_refused(refused, runs):
     sheet = ("sample", runs["plain"], "--contact-sheet", "--out", "x.npz")
     assert "--contact-sheet is a picture: --out must end in .png" in refused(*sheet)
-    assert "frames must be at least 2" in refused("interpolate", runs["plain"], "--frames", 1)
+    for frames in (1, 10**6):
+        said = refused("interpolate", runs["plain"], "--frames", frames)
+        assert f"frames must be from 2 to 1000 from point to point. Got {frames}" in said
+    many = ("--n", 10**12, "--out", "x.npz")
+    assert "--n images must fit into memory" in refused("sample", runs["plain"], *many)
     assert "label must be from 0 to 9" in refused("interpolate", runs["labelled"], "--label", 10)
     assert "Did you mean" in refused("interpolate", runs["plain"], "--data", "digit")
 

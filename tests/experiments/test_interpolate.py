@@ -120,7 +120,9 @@ def test_the_walk_starts_on_the_first_samples_of_the_seed(run):
 
 
 def test_what_is_refused(run, tmp_path):
-    with pytest.raises(InputError, match=r"frames must be at least 2 from point to point\. Got 1"):
+    with pytest.raises(
+        InputError, match=r"frames must be from 2 to 1000 from point to point\. Got 1"
+    ):
         interpolate(run, frames=1, out=tmp_path)
     with pytest.raises(InputError, match="label is for conditional networks"):
         interpolate(run, label=3, out=tmp_path)
