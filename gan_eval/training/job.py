@@ -101,7 +101,7 @@ def resumed_job(
     longer = extend(config, epochs, steps)
     if data is None and root is None and _is_done(run, longer):
         return Job(run=run, config=longer, images=None)
-    if run.generator.exists() and not run.state.exists():
+    if config.imported is None and run.generator.exists() and not run.state.exists():
         raise InputError(
             f"{run.state} must be there to resume {folder}: its weights alone are no place to go "
             "on from. Got none; restore it, or train anew in another --out."

@@ -128,7 +128,7 @@ def test_mistakes_end_with_one_line_and_write_nothing(refused, tmp_path, argumen
     [
         (("--layers", "9"), "layers must be some of the convolutions 1 to 3. Got 9"),
         (("--pool", "8"), "pool must be from 1 to the side of the maps of layer 3, 4. Got 8"),
-        (("--epoch", "3"), "must exist"),
+        (("--epoch", "3"), "must be one that was kept"),
     ],
 )
 def test_what_a_run_refuses(refused, run, tmp_path, more, message):

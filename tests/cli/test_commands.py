@@ -306,7 +306,7 @@ def test_what_a_run_refuses(refused, trained, tmp_path):
     assert "n must be at least 1" in sample("--n", 0, "--out", "x.png")
     assert "must end in .png or .npz" in sample("--out", "x.jpg")
     assert "label must be from 0 to 9. Got 10" in sample("--label", 10, "--out", "x.png")
-    assert "must exist" in sample("--epoch", 77, "--out", "x.png")
+    assert "must be one that was kept: 1, 2. Got 77" in sample("--epoch", 77, "--out", "x.png")
 
 
 def test_labels_are_needed_by_a_conditional_preset(refused, tmp_path):

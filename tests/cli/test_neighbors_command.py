@@ -71,7 +71,7 @@ def test_an_unconditional_run_has_memorisation_alone(call, capsys, make):
         (("--data", "two.npz"), "data must have the 10 classes of the generator of run"),
         (("--data", "untested.npz"), "data must have a test part"),
         (("--data", "nowhere.npz"), "nowhere.npz"),
-        (("--epoch", "7"), "must exist"),
+        (("--epoch", "7"), "must be one that was kept"),
         (("--samples", "0"), "--samples"),
     ],
 )

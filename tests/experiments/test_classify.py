@@ -230,7 +230,7 @@ class TestFeatures:
         [
             ({"layers": (4,)}, "layers must be some of the convolutions 1 to 3. Got 4"),
             ({"pool": 5}, "pool must be from 1 to the side of the maps of layer 3, 4. Got 5"),
-            ({"epoch": 9}, "must exist"),
+            ({"epoch": 9}, "must be one that was kept"),
         ],
     )
     def test_what_does_not_fit(self, run, tmp_path, changed, message):
