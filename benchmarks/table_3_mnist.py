@@ -16,7 +16,7 @@ minutes of training, 28 of the samples.
 from gan_eval.experiments.neighbors import neighbors
 from gan_eval.experiments.reproduction import Reproduction
 
-EPOCHS, SAMPLES, FEWER, QUICK = 20, 10_000_000, 1_000_000, 10_000
+EPOCHS, SAMPLES, FEWER, QUICK = 60, 10_000_000, 1_000_000, 10_000
 LONG = 7200.0  # seconds
 SEED_EPOCHS, SEED_SAMPLES = 5, 50_000
 

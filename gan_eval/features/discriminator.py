@@ -67,7 +67,7 @@ class DiscriminatorFeatures:
             pool: side of the grid that maps are pooled to.
             batch_norm: one of the module's three.
             train: the images that "dataset" takes statistics of, without mirroring; the others
-                ignore them.
+                ignore them. Those that lie by class are mixed.
             device: "auto", "cuda", "mps" or "cpu".
             precision: "bf16" computes under `torch.autocast`.
 
@@ -81,6 +81,10 @@ class DiscriminatorFeatures:
         self._device = resolve_device(device)
         self._network = copy.deepcopy(network).to(self._device).eval()
         self._train = self._of_dataset(train) if batch_norm == "dataset" else None
+        # A batch of one class would vary less than the set.
+        mixed = self._train is not None and _lie_by_class(self._train)
+        rows = torch.arange(len(self._train)) if self._train else torch.arange(0)
+        self._rows = _mixed(rows) if mixed else rows
         self._norms = [each for each in self._network.modules() if isinstance(each, BatchNorm)]
         if batch_norm == "batch":
             for norm in self._norms:
@@ -96,6 +100,7 @@ class DiscriminatorFeatures:
             "pool": f"max {pool}x{pool}",
             "batch_norm": batch_norm,
             **({"statistics_of": self._train.contents} if self._train else {}),
+            **({"statistics_order": "mixed"} if mixed else {}),
             **({"depends_on_batch": True} if batch_norm == "batch" else {}),
             "mirror": False,
             "precision": precision,
@@ -134,7 +139,7 @@ class DiscriminatorFeatures:
 
     def _statistics(self, start: int) -> Tensor:
         assert self._train is not None
-        images = self._train.take(range(start, min(start + _BATCH, len(self._train))))
+        images = self._train.take(self._rows[start : start + _BATCH].tolist())
         with products(self._device, self._precision):
             return batch_statistics(self._network, self._floats(images))
 
@@ -162,6 +167,17 @@ class DiscriminatorFeatures:
                 f"images must be {channels}x{size}x{size}, as the discriminator takes them. "
                 f"Got {'x'.join(map(str, shape))}; open them with size={size}, channels={channels}."
             )
+
+
+def _lie_by_class(images: Images) -> bool:
+    """Return whether labelled images lie one class after another, as folders of classes do."""
+    labels = images.labels
+    several = labels is not None and bool(labels.min() < labels.max())
+    return labels is not None and several and bool((labels.diff() >= 0).all())
+
+
+def _mixed(rows: Tensor) -> Tensor:
+    return rows[torch.randperm(len(rows), generator=stream(0, "statistics", "order"))]
 
 
 def random_discriminator(config: DiscriminatorConfig, seed: int) -> Discriminator:

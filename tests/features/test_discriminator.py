@@ -1,6 +1,6 @@
 """The paper's features are the maps of D, pooled, by the statistics that were asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -210,6 +210,25 @@ def test_dataset_statistics_are_the_authors(
     extractor = features(network, batch_norm="dataset", train=first(train, n))
     assert torch.allclose(extractor(images), expected, atol=2e-4)
     assert not torch.allclose(extractor(images), features(network)(images), atol=0.1)
+
+
+def test_statistics_of_images_that_lie_by_class_are_those_of_mixed_batches(network: Discriminator):
+    # Of two classes, dark and bright, each batch of one has less variance than the set.
+    digits = open_images("digits", root=None, size=network.config.image_size, channels=3)
+    shades = torch.tensor([10, 240], dtype=torch.uint8).repeat_interleave(128)
+    pixels = (shades[:, None, None, None] + noise(256) % 8).to(torch.uint8)
+    labels = torch.arange(2).repeat_interleave(128)
+
+    def rows(order: Tensor) -> tuple[Tensor, Mapping[str, Any]]:
+        train = replace(digits, pixels=pixels[order], labels=labels[order])
+        extractor = features(network, batch_norm="dataset", train=train)
+        return extractor(noise(3)), extractor.identity
+
+    mixed, same = rows(torch.randperm(256, generator=torch.Generator().manual_seed(1)))
+    by_class, told = rows(torch.arange(256))
+    assert torch.allclose(by_class, mixed, atol=0.05 * float(mixed.abs().max()))
+    assert told["statistics_order"] == "mixed"
+    assert "statistics_order" not in same
 
 
 @pytest.mark.parametrize("batch_norm", ["dataset", "running"])
