@@ -105,8 +105,8 @@ def main() -> NoReturn:
 
 def _is_full_memory(error: Exception) -> bool:
     """Return whether memory was full: torch says it of a CPU by an error of no special kind."""
-    by_name = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return by_name or "can't allocate memory" in str(error)
+    told = type(error).__name__ in ("MemoryError", "OutOfMemoryError")  # torch is not imported yet
+    return told or "can't allocate memory" in str(error)
 
 
 def _give_up(message: str) -> NoReturn:

@@ -213,7 +213,8 @@ class _Pool:
 
     def solve(self, rows: Tensor, costs: Sequence[float]) -> _Solved:
         """Return the solutions over some rows, each starting from the one before."""
-        # In order, and by one index: taking their part of the matrix is five times as fast.
+        # In order their part of the matrix is taken three times as fast, and by one index in 2.4 ms
+        # where rows and then columns take 3.4.
         rows = rows.to(self._design.device).sort().values
         classes, signs = signs_of(self._labels[rows])
         at = (rows[:, None] * len(self._gram) + rows).flatten()
