@@ -33,7 +33,7 @@ from gan_eval.devices import (
 )
 from gan_eval.models import convolution
 from gan_eval.models.presets import configure
-from gan_eval.models.runs import DataConfig, RunConfig
+from gan_eval.models.run_config import DataConfig, RunConfig
 from gan_eval.records import append_line, provenance, versions
 from gan_eval.training.step import Trainer
 

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from gan_eval.data import Images
 from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig
-from gan_eval.models.runs import RunConfig
+from gan_eval.models.run_config import RunConfig
 from gan_eval.training.config import Request, resolve
 
 TINY = 6

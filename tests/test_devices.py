@@ -21,7 +21,8 @@ from gan_eval.devices import (
 from gan_eval.errors import InputError
 from gan_eval.experiments.responses import Responses
 from gan_eval.models.dcgan import Discriminator, Generator
-from gan_eval.models.runs import Run, RunConfig
+from gan_eval.models.run_config import RunConfig
+from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate
 from gan_eval.training.job import Job, carry_out
 

@@ -22,7 +22,8 @@ from gan_eval.features.torchvision import SIDE as TORCHVISION_SIDE
 from gan_eval.features.torchvision import torchvision_features
 from gan_eval.images import Fit
 from gan_eval.models.presets import configure, preset
-from gan_eval.models.runs import Epoch, Run, RunConfig
+from gan_eval.models.run_config import RunConfig
+from gan_eval.models.runs import Epoch, Run
 from gan_eval.records import CUT_SHORT, LENGTH
 from gan_eval.training.config import length_of
 

@@ -7,7 +7,8 @@ from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
 from gan_eval.experiments.parts import open_part
-from gan_eval.models.runs import Run, RunConfig
+from gan_eval.models.run_config import RunConfig
+from gan_eval.models.runs import Run
 from gan_eval.training.config import reopen
 
 

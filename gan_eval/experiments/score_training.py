@@ -34,7 +34,7 @@ from gan_eval.features.discriminator import DiscriminatorFeatures, random_discri
 from gan_eval.features.extractor import Extractor
 from gan_eval.metrics import Moments, frechet_distance, kernel_distance
 from gan_eval.models.dcgan import Discriminator, Generator
-from gan_eval.models.runs import RunConfig
+from gan_eval.models.run_config import RunConfig
 from gan_eval.seeding import derive
 from gan_eval.training.loop import Measure
 

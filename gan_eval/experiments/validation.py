@@ -22,7 +22,7 @@ from gan_eval.experiments.subsets import describe_sample, held_sample
 from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.images import Scale
 from gan_eval.models.dcgan import Discriminator, Generator
-from gan_eval.models.runs import RunConfig
+from gan_eval.models.run_config import RunConfig
 from gan_eval.probes.l2_svm import fit_l2_svm
 from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import Labelled, Solver, select

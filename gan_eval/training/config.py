@@ -12,7 +12,7 @@ from gan_eval.devices import memory_for_images, resolve_device, resolve_precisio
 from gan_eval.errors import InputError
 from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.recipe import Recipe
-from gan_eval.models.runs import DataConfig, RunConfig
+from gan_eval.models.run_config import DataConfig, RunConfig
 from gan_eval.records import LENGTH, versions
 
 

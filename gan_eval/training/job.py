@@ -23,7 +23,8 @@ from gan_eval.devices import (
 )
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
-from gan_eval.models.runs import Run, RunConfig, new_run
+from gan_eval.models.run_config import RunConfig
+from gan_eval.models.runs import Run, new_run
 from gan_eval.records import nearest_there, remove_unfinished, versions
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, extend, mended, moved, reopen, resolve

@@ -20,7 +20,8 @@ from gan_eval.data import Feed, Images
 from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
 from gan_eval.models.dcgan import Discriminator, Generator
-from gan_eval.models.runs import Run, RunConfig
+from gan_eval.models.run_config import RunConfig
+from gan_eval.models.runs import Run
 from gan_eval.records import append_line, read_lines, write_lines
 from gan_eval.seeding import stream
 from gan_eval.training.best import keep_best, save_networks

@@ -15,7 +15,7 @@ from torch import Tensor
 from gan_eval.images import to_float
 from gan_eval.models.dcgan import Discriminator, Generator, initialise
 from gan_eval.models.recipe import Adam, Schedule
-from gan_eval.models.runs import RunConfig
+from gan_eval.models.run_config import RunConfig
 from gan_eval.seeding import stream
 from gan_eval.training.checkpoint import State, learned
 from gan_eval.training.losses import fake_loss, generator_loss, real_loss

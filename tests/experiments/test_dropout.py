@@ -27,7 +27,8 @@ from gan_eval.experiments.dropout import dropout
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.presets import PRESETS, preset
-from gan_eval.models.runs import ImportConfig, Run
+from gan_eval.models.run_config import ImportConfig
+from gan_eval.models.runs import Run
 from gan_eval.models.weights import save_network
 from gan_eval.probes.logistic import logistic_weights
 from gan_eval.records import read_lines

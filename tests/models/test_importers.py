@@ -19,7 +19,8 @@ from gan_eval.errors import InputError
 from gan_eval.images import to_float
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.importers import import_newmu
-from gan_eval.models.runs import Run, RunConfig
+from gan_eval.models.run_config import RunConfig
+from gan_eval.models.runs import Run
 from gan_eval.models.statistics import batch_statistics
 from gan_eval.seeding import stream
 

@@ -13,7 +13,8 @@ from gan_eval.data import Images
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, initialise
 from gan_eval.models.presets import PRESETS, configure
-from gan_eval.models.runs import FORMAT, DataConfig, Run, RunConfig
+from gan_eval.models.run_config import FORMAT, DataConfig, RunConfig
+from gan_eval.models.runs import Run
 from gan_eval.models.weights import load_network, load_tensors, read_about, save_network
 from gan_eval.seeding import stream
 

@@ -20,7 +20,8 @@ from gan_eval.data import Images
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.recipe import Schedule
-from gan_eval.models.runs import Run, RunConfig
+from gan_eval.models.run_config import RunConfig
+from gan_eval.models.runs import Run
 from gan_eval.models.weights import load_tensors, save_tensors
 from gan_eval.records import read_lines
 from gan_eval.training.checkpoint import saved_step

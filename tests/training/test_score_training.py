@@ -21,7 +21,8 @@ from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.experiments.score_training import watch_samples
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.dcgan import Discriminator, Generator, initialise
-from gan_eval.models.runs import Run, RunConfig
+from gan_eval.models.run_config import RunConfig
+from gan_eval.models.runs import Run
 from gan_eval.models.weights import load_tensors, save_network
 from gan_eval.records import read_lines
 from gan_eval.seeding import stream

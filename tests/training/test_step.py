@@ -15,7 +15,7 @@ from gan_eval.data import Feed, Images
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.presets import PRESETS
 from gan_eval.models.recipe import Adam, Schedule
-from gan_eval.models.runs import RunConfig
+from gan_eval.models.run_config import RunConfig
 from gan_eval.seeding import stream
 from gan_eval.training.config import Request, resolve
 from gan_eval.training.job import carry_out, new_job

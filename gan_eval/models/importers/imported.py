@@ -6,7 +6,8 @@ from typing import Literal
 
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.presets import Preset
-from gan_eval.models.runs import ImportConfig, Run, RunConfig
+from gan_eval.models.run_config import ImportConfig, RunConfig
+from gan_eval.models.runs import Run
 from gan_eval.models.weights import save_network
 from gan_eval.records import file_sha256, remove_unfinished, versions
 

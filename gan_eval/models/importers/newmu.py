@@ -24,7 +24,8 @@ from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Block, Discriminator, Generator
 from gan_eval.models.importers.imported import SEED, Network, Part, build, hashes, write_imported
 from gan_eval.models.presets import Preset, preset
-from gan_eval.models.runs import ImportConfig, Run, new_run
+from gan_eval.models.run_config import ImportConfig
+from gan_eval.models.runs import Run, new_run
 from gan_eval.models.statistics import batch_statistics, set_statistics
 from gan_eval.seeding import stream
 

@@ -17,7 +17,8 @@ from gan_eval.models.config import Layer
 from gan_eval.models.dcgan import Block
 from gan_eval.models.importers.imported import Network, Part, build, hashes, write_imported
 from gan_eval.models.presets import Preset, configure, preset
-from gan_eval.models.runs import ImportConfig, Run, new_run
+from gan_eval.models.run_config import ImportConfig
+from gan_eval.models.runs import Run, new_run
 
 _PRESET = "pytorch-examples"
 _WIDTH = 64  # ngf and ndf in the preset

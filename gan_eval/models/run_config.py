@@ -1,0 +1,118 @@
+"""What determines a run, as its config.json holds it."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from gan_eval.errors import InputError
+from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig, Layer, Norm
+from gan_eval.models.recipe import Adam, Recipe, Schedule
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which images a network was trained on, and what was done to them; see `Images`."""
+
+    name: str
+    root: str | None
+    split: str
+    source: str
+    count: int
+    native: tuple[int, int, int] | None
+    fit: str | None
+    notes: tuple[str, ...]
+    fingerprint: str
+    listing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """Which published files a run's weights are from: file name -> SHA-256, for each network.
+
+    A network that was not among them has no files. `epoch` is None where their names do not say.
+    """
+
+    format: Literal["newmu", "pytorch-examples"]
+    epoch: int | None
+    generator: dict[str, str]
+    discriminator: dict[str, str]
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that there are, of "generator" and "discriminator"."""
+        return tuple(name for name in ("generator", "discriminator") if getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that determines a run; `deviations` lists what differs from the source.
+
+    `asked` are the options that it was started with, as they were given. A run with `imported`
+    weights was not trained here: it has no data and no steps, and its recipe is the published one.
+    `scored` is what `fid` and `kid` in metrics.jsonl depend on, `probed` what `probe_error` does;
+    None where there are none.
+    """
+
+    preset: str
+    source: str
+    generator: GeneratorConfig
+    discriminator: DiscriminatorConfig
+    recipe: Recipe
+    data: DataConfig | None
+    seed: int
+    steps: int
+    steps_per_epoch: int
+    precision: Literal["32", "bf16"]
+    device: str
+    world_size: int
+    save_epochs: tuple[int, ...]
+    deviations: tuple[str, ...]
+    versions: dict[str, str]
+    compile: bool = False
+    asked: dict[str, Any] = field(default_factory=dict)
+    imported: ImportConfig | None = None
+    scored: dict[str, Any] | None = None
+    probed: dict[str, Any] | None = None
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if (self.data is None) == (self.imported is None):
+            raise InputError("a run must have either data or imported. Got both, or neither.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the config as JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "RunConfig":
+        """Rebuild a config from `to_json`'s values."""
+        if values["format"] != FORMAT:
+            raise ValueError(f"format {values['format']}")
+        network = {"generator": GeneratorConfig, "discriminator": DiscriminatorConfig}
+        built: dict[str, Any] = dict(values)
+        for name, kind in network.items():
+            layers = tuple(Layer(**layer) for layer in values[name]["layers"])
+            norm = Norm(**values[name]["norm"])
+            built[name] = kind(**{**values[name], "layers": layers, "norm": norm})
+        built["recipe"] = _recipe(values["recipe"])
+        built["data"] = _data(values["data"]) if values["data"] else None
+        imported = values.get("imported")  # runs of earlier versions have none
+        built["imported"] = ImportConfig(**imported) if imported else None
+        for name in ("save_epochs", "deviations"):
+            built[name] = tuple(values[name])
+        return cls(**built)
+
+
+def _data(values: dict[str, Any]) -> DataConfig:
+    native = tuple(values["native"]) if values["native"] else None
+    return DataConfig(**{**values, "notes": tuple(values["notes"]), "native": native})
+
+
+def _recipe(values: dict[str, Any]) -> Recipe:
+    parts = {
+        "generator": Adam(**values["generator"]),
+        "discriminator": Adam(**values["discriminator"]),
+        "schedule": Schedule(**values["schedule"]),
+    }
+    return Recipe(**{**values, **parts})
