@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from gan_eval.cli.experiment import last_options, show
-from gan_eval.cli.options import UserPath, data_root_option
+from gan_eval.cli.options import UserPath, data_root_option, epoch_option
 from gan_eval.cli.output import print_table
 
 _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "feature distance")
@@ -29,6 +29,7 @@ _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "featur
     "--layer", metavar="N", help="Of the generator's maps.  [default: the second-highest]"
 )
 @click.option("--label", type=int, help="Of conditional runs.  [default: 0]")
+@epoch_option
 @click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
 @data_root_option
 @last_options(

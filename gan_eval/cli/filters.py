@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from gan_eval.cli.experiment import last_options, show
-from gan_eval.cli.options import UserPath, data_root_option
+from gan_eval.cli.options import UserPath, data_root_option, epoch_option
 from gan_eval.cli.output import print_table
 
 
@@ -14,6 +14,7 @@ from gan_eval.cli.output import print_table
 @click.argument("run", type=UserPath())
 @click.option("--layer", metavar="N", help="A convolution of D, from 1.  [default: the last]")
 @click.option("--n", default=6, help="How many of its maps to draw.")
+@epoch_option
 @click.option("--data", help="Images to look at: a name, folder or .npz.  [default: the RUN's own]")
 @data_root_option
 @last_options(

@@ -130,11 +130,10 @@ def _report(
     scored: Sequence[Any],
     as_json: bool,
 ) -> None:
-    from gan_eval.records import read_lines
     from gan_eval.report.page import report
 
     run = job.run
-    rows = [_at_epoch(list(read_lines(run.metrics)), epoch) for epoch in _KEPT]
+    rows = [_at_epoch(run.rows(), epoch) for epoch in _KEPT]
     pictures = [*(run.grid(epoch) for epoch in _KEPT), run.folder / "losses.png"]
     page = report(run.folder).files[-1]
     if as_json:

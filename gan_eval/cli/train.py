@@ -261,7 +261,6 @@ def _default_folder(options: dict[str, Any]) -> Path:
 
 def _report(job: Any, as_json: bool) -> None:
     """Say where everything lies; as JSON also the config, the last row of metrics and the best."""
-    from gan_eval.records import read_lines
 
     run = job.run
     curve, best = run.folder / "losses.png", run.best()
@@ -275,7 +274,7 @@ def _report(job: Any, as_json: bool) -> None:
         {
             "run": str(run.folder.resolve()),
             "config": job.config.to_json(),
-            "last": next(reversed(list(read_lines(run.metrics))), None),
+            "last": next(reversed(run.rows()), None),
             "best": best,
             "files": [str(path.resolve()) for path in pictures],
         }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset
@@ -83,6 +84,19 @@ class Images:
     def _shape(self) -> tuple[int, int]:
         one = self.take([0])
         return one.shape[1], one.shape[2]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the images are and what was done to them, JSON-able, as records have it."""
+        return {
+            "name": self.name,
+            "split": self.split,
+            "source": self.source,
+            "size": self.size,
+            "channels": self.channels,
+            "fit": self.fit,
+            "n": len(self),
+            "notes": list(self.notes),
+        }
 
     def take(self, rows: Iterable[int]) -> torch.Tensor:
         """Return the images at `rows`, held or streamed, as uint8 (m, channels, size, size)."""

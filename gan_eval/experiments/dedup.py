@@ -122,7 +122,7 @@ def dedup(
             "judged": len(trial.others),
         },
         config={
-            "data": {"name": images.name, "split": images.split, "n": len(images)},
+            "data": images.describe(),
             "radius": "chosen" if radius is None else "given",
             "rate_of": "all images",
         },

@@ -44,7 +44,7 @@ from gan_eval.experiments.boxes import Box, find_boxes, inside, read_boxes, writ
 from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.panel import open_panel
-from gan_eval.models.runs import Run
+from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.logistic import logistic_weights
 from gan_eval.records import Record, Written, append_record, check_folder
@@ -63,6 +63,7 @@ def dropout(
     attribute: str | None = None,
     layer: int | str | None = None,
     label: int | None = None,
+    epoch: Epoch | None = None,
     data: str | None = None,
     root: Path | None = None,
     seed: int = 0,
@@ -84,6 +85,7 @@ def dropout(
         attribute: the object, an attribute or class of the data; it finds boxes if none are given.
         layer: of G's maps, 1 being next to z; None for the second-highest.
         label: of a conditional generator; None for 0.
+        epoch: a kept one of the generator, None for its newest weights.
         data: labelled images, as `open_images` takes them; None for the run's own.
         root: where named data sets are.
         seed: of the samples, of negatives and of random maps.
@@ -102,7 +104,7 @@ def dropout(
         raise InputError(
             "an object must be named by --boxes FILE or --object ATTRIBUTE. Got neither; pass one."
         )
-    drawing = open_drawing(run, epoch=None, label=label, device=device)
+    drawing = open_drawing(run, epoch=epoch, label=label, device=device)
     config = drawing.network.config
     layer, place = place_of(config, layer)
     found = read_boxes(boxes, config.image_size) if boxes else []
@@ -125,7 +127,7 @@ def dropout(
     scored = derive(seed, "dropout")
     scorer = Scorer.of(run, drawing, place, judge, precision=judging, seed=scored)
     result, controls = with_controls(scorer, weights, seed, watch)
-    drawn_from = drawing.describe(run, None)
+    drawn_from = drawing.describe(run, epoch)
     record = Record(
         exhibit="dropout",
         name=f"generator, layer {layer}",

@@ -33,7 +33,7 @@ from gan_eval.experiments.features import describe
 from gan_eval.experiments.responses import Responses, check_layer
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.features.discriminator import random_discriminator
-from gan_eval.models.runs import Run
+from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.records import Record, Written, append_record, check_folder
 from gan_eval.seeding import stream
@@ -52,6 +52,7 @@ def filters(
     *,
     layer: int | str | None = None,
     n: int = 6,
+    epoch: Epoch | None = None,
     root: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -69,6 +70,7 @@ def filters(
         data: the images that are looked at, as `open_images` takes them; None for the run's own.
         layer: a convolution of D, from 1; None for the last.
         n: how many maps are drawn; the scores are of all.
+        epoch: a kept one of the discriminator, None for its newest weights.
         root: where named data sets are.
         seed: of the untrained network, and of the order in which images are looked at.
         device: "auto", "cuda", "mps" or "cpu".
@@ -81,7 +83,7 @@ def filters(
     """
     started, device = time.perf_counter(), resolve_device(device)
     folder = check_folder(out or run.folder)
-    config, trained = run.config(), run.load_discriminator()
+    config, trained = run.config(), run.load_discriminator(epoch)
     layer = check_layer(config.discriminator, layer)
     width = config.discriminator.layers[config.discriminator.feature_layers[layer - 1]].width
     if not 1 <= n <= width:
@@ -97,14 +99,14 @@ def filters(
         scale = config.generator.scale
         responses = Responses(network, scale, layer, device=device, precision=chosen)
         found[name] = _look(name, responses, images, order, n, watch)
-    described = describe(run)
+    described = describe(run, epoch)
     record = Record(
         exhibit="filters",
         name=f"disc, convolution {layer}",
         protocol={"name": f"guided backpropagation, top {_TOP} images of every map", "version": 2},
         config={
             "trained": described,
-            "data": {"name": images.name, "split": images.split, "n": len(images)},
+            "data": images.describe(),
             "layer": layer,
             "maps": width,
             "maps_drawn": n,

@@ -118,7 +118,7 @@ def interpolate(
         },
         config={
             **drawn_from,
-            "data": {"name": images.name, "split": images.split, "n": len(images)},
+            "data": images.describe(),
             "features": dict(space.extractor.identity),
             "unit": space.unit,
         },

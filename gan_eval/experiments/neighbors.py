@@ -273,10 +273,10 @@ def _protocol(parts: Parts | None, *, chosen: bool) -> dict[str, Any]:
 
 
 def _describe(train: Images, parts: Parts | None) -> dict[str, Any]:
-    found = {"name": train.name, "source": train.source, "size": train.size, "n": len(train)}
-    if parts:
-        found |= {"classes": train.num_classes, "n_test": len(parts.test)}
-    return {**found, "notes": list(parts.notes if parts else train.notes)}
+    if parts is None:
+        return train.describe()
+    counts = {"classes": train.num_classes, "n_test": len(parts.test)}
+    return {**train.describe(), **counts, "notes": list(parts.notes)}
 
 
 def _advice(tried: list[list[Any]], epoch: Epoch | None) -> tuple[str, ...]:

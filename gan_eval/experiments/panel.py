@@ -41,7 +41,7 @@ class Panel:
         """Return what the classifiers are and how well they do, JSON-able."""
         images = self.images
         return {
-            "data": images and {"name": images.name, "split": images.split, "n": len(images)},
+            "data": images and images.describe(),
             "picked_by": [each.to_json() for each in self.pickers.values()],
             "judged_by": [each.to_json() for each in self.judges.values()],
         }

@@ -51,7 +51,8 @@ class RunConfig:
     `asked` are the options that it was started with, as they were given. A run with `imported`
     weights was not trained here: it has no data and no steps, and its recipe is the published one.
     `scored` is what `fid` and `kid` in metrics.jsonl depend on, `probed` what `probe_error` does;
-    None where there are none.
+    None where there are none. `threads` are those of the CPU, whose number orders its sums: other
+    ones give other last bits.
     """
 
     preset: str
@@ -70,6 +71,7 @@ class RunConfig:
     deviations: tuple[str, ...]
     versions: dict[str, str]
     compile: bool = False
+    threads: int | None = None  # of runs of earlier versions
     asked: dict[str, Any] = field(default_factory=dict)
     imported: ImportConfig | None = None
     scored: dict[str, Any] | None = None

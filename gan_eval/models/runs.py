@@ -16,7 +16,7 @@ from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import FORMAT, ImportConfig, RunConfig
 from gan_eval.models.weights import load_network, read_about
-from gan_eval.records import write_json
+from gan_eval.records import read_lines, write_json
 
 # A kept one, by its number, or the best of those that were measured while training.
 Epoch = int | Literal["best"]
@@ -42,6 +42,21 @@ class Run:
     @property
     def metrics(self) -> Path:
         return self.folder / "metrics.jsonl"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of metrics.jsonl; none where there is no such file.
+
+        Raises:
+            InputError: a line is no row of metrics.
+        """
+        rows = list(read_lines(self.metrics))
+        for row in rows:
+            if not {"step", "epoch"} <= row.keys():
+                raise InputError(
+                    f"{self.metrics} must have step and epoch in every row. Got "
+                    f"{json.dumps(row)[:80]}; remove that line."
+                )
+        return rows
 
     @property
     def state(self) -> Path:

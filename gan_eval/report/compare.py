@@ -9,7 +9,7 @@ from typing import Any
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
 from gan_eval.models.runs import Run
-from gan_eval.records import read_lines, write_bytes
+from gan_eval.records import write_bytes
 from gan_eval.visualize.series import Panel, draw_panels
 
 # Of a config, what the rest of it says already.
@@ -47,7 +47,7 @@ def compare(a: Run, b: Run, out: Path | None = None) -> Compared:
         raise InputError(f"RUN_B must be another run than RUN_A. Got {a.folder} twice; name two.")
     runs = (a, b)
     settings = [dict(_flat("", run.config().to_json())) for run in runs]
-    rows = [list(read_lines(run.metrics)) for run in runs]
+    rows = [run.rows() for run in runs]
     names = _names(a.folder, b.folder)
     metrics = _last(rows[0], rows[1])
     figure = None

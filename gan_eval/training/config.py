@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from gan_eval.data import Images, open_images
 from gan_eval.data.feed import check_batch
 from gan_eval.data.registry import path_of, root_for
@@ -103,6 +105,7 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
         deviations=network.deviations + _differences(published.recipe, request, precision),
         versions=versions(),
         compile=request.compile,
+        threads=torch.get_num_threads(),
         asked=request.to_json(),
     )
     return config, images

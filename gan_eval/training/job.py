@@ -123,20 +123,29 @@ def _is_done(run: Run, config: RunConfig) -> bool:
 def _as_resumed_here(config: RunConfig, device: str, images: Images) -> RunConfig:
     """Return `config` with what is new here as deviations.
 
-    Those are the device after another, processes, versions, and files that were mended.
+    Those are the device after another, processes, threads, versions, and files that were mended.
     """
     processes, found = int(os.environ.get("WORLD_SIZE", 1)), versions()
+    threads = torch.get_num_threads()
     changes = []
     if config.device != device:
         changes.append(f"resumed on {config.device} after {device}")
     if processes != config.world_size:
         changes.append(f"resumed on {processes} processes after {config.world_size}")
+    if config.device == device == "cpu" and config.threads not in (None, threads):
+        changes.append(f"resumed with {threads} threads after {config.threads}")
     if found["torch"] != config.versions["torch"]:
         changes.append(f"resumed with torch {found['torch']} after {config.versions['torch']}")
     if config.data and mended(images, config.data):
         changes.append("files of the images were changed while it was being trained")
     deviations = tuple(dict.fromkeys((*config.deviations, *changes)))
-    return replace(config, world_size=processes, versions=found, deviations=deviations)
+    return replace(
+        config,
+        world_size=processes,
+        threads=threads,
+        versions=found,
+        deviations=deviations,
+    )
 
 
 def carry_out(job: Job, habits: Habits | None = None) -> int | None:

@@ -22,7 +22,7 @@ from gan_eval.images import to_uint8
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
-from gan_eval.records import append_line, read_lines, write_lines
+from gan_eval.records import append_line, write_lines
 from gan_eval.seeding import stream
 from gan_eval.training.best import keep_best, save_networks
 from gan_eval.training.board import check_board, open_board
@@ -118,7 +118,7 @@ def train(
     start = trainer.state.load(run.state) if run.state.exists() else 0
     chief, stop = fabric.is_global_zero, None
     if chief:
-        rows = [row for row in read_lines(run.metrics) if row["step"] <= start]
+        rows = [row for row in run.rows() if row["step"] <= start]
         run.write_config(config)
         write_lines(run.metrics, rows)
     progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
@@ -152,7 +152,7 @@ def train(
                 if chief:
                     _write_down(run, row | measured, progress, config, habits, board)
                 if chief and (measured or last):
-                    rows = list(read_lines(run.metrics))
+                    rows = run.rows()
                     draw_losses(rows, run.folder / "losses.png")
                     keep_best(run, trainer, rows, _epoch(progress.step, config))
             epoch = _epoch_ended(progress.step, config)

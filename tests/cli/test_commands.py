@@ -30,11 +30,12 @@ COMMANDS = {
     "data": {"data_root", "as_json"},
     "dedup": {"data", "data_root", "radius", "write", "seed", "device", "out", "as_json"},
     "dropout": {
-        "run", "boxes", "attribute", "layer", "label", "data", "data_root", "seed", "device",
-        "precision", "out", "as_json",
+        "run", "boxes", "attribute", "layer", "label", "epoch", "data", "data_root", "seed",
+        "device", "precision", "out", "as_json",
     },
     "filters": {
-        "run", "layer", "n", "data", "data_root", "seed", "device", "precision", "out", "as_json",
+        "run", "layer", "n", "epoch", "data", "data_root", "seed", "device", "precision", "out",
+        "as_json",
     },
     "import": set(),
     "import newmu": {"folder", "out", "as_json"},

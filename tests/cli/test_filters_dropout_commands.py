@@ -8,7 +8,7 @@ import pytest
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.runs import Run
-from gan_eval.models.weights import save_network
+from gan_eval.models.weights import save_network, weights_sha256
 from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 
@@ -52,6 +52,23 @@ def test_json_is_the_record_and_its_files(call, capsys, run, boxes):
         assert line == {
             name: value for name, value in document.items() if not name.endswith("files")
         }
+
+
+def test_weights_are_those_of_the_epoch_that_was_asked_for(call, capsys, run, boxes):
+    opened, config = Run(run), Run(run).config()
+    for epoch, seed in ((None, 1), (1, 2)):
+        kept = opened.checkpoint(epoch) if epoch else opened.folder
+        generator = Generator(config.generator)
+        initialise(generator, stream(seed, "init"))
+        save_network(kept / "generator.safetensors", generator, {"step": "1"})
+        discriminator = random_discriminator(config.discriminator, seed)
+        save_network(kept / "discriminator.safetensors", discriminator, {"step": "1"})
+        used = {"filters": discriminator, "dropout": generator}
+        for command in (("filters", run), ("dropout", run, "--boxes", boxes)):
+            assert call(*command, "--json", *(("--epoch", epoch) if epoch else ())) == 0
+            document = json.loads(capsys.readouterr().out)
+            assert document["config"]["trained"]["epoch"] == epoch
+            assert document["fingerprints"]["weights"] == weights_sha256(used[command[0]])
 
 
 def test_tables_have_a_row_for_each_control(call, capsys, run, boxes, tmp_path):

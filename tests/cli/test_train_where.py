@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from gan_eval.models.runs import Run
@@ -128,6 +129,31 @@ def test_another_device_is_a_deviation(call, tmp_path, monkeypatch):
     config.write_text(json.dumps({**json.loads(config.read_text()), "device": "cuda"}))
     assert call("train", "--out", "run", "--resume", "--steps", 2, "--device", "cpu") == 0
     assert "resumed on cpu after cuda" in Run(Path("run")).config().deviations
+
+
+def test_another_number_of_threads_is_a_deviation_on_a_cpu(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive(tmp_path / "grey.npz", 7)
+    assert call(*NEW, "--data", "grey.npz", "--out", "run", "--steps", 1) == 0
+    run, here = Run(Path("run")), torch.get_num_threads()
+    assert run.config().threads == here
+    for device, before in (("cuda", here + 1), ("cpu", here + 1), ("cpu", here)):
+        changed = {**run.config().to_json(), "device": device, "threads": before}
+        Path("run/config.json").write_text(json.dumps(changed))
+        step = run.steps() + 1
+        assert call("train", "--out", "run", "--resume", "--steps", step, "--device", "cpu") == 0
+        told = f"resumed with {here} threads after {before}" in run.config().deviations
+        # Which stays told when the run goes on.
+        assert told == (device == "cpu" and before != here)
+
+
+def test_home_is_found_behind_an_equals_sign_too(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    archive(tmp_path / "home/grey.npz", 7)
+    assert call(*NEW, "--data=~/grey.npz", "--out=~/run", "--steps", 1) == 0
+    assert Run(tmp_path / "home/run").exists
+    assert not Path("~").exists()
 
 
 def test_an_epoch_that_was_cut_is_kept_again_when_it_is_whole(call, tmp_path, monkeypatch):

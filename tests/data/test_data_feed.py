@@ -1,5 +1,7 @@
 """The feed is a function of (seed, step): the same batches from any start, share or storage."""
 
+import signal
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -133,3 +135,24 @@ def test_batches_that_cannot_be(data: str):
         Feed(images, batch_size=10, seed=0, device=CPU, world_size=3)
     with pytest.raises(InputError, match=r"batch_size must be at least 1. Got 0"):
         Feed(images, batch_size=0, seed=0, device=CPU)
+
+
+class _Blocked(torch.utils.data.Dataset):
+    """Images whose every pixel is how many of SIGTERM and SIGINT their reader does not get."""
+
+    def __len__(self) -> int:
+        return 37
+
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        count = len(blocked & {signal.SIGTERM, signal.SIGINT})
+        return torch.full((3, 6, 6), count, dtype=torch.uint8), 0
+
+
+def test_workers_do_not_get_the_signals_that_the_trainer_gets(data: str):
+    images = replace(opened(data, memory=0), stream=_Blocked())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    for workers, expected in ((2, 2), (0, 0)):
+        feed = Feed(images, batch_size=4, seed=0, device=CPU, workers=workers)
+        assert rows_of(feed, 3) == [[expected] * 4] * 3
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before

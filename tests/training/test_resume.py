@@ -156,10 +156,14 @@ def test_a_state_that_lacks_tensors_is_refused_and_the_run_stays_as_it_is(
     before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match=rf"must hold {len(tensors)} tensors. Got {len(kept)}"):
         _train(run, (replace(config, steps=8), images), fabric)
-    run.metrics.write_text("garbage\n")
     save_tensors(run.state, tensors, about)
-    with pytest.raises(InputError, match="a JSON object in every line"):
-        _train(run, (replace(config, steps=8), images), fabric)
+    for line, match in (
+        ("garbage", "a JSON object in every line"),
+        ('{"d_loss": 1}', 'step and epoch in every row. Got {"d_loss": 1}; remove that line'),
+    ):
+        run.metrics.write_text(f"{line}\n")
+        with pytest.raises(InputError, match=match):
+            _train(run, (replace(config, steps=8), images), fabric)
     run.metrics.write_bytes(before[run.metrics])
     del before[run.state]  # which the test itself has changed
     assert {path: path.read_bytes() for path in before} == before
