@@ -5,16 +5,20 @@ python benchmarks/readme.py
 
 import html
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
+from gan_eval.records import Record
 from gan_eval.report.exhibits import EXHIBITS
 from gan_eval.report.read import Results, Section, read_results
 from gan_eval.report.render import markdown, plain
 from gan_eval.report.tables import comparison, scores, shown_lines, shown_scores
+from gan_eval.report.values import trained, value_at
 from gan_eval.report.verdicts import RULE, counting
 
 ROOT = Path(__file__).parent.parent
@@ -27,8 +31,9 @@ STRIP = {
 }
 LEGEND = (
     "† quoted from memory of the paper. *Not comparable*: other images, training set, network or "
-    "protocol; [the rule](results/README.md). Where the paper has no number, a row holds the first "
-    "of ours, and how many of them got which verdict."
+    "protocol; [the rule](results/README.md). Of several trainings of a network on the same images "
+    "the longest; the others are [there](results/README.md) too. Where the paper has no number, a "
+    "row holds the first of ours, and how many of them got which verdict."
 )
 # Sets that most results are of.
 STAND_INS = (
@@ -41,11 +46,28 @@ STAND_INS = (
 WIDTH = 260
 
 
+def longest(records: Sequence[Record]) -> list[Record]:
+    """Return the records without those of a network that was trained longer on the same images."""
+
+    def training(record: Record) -> tuple[Any, ...]:
+        paths = ("exhibit", "name", "protocol.labels_per_class", "config.features.mirror")
+        of = (trained(record, name) for name in ("preset", "trained_on"))
+        return (*(value_at(record, path) for path in paths), *of)
+
+    most: dict[tuple[Any, ...], int] = {}
+    for record in records:
+        steps = trained(record, "steps") or 0
+        most[training(record)] = max(steps, most.get(training(record), 0))
+    # Weights of others do not say how long they were trained.
+    return [each for each in records if trained(each, "steps") in (None, 0, most[training(each)])]
+
+
 def headlines(results: Results) -> pd.DataFrame:
-    """Return all numbers beside the paper's, and each claim with how often which verdict is."""
+    """Return the numbers beside the paper's, and each claim with how often which verdict is."""
     parts = []
     for exhibit in EXHIBITS:
         section = results.sections.get(exhibit.folder, Section())
+        section = replace(section, records=longest(section.records))
         lines = counting([each for each in comparison(exhibit, section) if each.ours is not None])
         numbers = [line for line in lines if line.paper is not None]
         claims = [line for line in lines if line.paper is None]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gan_eval.report.exhibits import EXHIBITS
 from gan_eval.report.read import read_results
+from gan_eval.report.tables import comparison
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,8 +28,26 @@ def test_the_readmes_are_not_stale(readme):
 
 
 def test_the_block_holds_every_number_beside_the_papers(readme):
-    found = readme.headlines(read_results(ROOT / "results"))
+    results = read_results(ROOT / "results")
+    found = readme.headlines(results)
+    everything = {line.what for each in EXHIBITS if each.folder in results.sections
+                  for line in comparison(each, results.sections[each.folder])
+                  if line.ours is not None}  # fmt: skip
+    assert set(found["number"]) == everything
     assert ("Table 2", "22.48 %") in list(zip(found["exhibit"], found["paper"], strict=True))
     assert "–" not in set(found["ours"])
     (verdicts,) = found["verdict"][found["exhibit"] == "Figure 7"]
     assert sum(map(int, re.findall(r"\d+", verdicts))) == 2  # of both concepts
+
+
+def test_of_several_trainings_of_a_network_the_block_shows_the_longest(readme):
+    records = read_results(ROOT / "results").sections["table_3_mnist"].records
+    shown = readme.longest(records)
+    steps = {each.config["trained"]["steps"] for each in shown}
+    assert steps == {max(each.config["trained"]["steps"] for each in records)}
+    assert len(shown) < len(records)
+    # Controls that nobody trained, and imported weights, stay.
+    for folder in ("table_1_cifar10", "table_2_svhn"):
+        records = read_results(ROOT / "results").sections[folder].records
+        kept = {id(each) for each in readme.longest(records)}
+        assert all(each.config["trained"].get("steps") for each in records if id(each) not in kept)

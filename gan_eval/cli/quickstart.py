@@ -19,6 +19,15 @@ _FEATURES, _LABELS, _MAPS, _DRAWS = ("disc", "random-disc", "pixels", "kmeans"),
 _SUM = {"a": "class 8", "b": "class 3", "c": "class 5", "from": "class 1", "to": "class 7"}
 _TARGET = "class 6"
 _SAMPLES, _SUBSET, _SPACES = 1000, 100, ("disc", "pixels")
+# Which end of a score is the better one, where either is: a short path is no merit by itself.
+_BETTER = {
+    "path_length": "–",
+    "jump_ratio": "lower",
+    "nearest_train_distance": "–",
+    "success_rate": "higher",
+    "selectivity": "higher",
+    "concentration": "higher",
+}
 _COLUMNS = ("epoch", "d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy", "diversity")
 
 
@@ -191,12 +200,12 @@ def _print_figures(
         say(f"Warning: {advice}")
     print_table(
         "Each score beside its controls",
-        ("experiment", "score", "ours", "controls"),
+        ("experiment", "score", "better", "ours", "controls"),
         (row for name, each in looked_at.items() for row in _beside(name, each.record)),
     )
     say(
-        "A score says something where it is better than its controls. Sums of digits take a longer "
-        "training than this one."
+        "A score says something where it is better than its controls. After a minute of training "
+        "not all are: sums of digits take longer, and so do filters."
     )
 
 
@@ -206,14 +215,13 @@ def _figures(result: dict[str, Any]) -> list[str]:
 
 
 def _beside(name: str, record: Any) -> list[Sequence[str]]:
-    """Return a row for each score of an experiment that its controls have too."""
+    """Return a row for each score of an experiment, with those of the controls that have it."""
     shown: list[Sequence[str]] = []
-    for score, value in record.result.items():
+    for score in (each for each in _BETTER if each in record.result):
         rivals = {who: row.get(score) for who, row in record.controls.items()}
-        rivals = {who: rival for who, rival in rivals.items() if rival is not None}
-        if isinstance(value, float) and rivals:
-            beside = ", ".join(f"{who} {rival:.3g}" for who, rival in rivals.items())
-            shown.append((name, score, f"{value:.3g}", beside))
+        beside = [f"{who} {rival:.3g}" for who, rival in rivals.items() if rival is not None]
+        ours = f"{record.result[score]:.3g}"
+        shown.append((name, score, _BETTER[score], ours, ", ".join(beside)))
     return shown
 
 
