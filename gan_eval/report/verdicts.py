@@ -159,11 +159,15 @@ def _unlike(conditions: Sequence[Condition], record: Record) -> Iterator[str]:
     for each in conditions:
         got = value_at(record, each.path)
         if got not in each.wanted:
-            wanted, there = (
-                "none" if x is None else f"{x:,}" if is_number(x) else str(x)
-                for x in (each.wanted[0], got)
-            )
-            yield f"{each.what}: {there}, not {wanted}"
+            yield f"{each.what}: {_in_words(got)}, not {_in_words(each.wanted[0])}"
+
+
+def _in_words(value: Any) -> str:
+    if is_number(value):
+        return f"{value:,}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
 
 
 def _cut_short(record: Record) -> list[str]:
