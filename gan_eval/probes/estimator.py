@@ -77,8 +77,9 @@ class L2SVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_iter_, self.converged_ = model.n_iter, model.converged
         if not model.converged:
             warnings.warn(
-                f"L2SVM did not reach tol={self.tol} in {self.max_iter} Newton steps: the relative "
-                f"gap is {(model.gap / model.objective).max():.1e}. Raise max_iter or tol.",
+                f"L2SVM did not reach tol={self.tol} in {model.n_iter} Newton steps: the relative "
+                f"gap is {(model.gap / model.objective).max():.1e}. Scale the features, take a "
+                "smaller C, or raise max_iter or tol.",
                 ConvergenceWarning,
                 stacklevel=2,
             )

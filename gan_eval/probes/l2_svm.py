@@ -11,6 +11,7 @@ gap that certifies it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ from gan_eval.probes.primal import PrimalSpace, primal_bytes
 ROUGH_TOL = 1e-3
 # Rows of a Gram matrix that is larger than X: 1 GiB.
 _SQUARE = 16384
-# Newton steps in one precision: what needs more is solved sooner in the next.
+# Newton steps in one precision, if another follows: what needs more is solved sooner there.
 _SHARE = 100
 
 
@@ -87,8 +88,8 @@ def fit_l2_svm(
         device: where to compute.
 
     Raises:
-        InputError: one class only, labels of another number, a C that is not positive, values that
-            are not finite, or too little memory.
+        InputError: one class only, labels of another number, a C or limit that is not positive,
+            values that are not finite, or too little memory.
 
     Example:
         >>> x = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
@@ -97,6 +98,7 @@ def fit_l2_svm(
         ([0, 0, 1, 1], True)
     """
     check_costs(C)
+    _check_limits(tol, max_iter)
     design = Design(x, device)
     labels = as_tensor(labels)
     if len(labels) != design.n:
@@ -241,7 +243,9 @@ class _Path:
         self, space: Space, start: Points, cost: Tensor, tol: float, before: Tensor
     ) -> Minimum:
         """Minimise with the steps that are left after those `before`, or one precision's share."""
-        left = min(_SHARE, self._max_iter - int(before.max()))
+        left = self._max_iter - int(before.max())
+        if self._design.dtype == torch.float32:  # what it cannot solve begins anew in float64
+            left = min(_SHARE, left)
         return minimise(space, start, self._signs, cost, tol=tol, max_iter=left)
 
 
@@ -252,8 +256,19 @@ def check_costs(C: Sequence[float]) -> None:  # noqa: N803
         InputError: one is not.
     """
     for value in C:
-        if not 0 < value < float("inf"):
-            raise InputError(f"C must be positive and finite. Got {value}; pass 1e-3, say.")
+        if not _is_positive(value):
+            raise InputError(f"C must be positive and finite. Got {value!r}; pass 1e-3, say.")
+
+
+def _check_limits(tol: float, max_iter: int) -> None:
+    if not _is_positive(tol):
+        raise InputError(f"tol must be positive and finite. Got {tol!r}; pass 1e-6, say.")
+    if not isinstance(max_iter, Integral) or max_iter < 1:
+        raise InputError(f"max_iter must be a whole number from 1. Got {max_iter!r}; pass 1000.")
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, Real) and 0 < float(value) < float("inf")
 
 
 def signs_of(labels: Tensor) -> tuple[Tensor, Tensor]:

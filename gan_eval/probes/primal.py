@@ -208,7 +208,14 @@ def _inverse(leading: _Leading, active: Tensor, twice: Tensor) -> Tensor:
             # Rounding the factor alike on both sides, it stays positive.
             with float32_products("medium"):
                 sums += weight * (rows.T @ rows)
-    return torch.cholesky_inverse(torch.linalg.cholesky(inner))
+    factor, failed = torch.linalg.cholesky_ex(inner)
+    inverse = torch.cholesky_inverse(factor)
+    if failed.any():
+        # Values or a C so large that rounding drowns the identity, below which no eigenvalue is.
+        values, vectors = torch.linalg.eigh(inner[failed > 0])
+        kept = vectors / values.clamp_min(1.0)[:, None]
+        inverse[failed > 0] = kept @ vectors.mT
+    return inverse
 
 
 def _leading(design: Design) -> _Leading:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, SkipTestWarning
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -240,6 +241,45 @@ def test_what_it_needs_is_said_before_it_starts(monkeypatch: pytest.MonkeyPatch)
 def test_c_must_be_positive(cost: float):
     with pytest.raises(InputError, match=r"C must be positive and finite\. Got"):
         fit_l2_svm(torch.eye(2), torch.tensor([0, 1]), [cost])
+
+
+def test_limits_and_c_must_be_numbers_that_mean_something():
+    x, y, _ = problem("square")
+    for given, match in (
+        ({"C": "1"}, r"C must be positive and finite\. Got '1'"),
+        ({"C": None}, r"C must be positive and finite\. Got None"),
+        ({"tol": -1.0}, r"tol must be positive and finite\. Got -1\.0"),
+        ({"max_iter": 2.5}, r"max_iter must be a whole number from 1\. Got 2\.5"),
+        ({"max_iter": 0}, r"max_iter must be a whole number from 1\. Got 0"),
+    ):
+        with pytest.raises(InputError, match=match):
+            L2SVM(**given).fit(x, y)
+
+
+@pytest.mark.parametrize(
+    ("scale", "kind", "cost"),
+    [(1e3, np.float32, 1.0), (1e3, np.float16, 1.0), (1e8, np.float64, 1.0), (3, np.float32, 1e6)],
+)
+def test_values_so_large_that_rounding_drowns_the_penalty_are_fitted(scale, kind, cost):
+    x, y, _ = problem("tall")
+    x = (x * scale).astype(kind)
+    ours = L2SVM(C=cost).fit(x, y)
+    assert ours.converged_
+    wide = x.astype(float)
+    reference = LinearSVC(C=cost, dual=False, tol=1e-8, max_iter=100_000).fit(wide, y)
+    for column, label in enumerate(reference.classes_):
+        sign, weights = np.where(y == label, 1.0, -1.0), reference.coef_[column]
+        theirs = objective(wide, sign, weights, reference.intercept_[column], cost)
+        assert ours.objective_[column] <= theirs * (1 + 1e-6)
+
+
+def test_one_precision_alone_may_take_all_steps():
+    digits = load_digits()
+    ours = L2SVM(C=1e4).fit(digits.data, digits.target)
+    assert ours.converged_
+    assert ours.n_iter_ > 100  # the share of a precision that another follows
+    with pytest.warns(ConvergenceWarning, match="in 20 Newton steps"):
+        L2SVM(C=1e4, max_iter=20).fit(digits.data, digits.target)
 
 
 def test_one_class_is_no_problem_to_solve():
