@@ -69,7 +69,7 @@ def main(asked: Reproduction) -> None:
     limit = QUICK_IMAGES if asked.quick else None
 
     def measure(spec: FeatureSpec, protocol: Protocol, out: Path) -> None:
-        if is_measured(out, spec, protocol):
+        if is_measured(out, spec, protocol, data, root=asked.root, limit=limit):
             asked.kept.append(f"{spec.name} by {protocol.name}")
         else:
             classify([spec], data, protocol, limit=limit, **{**asked.common, "out": out})

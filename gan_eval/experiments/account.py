@@ -1,5 +1,8 @@
 """What is written down of a classification: its record, and what to try next."""
 
+import hashlib
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +14,8 @@ from gan_eval.features.extractor import Extractor
 from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import Choice, Result
 from gan_eval.records import Record
+
+_LONGEST = 150  # bytes that words give to the name of a file, of the 255 that it may have
 
 
 def record_of(
@@ -93,7 +98,13 @@ def advice_on(
 def _beyond(choice: Choice) -> str:
     """Return a grid that goes a factor of ten beyond the edge."""
     factors = (1, 2, 5, 10) if choice.edge == "highest" else (0.1, 0.2, 0.5, 1)
-    return ",".join(f"{choice.C * factor:.0e}".replace("e-0", "e-") for factor in factors)
+    return ",".join(_short(choice.C * factor) for factor in factors)
+
+
+def _short(value: float) -> str:
+    """Return a number as people write it, "1e-3", if that is all of it."""
+    short = f"{value:.0e}".replace("e-0", "e-")
+    return short if math.isclose(float(short), value) else f"{value:g}"
 
 
 def _result(result: Result) -> dict[str, Any]:
@@ -148,9 +159,40 @@ def slug(*words: str) -> str:
     'svhn10k-torchvision-resnet18-authors-svhn-10-draws'
     """
     text = "-".join(words).lower()
-    return "-".join("".join(c if c.isalnum() or c in ".+" else " " for c in text).split())
+    name = "-".join("".join(c if c.isalnum() or c in ".+" else " " for c in text).split())
+    if len(name.encode()) <= _LONGEST:
+        return name
+    begin = name.encode()[:_LONGEST].decode(errors="ignore")
+    return f"{begin}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def controls_of(records: Sequence[Record]) -> dict[str, float]:
-    """Return the errors of what discriminators are compared with, by name."""
-    return {r.name: r.result["error_mean"] for r in records if r.name != "disc"}
+def controls_of(records: Sequence[Record], ours: Mapping[str, Any]) -> dict[str, float]:
+    """Return the lowest error, by name, of each control of a discriminator's features.
+
+    Args:
+        records: of the same protocol and data.
+        ours: the identity of the discriminator's features.
+    """
+    found: dict[str, float] = {}
+    for each in records:
+        if each.name != "disc" and is_control(each.config["features"], ours):
+            found[each.name] = min(each.result["error_mean"], found.get(each.name, math.inf))
+    return found
+
+
+def is_control(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
+    """Return whether features are a fair control of a discriminator's, by their identities.
+
+    With mirror images or without, like those; of an untrained D, of the same architecture and used
+    alike.
+    """
+    if theirs.get("mirror", False) != ours.get("mirror", False):
+        return False
+    return "network" not in theirs or used_alike(theirs) == used_alike(ours)
+
+
+def used_alike(features: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the identity of features as JSON has it, but for weights and precision."""
+    unlike = ("weights_sha256", "precision")
+    plain: dict[str, Any] = json.loads(json.dumps(dict(features)))
+    return {name: value for name, value in plain.items() if name not in unlike}

@@ -119,7 +119,7 @@ def classify(
     for place in sorted(range(len(specs)), key=lambda place: specs[place].name == "disc"):
         spec, parts, extractor = specs[place], opened[place], extractors[place]
         before = [each.record for each in found.values()]
-        controls = controls_of(before) if spec.name == "disc" else {}
+        controls = controls_of(before, extractor.identity) if spec.name == "disc" else {}
         measured = probe.measure(spec, parts, extractor, controls)
         if measured is not None:
             files = _write(folders[place], spec, parts, *measured)
@@ -165,15 +165,17 @@ def _home(spec: FeatureSpec, specs: Sequence[FeatureSpec]) -> Path:
 def _write(
     folder: Path, spec: FeatureSpec, parts: Parts, record: Record, result: Result
 ) -> tuple[Path, ...]:
-    """Append the record and draw the figure; return both files."""
+    """Append the record, then draw the figure; return both files."""
     protocol = record.protocol["name"]
     elsewhere = spec.name == "disc" and spec.run is not None and folder != spec.run.folder
     run = [spec.run.folder.name] if elsewhere and spec.run else []
+    run += [spec.architecture] * (spec.name == "random-disc")
     run += [f"epoch-{spec.epoch}"] * (spec.epoch is not None) + spec.variant()
     figure = folder / f"{slug('classify', parts.train.name, record.name, *run, protocol)}.png"
     title = title_of(parts, protocol, spec.shown(record.name), result)
+    records = append_record(folder, record)
     draw_confusion(result.confusion, parts.train.class_names, title, figure)
-    return append_record(folder, record), figure
+    return records, figure
 
 
 @dataclass(frozen=True, kw_only=True)

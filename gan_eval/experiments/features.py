@@ -77,6 +77,11 @@ class FeatureSpec:
                 "feature 'random-disc' needs an architecture. Got no run; name one, or --preset."
             )
 
+    @property
+    def architecture(self) -> str:
+        """The preset that a discriminator's architecture is of."""
+        return self.run.config().preset if self.run is not None else self.preset or ""
+
     def shown(self, name: str) -> str:
         """Return what tables and figures call the extractor `name` that was made of it."""
         return f"{name}, mirror" if self.mirror else name

@@ -17,11 +17,12 @@ from typing import Any
 from gan_eval.data.registry import data_root, inventory
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
+from gan_eval.experiments.account import used_alike
 from gan_eval.experiments.classify import Watch
-from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.features import FeatureSpec, build
+from gan_eval.experiments.parts import open_parts
 from gan_eval.models.importers import import_newmu
 from gan_eval.models.runs import Run
-from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.protocol import Protocol
 from gan_eval.records import read_lines
 from gan_eval.training.checkpoint import saved_step
@@ -230,18 +231,31 @@ def _free(folder: Path) -> Path:
     return next(path for path in chain([folder], numbered) if not path.exists())
 
 
-def is_measured(folder: Path, spec: FeatureSpec, protocol: Protocol) -> bool:
-    """Return whether a record in `folder` is of these very weights, by this very protocol."""
-    of_run = spec.run if spec.name == "disc" else None
-    weights = of_run and weights_sha256(of_run.load_discriminator(spec.epoch))
+def is_measured(
+    folder: Path,
+    spec: FeatureSpec,
+    protocol: Protocol,
+    data: str,
+    *,
+    root: Path | None = None,
+    limit: int | None = None,
+) -> bool:
+    """Return whether a record in `folder` is of these very features and images, by this protocol.
+
+    Whatever precision the features were computed in.
+    """
+    parts = open_parts(data, protocol, root=root, limit=limit, **spec.form())
+    extractor = build(spec, parts.train, device="cpu", precision="32")
+    weights, alike = extractor.identity.get("weights_sha256"), used_alike(extractor.identity)
     asked = json.loads(json.dumps(asdict(protocol)))
+    images = {"train+validation": parts.known.fingerprint, "test": parts.test.fingerprint}
 
     def same(line: dict[str, Any]) -> bool:
+        prints, features = line["fingerprints"], line["config"]["features"]
         return (
-            (line["name"], line["protocol"]) == (spec.name, asked)
-            and weights in (None, line["fingerprints"]["weights"])
-            and line["config"]["features"].get("mirror", False) == spec.mirror
-            and line["config"]["features"].get("maps", spec.maps) == spec.maps
+            (line["name"], line["protocol"], used_alike(features)) == (spec.name, asked, alike)
+            and prints["weights"] == weights
+            and all(prints[name] == value for name, value in images.items())
         )
 
     return any(same(line) for line in read_lines(folder / "records.jsonl"))

@@ -22,6 +22,9 @@ from gan_eval.errors import InputError, closest, one_line
 from gan_eval.images import fit_square, to_channels
 from gan_eval.models.weights import weights_sha256
 
+# What torch itself keeps in every module, and what compiling adds.
+_TORCHS = {*vars(nn.Module()), "_is_torch_compile"}
+
 
 class Modules:
     """uint8 images (n, channels, size, size) of any kind -> what chosen layers of a network make.
@@ -163,7 +166,8 @@ class Modules:
 def _code_sha256(network: nn.Module) -> str:
     """Return a hash of what a network computes beside its weights, as far as that can be seen.
 
-    Its layers with their settings, buffers that no state dict has, and the source of its classes.
+    Its layers with their settings, buffers that no state dict has, and of classes that are not
+    torch's the source and the plain values that an instance keeps.
     """
     # Where a function lies in memory says nothing of it.
     layers = re.sub(" at 0x[0-9a-f]+", "", repr(network))
@@ -172,12 +176,27 @@ def _code_sha256(network: nn.Module) -> str:
     for name, buffer in network.named_buffers():
         if name not in kept:
             digest.update(name.encode() + buffer.cpu().contiguous().view(torch.uint8).numpy().data)
+    for name, module in network.named_modules():
+        if not _is_torchs(type(module)):
+            mine = vars(module).keys() - _TORCHS
+            plain = {key: vars(module)[key] for key in mine if _is_plain(vars(module)[key])}
+            digest.update(f"{name} {sorted(plain.items())}".encode())
     for kind in sorted({type(each) for each in network.modules()}, key=lambda kind: str(kind)):
         # Not of what is typed in at a prompt, and libraries say their version elsewhere.
-        if not kind.__module__.startswith(("torch.", "torchvision.")):
+        if not _is_torchs(kind):
             with suppress(OSError, TypeError):
                 digest.update(inspect.getsource(kind).encode())
     return digest.hexdigest()
+
+
+def _is_torchs(kind: type) -> bool:
+    return kind.__module__.startswith(("torch.", "torchvision."))
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    return isinstance(value, bool | int | float | str | None)
 
 
 def _check(network: nn.Module, layers: Sequence[str]) -> None:

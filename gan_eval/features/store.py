@@ -181,5 +181,11 @@ def _packed(extractor: Extractor, images: Tensor, first: int, dtype: str) -> byt
             f"features of {extractor.name!r} must be at most {limit:,.0f} to be kept as {dtype}. "
             f"Got {float(largest.max()):,.0f}; pass --dtype float32."
         )
-    values = rows.to(getattr(torch, dtype)).cpu().numpy()
+    packed = rows.to(getattr(torch, dtype))
+    if ((largest > 0) & ~packed.any(1)).any():
+        raise InputError(
+            f"features of {extractor.name!r} must not all be too small to be kept as {dtype}: "
+            f"{float(largest.max()):.0e} at most; pass --dtype float32."
+        )
+    values = packed.cpu().numpy()
     return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from PIL import Image
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments import classify as module
-from gan_eval.experiments.account import advice_on
+from gan_eval.experiments.account import advice_on, controls_of
 from gan_eval.experiments.classify import classify
 from gan_eval.experiments.features import FeatureSpec, build, features_of
 from gan_eval.experiments.parts import join, open_parts
@@ -249,7 +251,59 @@ class TestFeatures:
             classify(features_of(["disc"], [other]), "digits", FEW, store=tmp_path / "store")
 
 
+class TestControls:
+    """What a discriminator's error is compared with: features that were used like its own."""
+
+    OURS: ClassVar = {"extractor": "disc", "network": {"layers": (1, 2)}, "pool": 4}
+
+    def record(self, name: str, error: float, **features: Any) -> Any:
+        return SimpleNamespace(
+            name=name, config={"features": features}, result={"error_mean": error}
+        )
+
+    def test_an_untrained_one_must_be_of_the_same_architecture(self):
+        same = {"extractor": "disc", "network": {"layers": [1, 2]}, "pool": 4}
+        records = [
+            self.record("random-disc", 0.3, **same, weights_sha256="b", precision="bf16"),
+            self.record("random-disc", 0.1, **{**same, "network": {"layers": [3]}}),
+            self.record("random-disc", 0.2, **{**same, "pool": 2}),
+            self.record("disc", 0.05, **same),
+        ]
+        assert controls_of(records, {**self.OURS, "weights_sha256": "a"}) == {"random-disc": 0.3}
+
+    def test_mirrors_are_compared_with_mirrors_and_the_best_of_a_name_counts(self):
+        records = [
+            self.record("pixels", 0.6, extractor="pixels"),
+            self.record("pixels", 0.5, extractor="pixels", mirror=True),
+            self.record("kmeans", 0.4, extractor="kmeans", maps=100),
+            self.record("kmeans", 0.3, extractor="kmeans", maps=200),
+        ]
+        assert controls_of(records, self.OURS) == {"pixels": 0.6, "kmeans": 0.3}
+        assert controls_of(records, {**self.OURS, "mirror": True}) == {"pixels": 0.5}
+
+    def test_classify_takes_those_of_the_same_architecture(self, run, tmp_path):
+        specs = [
+            *features_of(["disc", "random-disc"], [run]),
+            *features_of(["random-disc"], [], preset="radford2015-svhn"),
+        ]
+        disc, own, other = classify(
+            specs, "digits", FEW, store=tmp_path / "store", out=tmp_path, limit=200
+        )
+        assert own.record.result["error_mean"] != other.record.result["error_mean"]
+        assert disc.record.controls == {"random-disc": own.record.result["error_mean"]}
+
+
 class TestClassify:
+    def test_a_name_as_long_as_its_protocol_loses_nothing(self, tmp_path):
+        many = choose_protocol(labels_per_class=5, draws=1, c_grid=np.geomspace(1e-4, 1e-2, 40))
+        (found,) = classify(
+            [FeatureSpec(name="pixels")], "digits", many,
+            store=tmp_path / "store", out=tmp_path, limit=200,
+        )  # fmt: skip
+        (record,) = read_lines(tmp_path / "records.jsonl")
+        assert record["protocol"]["name"] == many.name
+        assert all(path.is_file() for path in found.files)
+
     def test_golden(self, run, tmp_path):
         specs = features_of(["disc", "pixels"], [run])
         found = classify(

@@ -2,13 +2,17 @@
 
 import shutil
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gan_eval.errors import InputError
-from gan_eval.experiments.reproduction import MissingError, Reproduction
+from gan_eval.experiments.classify import classify
+from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.reproduction import MissingError, Reproduction, is_measured
 from gan_eval.models.runs import Run
+from gan_eval.probes.protocol import choose_protocol
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.job import carry_out, resumed_job
 from gan_eval.training.loop import Habits
@@ -126,3 +130,28 @@ def test_time_that_is_up_stops_a_training_which_goes_on_the_next_time(tmp_path):
     with pytest.raises(MissingError, match="--budget must leave time to train sthalles-on-digits"):
         over.trained(PRESET, "digits", 2, **SMALL, seed=1)
     assert asked(tmp_path).trained(PRESET, "digits", 2, **SMALL).steps() == 4
+
+
+def test_a_row_is_kept_of_the_same_features_and_images_only(tmp_path):
+    def data(seed):
+        random = np.random.default_rng(seed)
+        pixels = {f"{part}_images": random.integers(0, 256, (40, 8, 8, 3), np.uint8)
+                  for part in ("train", "test")}  # fmt: skip
+        labels = {f"{part}_labels": np.arange(40) % 2 for part in ("train", "test")}
+        np.savez(tmp_path / f"{seed}.npz", **pixels, **labels)
+        return str(tmp_path / f"{seed}.npz")
+
+    one, other = data(0), data(1)
+    protocol = choose_protocol(labels_per_class=5, draws=1, c_grid=[1e-3])
+    pixels = FeatureSpec(name="pixels")
+    svhn = FeatureSpec(name="random-disc", preset="radford2015-svhn")
+    classify([pixels, svhn], one, protocol, store=tmp_path / "store", out=tmp_path)
+    for spec in (pixels, svhn):
+        assert is_measured(tmp_path, spec, protocol, one)
+        assert not is_measured(tmp_path, spec, protocol, other)
+        assert not is_measured(tmp_path, spec, protocol, one, limit=30)
+        assert not is_measured(tmp_path, replace(spec, mirror=True), protocol, one)
+        assert not is_measured(tmp_path, spec, replace(protocol, seed=1), one)
+    assert not is_measured(tmp_path, replace(svhn, seed=1), protocol, one)
+    deeper = replace(svhn, preset="radford2015-imagenet32")
+    assert not is_measured(tmp_path, deeper, protocol, one)

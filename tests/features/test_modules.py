@@ -156,6 +156,17 @@ class Doubled(Small):
         return super().forward(2 * x)
 
 
+class Gained(nn.Module):
+    """A layer with a plain number, which is in no weights and in no source."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gain
+
+
 class Shifted(nn.Module):
     """A layer with a buffer that is in no state dict."""
 
@@ -175,6 +186,7 @@ def test_networks_of_the_same_weights_that_compute_something_else_have_other_ide
         (nn.Sequential(conv, nn.ReLU()), nn.Sequential(conv, nn.Tanh())),
         (nn.Sequential(conv, nn.LeakyReLU(0.1)), nn.Sequential(conv, nn.LeakyReLU(0.2))),
         (nn.Sequential(conv, Shifted(1.0)), nn.Sequential(conv, Shifted(2.0))),
+        (nn.Sequential(conv, Gained(1.0)), nn.Sequential(conv, Gained(2.0))),
     ]
     for one, other in pairs:
         first, second = (Modules(each, ["1"], size=12, mean=0.0, std=1.0) for each in (one, other))
@@ -396,8 +408,10 @@ def test_weight_files_that_are_not_weights_are_refused(tmp_path: Path):
 
     assert "must exist. Found none; give" in message(tmp_path / "absent.pth")
     cut = tmp_path / "cut.pth"
-    cut.write_bytes(b"not a checkpoint")
-    assert "must be a whole state dict" in message(cut)
+    # The first letters of a text are opcodes of a pickle: what they do is anybody's guess.
+    for text in (b"not a checkpoint", b"hello world", b"export PATH=/bin\n", b"<html></html>"):
+        cut.write_bytes(text)
+        assert "must be a whole state dict" in message(cut)
     code = tmp_path / "code.pth"
     torch.save(nn.Linear(2, 2), code)
     assert "must be a whole state dict, without code" in message(code)

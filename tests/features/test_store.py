@@ -247,6 +247,13 @@ def test_values_that_float16_cannot_hold_are_refused(tmp_path: Path):
     assert made(tmp_path, Counted(-257.0), given, dtype="float32").min() == -257 * 255
 
 
+def test_rows_that_float16_makes_nothing_of_are_refused(tmp_path: Path):
+    with pytest.raises(InputError, match=r"'counted' must not all be too small .*: 3e-08 at most"):
+        made(tmp_path, Counted(1e-10))
+    assert visible(tmp_path) == []
+    assert made(tmp_path, Counted(1e-10), dtype="float32").max() > 0
+
+
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
 def test_features_that_are_not_finite_are_refused(factor: float, tmp_path: Path):
     class Spoiled(Counted):
