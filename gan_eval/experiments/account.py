@@ -102,9 +102,9 @@ def _beyond(choice: Choice) -> str:
 
 
 def _short(value: float) -> str:
-    """Return a number as people write it, "1e-3", if that is all of it."""
+    """Return a number as people write it, a small one as "1e-3" if that is all of it."""
     short = f"{value:.0e}".replace("e-0", "e-")
-    return short if math.isclose(float(short), value) else f"{value:g}"
+    return short if value < 1 and math.isclose(float(short), value) else f"{value:g}"
 
 
 def _result(result: Result) -> dict[str, Any]:

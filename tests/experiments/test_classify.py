@@ -422,6 +422,7 @@ class TestAdvice:
         [
             ({"edge": "highest"}, "largest that was tried: try --c-grid 1e-2,2e-2,5e-2,1e-1."),
             ({"edge": "lowest", "C": 1e-3}, "try --c-grid 1e-4,2e-4,5e-4,1e-3."),
+            ({"edge": "highest", "C": 2.5}, "try --c-grid 2.5,5,12.5,25."),
         ],
     )
     def test_at_the_edge_goes_beyond(self, changed, grid):
