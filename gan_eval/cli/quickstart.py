@@ -193,8 +193,8 @@ def _print_figures(
         ((each.record.result["extractor"], *_figures(each.record.result)) for each in scored),
     )
     say(
-        "disc:quickstart is the judge that G was trained to please: while it tells every sample "
-        "from an image, no sample lies among images in its features."
+        f"{scored[0].record.result['extractor']} is the judge that G was trained to please: while "
+        "it tells every sample from an image, no sample lies among images in its features."
     )
     for advice in dict.fromkeys(text for each in scored for text in each.record.advice):
         say(f"Warning: {advice}")

@@ -95,8 +95,7 @@ def score(models: tuple[str, ...], against: str | None, as_json: bool, **options
             "such as --against cifar10."
         )
     protocol = ScoreProtocol(
-        metrics=tuple(dict.fromkeys(name.strip() for name in options["metrics"].split(","))),
-        **{name: options[name] for name in ("kid_subset_size", "fid_infinity", "seed")},
+        **{name: options[name] for name in ("metrics", "kid_subset_size", "fid_infinity", "seed")},
     )
     extractor = ExtractorSpec(
         name=options["extractor"],
@@ -142,6 +141,7 @@ def document(record: Any, files: Sequence[str]) -> dict[str, Any]:
     """Return a row for `--json`: the figures, and everything that they depend on."""
     return {
         "model": record.name,
+        "fingerprint": record.fingerprints["fake"],
         **record.result,
         "network_precision": record.precision,
         "protocol": dict(record.protocol),

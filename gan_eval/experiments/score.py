@@ -7,6 +7,7 @@ of these say nothing about which model is better, so they are never put into one
 """
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +18,10 @@ from gan_eval.experiments.score_bench import Bench, Pair, Watch
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.experiments.score_sides import Given, Sampling, Side, side_of
+from gan_eval.features.extractor import Extractor
 from gan_eval.features.statistics_file import check_target, save_statistics
 from gan_eval.features.store import default_store
-from gan_eval.models.runs import Epoch
+from gan_eval.models.runs import Epoch, Run
 from gan_eval.records import Record, append_record, check_folder
 
 
@@ -36,7 +38,7 @@ def score(
     against: Given | Side,
     *,
     protocol: ScoreProtocol | None = None,
-    extractor: ExtractorSpec | None = None,
+    extractor: ExtractorSpec | Extractor | str | None = None,
     n: int = 10_000,
     epoch: Epoch | None = None,
     root: Path | None = None,
@@ -55,7 +57,8 @@ def score(
         models: runs, generators, data, arrays or statistics, one or several; see `score_sides`.
         against: the reference, any of them too.
         protocol: what is measured; None takes `ScoreProtocol()`.
-        extractor: by which features; None takes Inception's 2,048.
+        extractor: by which features, or the name of these, or an extractor of one's own, as
+            `gan_eval.Modules`; None takes Inception's 2,048.
         n: how many samples are drawn of a run or generator; of all else every image counts.
         epoch: a kept one, of all runs; None takes their newest weights.
         root: where named data sets are.
@@ -66,13 +69,15 @@ def score(
         watch: is told of the progress.
 
     Raises:
-        InputError: what was asked for cannot be had; nothing was written.
+        InputError: what was asked for cannot be had, or a feature or sample is not finite. The
+            first is seen before anything is written; the second comes to light model by model, and
+            the records of the models before stay.
     """
     keep_freed_memory()
     device = resolve_device(device)
     if isinstance(models, str) or not isinstance(models, Sequence):
         models = [models]
-    store, save, out = (path and Path(path) for path in (store, save, out))
+    root, store, save, out = (path and Path(path) for path in (root, store, save, out))
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         make_fabric(device)
     protocol = protocol or ScoreProtocol()
@@ -82,15 +87,18 @@ def score(
     bench = Bench(
         against=side_of(against, sampling=sampling, root=root, name="reference"),
         protocol=protocol,
-        extractor=extractor or ExtractorSpec(),
+        extractor=_spec_of(extractor),
         store=store or default_store(),
         device=device,
         watch=watch,
     )
-    sides = [
-        side_of(model, sampling=sampling, root=root, name=f"model {number}")
-        for number, model in enumerate(models, 1)
-    ]
+    sides = _told_apart(
+        models,
+        [
+            side_of(model, sampling=sampling, root=root, name=f"model {number}")
+            for number, model in enumerate(models, 1)
+        ],
+    )
     home = next((side.run.folder for side in sides if side.run), Path("results"))
     folders = [check_folder(out or (side.run.folder if side.run else home)) for side in sides]
     # All of them before the first is drawn, so that mistakes come to light before hours of work.
@@ -103,6 +111,28 @@ def score(
         if record is not None:
             found.append(Scored(record=record, file=append_record(folder, record)))
     return found
+
+
+def _spec_of(extractor: ExtractorSpec | Extractor | str | None) -> ExtractorSpec:
+    if extractor is None or isinstance(extractor, ExtractorSpec):
+        return extractor or ExtractorSpec()
+    if isinstance(extractor, str):
+        return ExtractorSpec(name=extractor)
+    return ExtractorSpec(extractor=extractor)
+
+
+def _told_apart(models: Sequence[Given | Side], sides: Sequence[Side]) -> list[Side]:
+    """Return the sides of `models`, those of one name by the path they were given by, or numbered.
+
+    Folders are often called alike: a/samples and b/samples.
+    """
+    often = Counter(side.name for side in sides)
+    named = []
+    for number, (model, side) in enumerate(zip(models, sides, strict=True), 1):
+        path = model.folder if isinstance(model, Run) else model
+        own = str(path) if isinstance(path, str | Path) else f"{side.name} {number}"
+        named.append(replace(side, name=own) if often[side.name] > 1 else side)
+    return named
 
 
 def _of_reference_alone(protocol: ScoreProtocol, save: Path | None) -> ScoreProtocol:

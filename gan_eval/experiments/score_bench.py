@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_eval.data import Images
-from gan_eval.devices import processes
+from gan_eval.devices import gather, processes
 from gan_eval.errors import InputError
 from gan_eval.experiments.score_account import number, record_of
 from gan_eval.experiments.score_extractors import ExtractorSpec
@@ -73,7 +73,7 @@ class Bench:
             InputError: they cannot be compared, or are too few images.
         """
         form = self._spec.form(model)
-        extractor = None if self._spec.name == "pixels" else self._extractor(model, form)
+        extractor = None if self._spec.of_one_form else self._extractor(model, form)
         fake = None if model.n else self._open(model, form)
         if extractor is None:
             given = (side.statistics for side in (model, self.against) if side.statistics)
@@ -97,19 +97,20 @@ class Bench:
 
     def statistics(self, pair: Pair) -> Statistics:
         """Return those of the reference as `pair` sees it."""
-        if self.against.statistics is not None or pair.real is None:
+        real = pair.real
+        if self.against.statistics is not None or real is None:
             raise InputError(
                 f"statistics are saved of a reference's images. Got {self.against.name}, which is "
                 "statistics already; copy the file."
             )
         wanted = replace(self._protocol, metrics=("fid",), fid_infinity=False)
-        rows = self._rows(pair.extractor, pair.real, self.against.name)
+        rows = self._rows(pair.extractor, real, self.against.name)
         return Statistics(
             name=self.against.name,
-            fingerprint=pair.real.fingerprint,
+            fingerprint=real.fingerprint,
             moments=features_of(rows, wanted, self._device).moments,
             extractor=pair.extractor.identity,
-            form={"size": pair.real.size, "channels": pair.real.channels},
+            form={"size": real.size, "channels": real.channels, "fit": real.fit},
         )
 
     def measure(self, pair: Pair) -> Record | None:
@@ -136,15 +137,22 @@ class Bench:
 
     def _extractor(self, model: Side, form: Mapping[str, Any]) -> Extractor:
         of = self._spec.run_of(model)
-        key = str((of, sorted(form.items()) if self._spec.name == "pixels" else None))
+        key = str((of, sorted(form.items()) if self._spec.of_one_form else None))
         if key not in self._extractors:
             self._extractors[key] = self._spec.build(model, form, self._device)
         return self._extractors[key]
 
     def _open(self, side: Side, form: Mapping[str, Any]) -> Images | None:
-        """Return a side's images, those of many sizes in the extractor's own."""
+        """Return a side's images, those of many sizes in the extractor's own.
+
+        Samples are called what the first of several processes calls them: on other devices their
+        last bit may differ.
+        """
         if side.open is None:
             return None
+        if side.n is not None:
+            drawn = side.open(**form)
+            return replace(drawn, fingerprint=gather(drawn.fingerprint)[0])
         try:
             return side.open(**form)
         except InputError as error:

@@ -58,6 +58,7 @@ class ExtractorSpec:
         resize: how Inception's images reach their size.
         precision: of networks' products.
         seed: of untrained weights.
+        extractor: features of one's own, of `gan_eval.Modules`, say; the name is theirs then.
     """
 
     name: str = "inception"
@@ -65,8 +66,14 @@ class ExtractorSpec:
     resize: Resize = "pytorch-fid"
     precision: Precision = "32"
     seed: int = 0
+    extractor: Extractor | None = None
 
     def __post_init__(self) -> None:
+        if self.weights is not None:  # which may be a path that is a string
+            object.__setattr__(self, "weights", Path(self.weights))
+        if self.extractor is not None:
+            object.__setattr__(self, "name", self.extractor.name)
+            return
         for name, value, choices in (
             ("resize", self.resize, get_args(Resize)),
             ("precision", self.precision, get_args(Precision)),
@@ -86,6 +93,8 @@ class ExtractorSpec:
         Raises:
             InputError: it would be the model's own, and the model is no run.
         """
+        if self.extractor is not None:
+            return None
         if self.name == "disc" and model.run is None:
             raise InputError(
                 f"extractor 'disc' is the discriminator of the run that is scored. Got {model.name}"
@@ -105,11 +114,19 @@ class ExtractorSpec:
         return dict(model.form) if run is None else form_of(run.config())
 
     @property
+    def of_one_form(self) -> bool:
+        """Whether the size and channels of images must be known before there is an extractor."""
+        return self.extractor is None and self.name == "pixels"
+
+    @property
     def own_form(self) -> dict[str, Any]:
         """Return size and fit of images that are no squares of one size; {} where none is known.
 
         What Inception is fed is stretched, as pytorch-fid and clean-fid do.
         """
+        if self.extractor is not None:
+            size = getattr(self.extractor, "size", None)
+            return {} if size is None else {"size": size}
         if self.name in _DIMS:
             fit = "stretch" if self.resize == "pytorch-fid" else "stretch-bicubic"
             return {"size": SIDE, "fit": fit}
@@ -126,6 +143,8 @@ class ExtractorSpec:
         Raises:
             InputError: a file is missing or of another network, the discriminator is conditional.
         """
+        if self.extractor is not None:
+            return self.extractor
         run = self.run_of(model)
         options: dict[str, Any] = {"device": device, "precision": self.precision}
         if run is not None:

@@ -20,10 +20,10 @@ from gan_eval.metrics import (
     Moments,
     frechet_distance,
     frechet_distance_at_infinity,
-    inception_score,
     kernel_distance,
     precision_recall,
 )
+from gan_eval.metrics.inception_score import inception_score_of_blocks
 from gan_eval.metrics.matrix import Matrix
 from gan_eval.seeding import stream
 
@@ -44,7 +44,7 @@ class ScoreProtocol:
     """How sides are compared, whatever they and their features are.
 
     Attributes:
-        metrics: some of `METRICS`.
+        metrics: some of `METRICS`; a text is split at its commas.
         kid_subsets, kid_subset_size: of the kernel distance: how many subsets, of how many images.
         neighbours: the k of precision, recall, density and coverage.
         splits: of the Inception score, whose images are shuffled first.
@@ -62,6 +62,9 @@ class ScoreProtocol:
     version: int = 1
 
     def __post_init__(self) -> None:
+        if isinstance(self.metrics, str):
+            names = (name.strip() for name in self.metrics.split(","))
+            object.__setattr__(self, "metrics", tuple(dict.fromkeys(names)))
         for name in self.metrics:
             if name not in METRICS:
                 raise InputError(f"metric {name!r} is not known. {closest(name, METRICS)}")
@@ -193,9 +196,9 @@ def figures(
 
 def _inception_score(protocol: ScoreProtocol, rows: Matrix, logits: Logits) -> dict[str, float]:
     order = torch.randperm(len(rows), generator=stream(protocol.seed, "isc")).numpy()
-    parts = [
+    parts = (
         logits(torch.as_tensor(rows[order[start : start + _ROWS]]))
         for start in range(0, len(rows), _ROWS)
-    ]
-    score = inception_score(torch.cat(parts), splits=protocol.splits)
+    )
+    score = inception_score_of_blocks(parts, n=len(rows), splits=protocol.splits)
     return {"isc_mean": score.mean, "isc_std": score.std}

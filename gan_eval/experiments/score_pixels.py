@@ -1,6 +1,6 @@
 """Images that were brought as arrays, made uint8: by shape, type and range, or refused by them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def pixels_of(given: Array | Dataset[Any] | Iterable[Any], name: str) -> Tensor:
             (to_pixels(_images_of(given[row], name)[None], name) for row in range(len(given))), name
         )
     if isinstance(given, Iterable):
-        return _joined((_batch(each, name) for each in given), name)
+        return _joined(_batches(given, name), name)
     raise InputError(
         f"images must be a run, a generator, data, an array or statistics. Got "
         f"{type(given).__name__}; see `gan_eval.experiments.score_sides`."
@@ -81,19 +81,37 @@ def layout_of(values: Array, name: str) -> tuple[int, ...]:
         InputError: it is not one of the module's.
     """
     shape, first = tuple(values.shape), isinstance(values, Tensor)
-    if not first and len(shape) == 3 and shape[2] in (1, 3):
-        raise InputError(
-            f"{name} must have shape {_IMAGE}. Got {shape}, one image by its looks; pass "
-            "array[None] for that, or give grey images an axis of channels."
-        )
+    single = not first and len(shape) == 3 and shape[2] in (1, 3)
     layout = (*shape, 1) if len(shape) == 3 and not first else shape
-    if len(layout) != 4 or layout[1 if first else 3] not in (1, 3) or 0 in layout:
+    if single or len(layout) != 4 or layout[1 if first else 3] not in (1, 3) or 0 in layout:
         raise InputError(
             f"{name} must have shape {_TENSOR if first else _IMAGE} and no empty axis. "
-            f"Got {shape}; {'permute' if first else 'transpose'} it so that channels come "
-            f"{'second' if first else 'last'}."
+            f"Got {shape}{_remedy(shape, first)}."
         )
     return layout
+
+
+def _remedy(shape: tuple[int, ...], first: bool) -> str:
+    """Return what a shape looks like that is not one of the module's, and what to do about it.
+
+    Args:
+        first: whether channels should come before height and width.
+    """
+    part = "x[:, {}]" if first else "x[..., {}]"
+    channels, other = (1, 3) if first else (3, 1)
+    if 0 in shape or len(shape) not in (3, 4):
+        return "; look at what made it"
+    if len(shape) == 3 and shape[0 if first else 2] in (1, 3):
+        grey = part.format("None")
+        return f", one image by its looks; pass x[None] for that, or {grey} for grey images"
+    if len(shape) == 3:
+        return f"; pass {part.format('None')} for grey images"
+    if shape[other] in (1, 3):
+        verb, where = ("permute", "second") if first else ("transpose", "last")
+        return f"; {verb} it so that channels come {where}"
+    if shape[channels] == 4:
+        return f", with an alpha channel by its looks; drop it, as in {part.format(':3')}"
+    return "; make it grey or coloured"
 
 
 def _tensor(values: Array, name: str) -> Tensor:
@@ -124,6 +142,28 @@ def _rounded(images: Tensor, name: str, first: int) -> Tensor:
             f"{float(high):.4g}; scale it."
         )
     return to_uint8(images, "sigmoid")
+
+
+def _batches(given: Iterable[Any], name: str) -> Iterator[Tensor]:
+    """Yield the images of each batch, or each single image.
+
+    Raises:
+        InputError: as `to_pixels`; or all of them look like single NumPy images, channels first,
+            which would pass for batches of 3 grey images.
+    """
+    shapes = set()
+    for each in given:
+        images = _images_of(each, name)
+        shapes.add(tuple(images.shape) if isinstance(images, np.ndarray) else ())
+        yield _batch(each, name)
+    first = all(len(s) == 3 and s[0] in (1, 3) and s[2] not in (1, 3) for s in shapes)
+    coloured = [shape for shape in shapes if shape[:1] == (3,)]
+    if first and coloured:  # one grey image is the same either way
+        raise InputError(
+            f"{name} must be of single images (h, w, 1 or 3), or of batches {_IMAGE}. Got "
+            f"{coloured[0]}, channels first by its looks; transpose it so that channels come last, "
+            "or give grey images an axis of channels."
+        )
 
 
 def _batch(batch: Any, name: str) -> Tensor:

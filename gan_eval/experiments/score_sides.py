@@ -11,7 +11,6 @@ Arrays are uint8, or floats in [0, 1], which become uint8 by the rule of `gan_ev
 image passes through the same 8 bits, whatever it was.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -36,7 +35,6 @@ from gan_eval.features.statistics_file import Statistics, load_statistics
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.sampling import generate
-from gan_eval.models.weights import weights_sha256
 
 Given = str | Path | Run | Generator | Images | Array | Dataset[Any] | Iterable[Any]
 
@@ -151,14 +149,8 @@ def _drawn(network: Generator, name: str, sampling: Sampling, run: Run | None) -
     def draw(**form: Any) -> Images:
         drawn = (pixels for pixels, _ in generate(network, sampling.n, sampling.seed))
         images = _prepared(joined(drawn, sampling.n), name, **form)
-        # Of what determines the samples: on other devices their last bit may differ, and several
-        # processes must agree.
-        made = weights_sha256(network), network.config
-        what = (*made, sampling.n, sampling.seed, sorted(form.items()))
-        digest = hashlib.sha256(str(what).encode()).hexdigest()
-        return replace(
-            images, split="samples", source="drawn", fingerprint=f"drawn-sha256:{digest}"
-        )
+        # Known by their pixels: hooks and classes of one's own may draw others by the same weights.
+        return replace(images, split="samples", source="drawn")
 
     own = {"size": network.config.image_size, "channels": network.config.channels}
     return Side(
@@ -185,8 +177,8 @@ def _named(text: str, sampling: Sampling, root: Path | None) -> Side:
         if side is not None:
             return side
     data, split = (text, "train") if path.exists() else split_of(text)
-    name = f"{path.name if path.exists() else Path(data).name}:{split}"
-    return Side(name=name, open=partial(open_images, data, root=root, split=split))
+    name = Path(data).expanduser().resolve().name  # also of a folder that is given as "."
+    return Side(name=f"{name}:{split}", open=partial(open_images, data, root=root, split=split))
 
 
 def split_of(text: str) -> tuple[str, str]:

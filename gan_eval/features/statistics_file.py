@@ -3,8 +3,8 @@
 mu      (d,), the mean
 sigma   (d, d), the covariance, divided by n - 1
 n       of how many images; here only
-about   JSON text: the extractor's identity, the images' name, fingerprint, size and channels; here
-        only
+about   JSON text: the extractor's identity, the images' name, fingerprint, size, channels and fit;
+        here only
 
 pytorch-fid reads the first two; its own files, and others of that form, hold nothing else.
 """
@@ -35,7 +35,7 @@ class Statistics:
         name: of the images, or of the file where that is all that is known.
         fingerprint: of the images, or "file-sha256:" of the file.
         extractor: the identity of the extractor; None where the file does not say.
-        form: size and channels of the images; {} where the file does not say.
+        form: size, channels and fit of the images; {} where the file does not say.
         file: that they were read from.
     """
 
@@ -50,14 +50,15 @@ class Statistics:
         """Refuse statistics that are not of `extractor` and of images in `form`, where they say so.
 
         Args:
-            form: size and channels in which a run and its reference are compared; {} where each
-                side keeps its own.
+            form: size, channels and fit in which a run and its reference are compared; {} where
+                each side keeps its own.
 
         Raises:
             InputError: their width, their extractor's identity or their images' form differs.
         """
-        for key in ("size", "channels"):
-            if key in form and self.form.get(key, form[key]) != form[key]:
+        for key in ("size", "channels", "fit"):
+            # Images that nothing was done to have no fit, and are the same by any.
+            if key in form and self.form.get(key) not in (None, form[key]):
                 raise InputError(
                     f"statistics {self.file or self.name} must be of images as the run makes them, "
                     f"of {key} {form[key]}. Theirs had {self.form[key]}; make them again with the "
@@ -114,7 +115,8 @@ def load_statistics(path: Path) -> Statistics:
     """Return the statistics in `path`, of this package or another.
 
     Raises:
-        InputError: the file is cut short, or holds no mean and covariance.
+        InputError: the file is cut short, holds no mean and covariance, or says of them what is
+            none of the module's.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -132,9 +134,20 @@ def load_statistics(path: Path) -> Statistics:
         name=about.get("images", path.name),
         fingerprint=about.get("fingerprint") or f"file-sha256:{file_sha256(path)}",
         moments=moments,
-        extractor=about.get("extractor"),
-        form=about.get("form") or {},
+        extractor=_object(about, "extractor", path),
+        form=_object(about, "form", path) or {},
         file=path,
+    )
+
+
+def _object(about: Mapping[str, Any], key: str, path: Path) -> dict[str, Any] | None:
+    """Return what a file says of its extractor or form; None where it does not."""
+    value = about.get(key)
+    if value is None or isinstance(value, dict):
+        return value
+    raise InputError(
+        f"{path} must say of its {key} what each setting is. Got {json.dumps(value)[:80]}; make it "
+        "again."
     )
 
 

@@ -21,6 +21,7 @@ from gan_eval.metrics.moments import Moments
 from gan_eval.seeding import stream
 
 _POINTS, _SMALLEST = 15, 5000
+_AT_ONCE = 4096  # rows of a subset that are copied at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +124,10 @@ def frechet_distance_at_infinity(*, real: Moments, fake: Matrix, seed: int) -> E
     sizes = np.linspace(min(_SMALLEST, n // 2), n, _POINTS).astype(int)
     distances = []
     for size in sizes:
-        rows = torch.randperm(n, generator=generator)[:size].sort().values.numpy()
+        rows = torch.randperm(n, generator=generator)[:size].sort().values
         moments = Moments()
-        moments.update(fake[rows])
+        for some in torch.split(rows, _AT_ONCE):
+            moments.update(fake[some.numpy()])
         distances.append(frechet_distance(real=real, fake=moments).distance)
     intercept, _ = np.polynomial.polynomial.polyfit(1 / sizes, distances, 1)
     return Extrapolation(

@@ -39,7 +39,8 @@ def generate(
     computes under `torch.autocast`.
 
     Raises:
-        InputError: n is not positive, or `label` is not one of the network's.
+        InputError: n is not positive, `label` is not one of the network's, or samples are not
+            finite.
     """
     _check(network, n, label)
     classes, device = network.config.classes, next(network.parameters()).device
@@ -51,6 +52,7 @@ def generate(
             labels = labels if label is None else torch.full_like(labels, label)
         with products(device.type, precision):
             images = network(z.to(device), None if labels is None else labels.to(device))
+        _check_finite(images, first)
         first += len(z)
         yield to_uint8(images, network.config.scale).cpu(), labels
 
@@ -81,3 +83,13 @@ def _check(network: Generator, n: int, label: int | None) -> None:
         )
     if label is not None and not 0 <= label < classes:
         raise InputError(f"label must be from 0 to {classes - 1}. Got {label}.")
+
+
+def _check_finite(images: Tensor, first: int) -> None:
+    """Refuse samples, of which `first` were made before, that NaN would turn black."""
+    wrong = (~images.isfinite()).flatten(1).any(1).nonzero()
+    if len(wrong):
+        raise InputError(
+            f"samples must be finite. Got NaN or infinity in sample {first + int(wrong[0])}; "
+            "restore the generator's weights, or pass a kept --epoch."
+        )

@@ -72,7 +72,9 @@ def test_interpolate_prints_a_table_and_takes_other_data(call, capsys, runs, tmp
     rows = [line.split("│")[1].strip() for line in streams.out.splitlines() if "│" in line]
     assert rows == ["straight", "spherical", "crossfade", "untrained"]
     (record,) = read_lines(tmp_path / "x" / "records.jsonl")
-    assert record["config"]["data"] == {"name": "digits", "split": "train", "n": 1437}
+    data = record["config"]["data"]
+    assert (data["name"], data["split"], data["n"]) == ("digits", "train", 1437)
+    assert data["notes"] == ["digits: images of 8x8 were fitted to 32x32 by 'crop'"]
 
 
 def test_without_labels_sums_are_drawn_and_nothing_is_counted(call, capsys, runs, tmp_path):

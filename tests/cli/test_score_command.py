@@ -55,6 +55,8 @@ def test_json_is_one_row_for_one_model(call, capsys, run):
     assert (row["model"], row["n_fake"], row["n_real"]) == ("tiny", 30, 360)
     assert (row["extractor"], row["reference"]) == ("pixels", "digits:test")
     assert row["files"] == [str(run / "records.jsonl")]
+    *_, record = read_lines(run / "records.jsonl")
+    assert row["fingerprint"] == record["fingerprints"]["fake"]
     assert "Warning: 30 images of tiny are fewer than 10,000" in streams.err
 
 

@@ -6,6 +6,7 @@ of centred rows for the trace of the root.
 """
 
 import warnings
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from torch import Tensor, nn
 from gan_eval.errors import InputError
 from gan_eval.experiments.score import score
 from gan_eval.experiments.score_extractors import ExtractorSpec
-from gan_eval.experiments.score_figures import ScoreProtocol
+from gan_eval.experiments.score_figures import Features, ScoreProtocol, figures
 from gan_eval.features.inception import Inception
+from gan_eval.metrics import inception_score
 from gan_eval.seeding import stream
 
 
@@ -201,6 +203,23 @@ def test_the_inception_score_is_that_of_the_classes(weights, tmp_path):
     found = row(images, images, weights, tmp_path, "inception", ("isc",))
     assert found["isc_mean"] == pytest.approx(1, abs=1e-6)
     assert found["fid"] is None
+
+
+def test_logits_are_not_kept_for_the_inception_score():
+    seen: list[weakref.ref[Tensor]] = []
+
+    def logits(rows: Tensor) -> Tensor:
+        assert sum(each() is not None for each in seen) <= 1
+        made = rows * 2
+        seen.append(weakref.ref(made))
+        return made
+
+    rows = torch.randn(4500, 3, generator=stream(1)).numpy()
+    side = Features(rows=rows)
+    found = figures(ScoreProtocol(metrics=("isc",)), real=side, fake=side, logits=logits)
+    assert len(seen) == 5
+    order = torch.randperm(4500, generator=stream(0, "isc")).numpy()
+    assert found["isc_mean"] == pytest.approx(inception_score(2 * rows[order]).mean, rel=1e-12)
 
 
 def test_bf16_is_near_and_says_so(weights):

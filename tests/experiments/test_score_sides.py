@@ -156,6 +156,22 @@ def test_names_paths_and_splits(tmp_path: Path):
     assert side_of(path, sampling=Sampling()).name == "mine.npz:train"
 
 
+def test_single_arrays_with_channels_first_are_no_batches_of_grey_images():
+    images = np.zeros((4, 3, 8, 9), np.uint8)
+    for given in (iter(images), list(images), iter([(image, 0) for image in images])):
+        with pytest.raises(InputError, match=r"Got \(3, 8, 9\), channels first by its looks; tr"):
+            array_side(given, "mine")
+    with pytest.raises(InputError, match=r"Got \(3, 8, 8\), channels first by its looks; transpo"):
+        array_side(iter([[*PIXELS.numpy()]]), "mine")
+
+
+@pytest.mark.parametrize("sizes", [(4, 3), (1, 1, 1), (3, 8)])
+def test_batches_of_grey_arrays_may_be_of_any_number(sizes: tuple[int, ...]):
+    grey = np.arange(sum(sizes) * 64, dtype=np.uint8).reshape(-1, 8, 8)
+    batches = np.split(grey, np.cumsum(sizes)[:-1])
+    assert torch.equal(opened(iter(batches)), torch.from_numpy(grey)[:, None])
+
+
 class Pictures(Dataset[Any]):
     def __len__(self) -> int:
         return 1
@@ -174,7 +190,14 @@ class Pictures(Dataset[Any]):
         (PIXELS.int(), "must be uint8, or floats from 0 to 1. Got torch.int32"),
         (PIXELS.float(), "floats from 0 to 1. Got 0 to 255; scale it"),
         (PIXELS / 127.5 - 1, "floats from 0 to 1. Got -1 to 1; scale it"),
-        (LAST[0], r"Got \(8, 8, 3\), one image by its looks; pass array\[None\]"),
+        (LAST[0], r"Got \(8, 8, 3\), one image by its looks; pass x\[None\] .* x\[\.\.\., None\]"),
+        (PIXELS[0], r"Got \(3, 8, 8\), one image by its looks; pass x\[None\] .* x\[:, None\]"),
+        (PIXELS[:, 0], r"Got \(5, 8, 8\); pass x\[:, None\] for grey images"),
+        (PIXELS[:0, 0], r"Got \(0, 8, 8\); look at what made it"),
+        (np.zeros((12, 8, 8, 4)), r"Got \(12, 8, 8, 4\), with an alpha .* x\[\.\.\., :3\]"),
+        (torch.zeros(12, 4, 8, 8), r"Got \(12, 4, 8, 8\), with an alpha .* x\[:, :3\]"),
+        (torch.zeros(12, 2, 8, 8), r"Got \(12, 2, 8, 8\); make it grey or coloured"),
+        (LAST[0, 0], r"Got \(8, 3\); look at what made it"),
         (Pictures(), "must be tensors or arrays. Got str; give the data set a transform"),
         (7, "images must be a run, a generator, data, an array or statistics. Got int"),
     ],

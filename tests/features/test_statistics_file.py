@@ -1,5 +1,7 @@
 """Files of statistics: ours in pytorch-fid, theirs here, and refusals that name the file."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,28 @@ def test_another_extractor_is_refused():
     with pytest.raises(InputError, match="Their scale is 'tanh' instead of 'sigmoid'"):
         statistics().check(colour)
     statistics(None).check(colour)
+
+
+def test_images_fitted_by_another_rule_are_refused(tmp_path: Path):
+    path, form = tmp_path / "ref.npz", {"size": 2, "channels": 1, "fit": "crop"}
+    save_statistics(path, replace(statistics(), form=form))
+    found = load_statistics(path)
+    found.check(PIXELS, form)
+    found.check(PIXELS)
+    with pytest.raises(InputError, match=r"ref\.npz .* of fit pad\. Theirs had crop; make them"):
+        found.check(PIXELS, {**form, "fit": "pad"})
+    # Nothing was changed, or the file is of a time when this was not written down.
+    for silent in ({**form, "fit": None}, {"size": 2, "channels": 1}):
+        replace(found, form=silent).check(PIXELS, {**form, "fit": "pad"})
+
+
+@pytest.mark.parametrize("about", [{"extractor": "inception"}, {"form": 3}, {"form": [["size"]]}])
+def test_what_a_file_says_of_itself_must_be_of_a_kind(tmp_path: Path, about: dict[str, Any]):
+    path = tmp_path / "ref.npz"
+    np.savez(path, mu=np.zeros(4), sigma=np.eye(4), about=np.array(json.dumps(about)))
+    (key,) = about
+    with pytest.raises(InputError, match=rf"ref\.npz must say of its {key} what each .* Got .*;"):
+        load_statistics(path)
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path):

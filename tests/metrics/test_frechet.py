@@ -153,6 +153,22 @@ class TestInfinity:
         sizes = frechet_distance_at_infinity(real=real, fake=fake, seed=0).sizes
         assert sizes == tuple(range(5000, 19_001, 1000))
 
+    def test_subsets_are_copied_in_blocks(self, monkeypatch: pytest.MonkeyPatch):
+        real, fake = moments(features(50, 4, 1)), features(300, 4, 2)
+        whole = frechet_distance_at_infinity(real=real, fake=fake, seed=0)
+        sizes, update = [], Moments.update
+
+        def watched(self: Moments, rows: np.ndarray) -> None:
+            sizes.append(len(rows))
+            update(self, rows)
+
+        monkeypatch.setattr("gan_eval.metrics.frechet._AT_ONCE", 64)
+        monkeypatch.setattr(Moments, "update", watched)
+        found = frechet_distance_at_infinity(real=real, fake=fake, seed=0)
+        assert found.distances == pytest.approx(whole.distances, rel=1e-10)
+        assert max(sizes) == 64
+        assert sum(sizes) == sum(found.sizes)
+
     def test_is_the_line_through_the_distances(self):
         real, fake = moments(features(50, 4, 1)), features(300, 4, 2)
         found = frechet_distance_at_infinity(real=real, fake=fake, seed=0)

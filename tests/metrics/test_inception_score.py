@@ -1,11 +1,15 @@
 """The Inception score against closed forms and its definition in NumPy."""
 
+import weakref
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
 from gan_eval.errors import InputError
 from gan_eval.metrics import inception_score
+from gan_eval.metrics.inception_score import inception_score_of_blocks
 
 
 def by_definition(logits: np.ndarray) -> float:
@@ -55,6 +59,43 @@ def test_float32_is_taken_in_float64():
     assert inception_score(logits) == inception_score(logits.astype(np.float64))
 
 
+def by_logarithms(logits: torch.Tensor, splits: int) -> tuple[float, float]:
+    """Return the score in the logarithms of p alone, all images at hand."""
+    log_p, n, scores = logits.double().log_softmax(1), len(logits), []
+    for i in range(splits):
+        part = log_p[i * n // splits : (i + 1) * n // splits]
+        log_mean = part.logsumexp(0) - np.log(len(part))
+        scores.append(float((part.exp() * (part - log_mean)).sum(1).mean().exp()))
+    return float(np.mean(scores)), float(np.std(scores))
+
+
+@pytest.mark.parametrize("sizes", [(230,), (1,) * 230, (100, 100, 30), (23, 7, 200)])
+@pytest.mark.parametrize("splits", [1, 3, 10, 230])
+def test_blocks_give_the_score_of_all_rows(sizes: tuple[int, ...], splits: int):
+    random = 3 * torch.randn(230, 40, generator=torch.Generator().manual_seed(0))
+    sure = 1000 * torch.eye(40).repeat(6, 1)[:230]
+    for logits in (random, sure, torch.cat([random[:100], sure[100:]])):
+        mean, std = by_logarithms(logits, splits)
+        found = inception_score_of_blocks(logits.split(sizes), n=230, splits=splits)
+        assert found.mean == pytest.approx(mean, rel=1e-12)
+        assert found.std == pytest.approx(std, abs=1e-11)
+
+
+def test_blocks_are_not_kept():
+    seen: list[weakref.ref[torch.Tensor]] = []
+
+    def blocks() -> Iterator[torch.Tensor]:
+        for number in range(6):
+            block = torch.randn(10, 4, generator=torch.Generator().manual_seed(number))
+            seen.append(weakref.ref(block))
+            yield block
+            del block
+            assert sum(each() is not None for each in seen) <= 1  # the caller's own
+
+    assert inception_score_of_blocks(blocks(), n=60, splits=3).mean > 1
+    assert len(seen) == 6
+
+
 @pytest.mark.parametrize(
     ("logits", "splits", "message"),
     [
@@ -62,6 +103,7 @@ def test_float32_is_taken_in_float64():
         (np.ones((9, 3)), 0, "Got 0; pass fewer"),
         (np.ones(9), 1, "logits must be a matrix"),
         (np.array([[1.0, 2], [np.inf, 0]]), 1, "logits must be finite. Got .* in row 1"),
+        (np.vstack([np.ones((5000, 2)), [[np.nan, 0]]]), 1, "Got NaN or infinity in row 5000;"),
     ],
 )
 def test_what_is_refused(logits: np.ndarray, splits: int, message: str):
