@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gan_eval.experiments.account import is_control
 from gan_eval.records import Record
 from gan_eval.report.values import number_at, value_at
 
 
 def with_siblings(records: Sequence[Record]) -> list[Record]:
-    """Return records of classifications with the controls that were measured by themselves."""
+    """Return records of classifications with the controls that were measured by themselves.
+
+    These count where a record holds one of the same name, which may have been of other features.
+    """
     return [
-        replace(record, controls={**_siblings(record, records), **record.controls})
+        replace(record, controls={**record.controls, **_siblings(record, records)})
         if record.exhibit == "classify" and record.name == "disc"
         else record
         for record in records
@@ -27,12 +31,10 @@ def _siblings(record: Record, records: Sequence[Record]) -> dict[str, float]:
     features = _features(record)
 
     def fair(each: Record) -> bool:
-        theirs = _features(each)
         return (
-            (each.protocol, each.fingerprints.get("test"))
-            == (record.protocol, record.fingerprints.get("test"))
-            and theirs.get("mirror", False) == features.get("mirror", False)
-            and ("network" not in theirs or theirs == features)
+            each.protocol == record.protocol
+            and _alike(each.fingerprints, record.fingerprints)
+            and is_control(_features(each), features)
         )
 
     found: dict[str, float] = {}
@@ -43,9 +45,16 @@ def _siblings(record: Record, records: Sequence[Record]) -> dict[str, float]:
     return found
 
 
-def _features(record: Record) -> dict[str, Any]:
-    """Return how features were made, but for the weights."""
+def _alike(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Return whether two classifications were tested on the same images, and learned from the same.
+
+    The latter as far as both say so.
+    """
+    said = [part for part in ("train", "train+validation") if part in a and part in b]
+    return all(a.get(part) == b.get(part) for part in ("test", *said))
+
+
+def _features(record: Record) -> Mapping[str, Any]:
+    """Return how features were made; {} where the record does not say."""
     features = value_at(record, "config.features")
-    unlike = ("weights_sha256", "precision")
-    items = features.items() if isinstance(features, Mapping) else ()
-    return {name: value for name, value in items if name not in unlike}
+    return features if isinstance(features, Mapping) else {}

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 
 from gan_eval.records import Record
 from gan_eval.report.paper import PUBLISHED
-from gan_eval.report.values import curve_at, number_at, subject, trained, value_at
+from gan_eval.report.values import (
+    curve_at,
+    curve_of,
+    is_number,
+    number_at,
+    subject,
+    trained,
+    value_at,
+)
 from gan_eval.report.verdicts import holds
 from gan_eval.visualize.series import Panel
 
@@ -64,7 +72,7 @@ def _epochs(records: Sequence[Record]) -> list[Panel]:
     titles = {}
     for each in records:
         distance, epoch = number_at(each, "result.fid"), trained(each, "epoch")
-        if distance is not None and epoch is not None:
+        if distance is not None and is_number(epoch):
             # The same name may stand for an extractor that was trained on in between.
             protocol = json.dumps(each.protocol, sort_keys=True) + str(each.quick)
             titles[protocol] = each.protocol.get("name")
@@ -83,5 +91,5 @@ def _epochs(records: Sequence[Record]) -> list[Panel]:
 
 def _lines(records: Sequence[Record], x: str, y: str) -> dict[str, Points]:
     """Return the curve of each record, whose coordinates are lists at two dotted paths."""
-    places = {subject(each): (value_at(each, x), value_at(each, y)) for each in records}
-    return {name: list(zip(*both, strict=False)) for name, both in places.items() if all(both)}
+    found = {subject(each): curve_of(value_at(each, x), value_at(each, y)) for each in records}
+    return {name: points for name, points in found.items() if points}

@@ -6,35 +6,33 @@ A record that lies in `<folder>` itself, as in a run's, goes where its kind belo
 """
 
 import json
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from gan_eval.errors import InputError
-from gan_eval.records import SCHEMA, Record
+from gan_eval.experiments.reproduction import STAND_INS
+from gan_eval.records import Record
 from gan_eval.report.exhibits import EXHIBITS
+from gan_eval.report.lines import check_row, lines_of, missing_of, record_of
+from gan_eval.report.values import value_at
 
-_MAPPINGS = ("protocol", "config", "result", "fingerprints", "controls", "versions", "hardware")
-_TEXTS = ("exhibit", "name", "time")
-_LISTS = ("deviations", "advice")
-_FIELDS = {each.name for each in fields(Record)}
-_PARTS = ("trained", "features", "data", "fake", "real")  # of the config, where it has them
-# What lines of earlier versions do not say.
-_LATER: dict[str, Any] = {"quick": False}
 # What tells a training from another, beside its seed, which older records do not know.
 _TRAINING = ("run", "epoch", "preset", "trained_on")
 # What a number was asked to be of, beside protocol, data and weights.
 _VARIANTS = ("features", "label", "target", "turn_target", "object")
-
-
-# How names of pictures begin, beside the records of a run.
+# Where classifications of the paper's images, and of what stands in for them, belong.
+_CLASSIFIED = {
+    "cifar10": "table_1_cifar10",
+    "svhn": "table_2_svhn",
+    STAND_INS["svhn"]: "table_2_svhn",
+}
+# First words of the names of pictures, beside the records of a run.
 _PICTURES = (
     ("arithmetic-turn", "figure_8_turn"),
     ("arithmetic", "figure_7_arithmetic"),
-    ("classify-cifar10", "table_1_cifar10"),
-    ("classify-svhn", "table_2_svhn"),
+    *((f"classify-{name}", home) for name, home in _CLASSIFIED.items()),
     ("classify", "classify"),
     ("dedup", "section_4_1_1_dedup"),
     ("dropout", "figure_6_forget"),
@@ -91,14 +89,15 @@ def read_results(folder: Path) -> Results:
     sections: dict[str, Section] = {}
     missing: dict[str, dict[bool, list[dict[str, str]]]] = {}
     for path in _files(folder, ".jsonl"):
-        for place, line in _lines(folder, path, notices):
-            record = _record(line, place) if "schema" in line else None
+        for place, line in lines_of(folder, path, notices):
+            record = record_of(line, place) if "schema" in line else None
             for home in _homes(folder, path, record):
                 section = sections.setdefault(home, Section())
                 if isinstance(line.get("missing"), list):
-                    found = _missing(line, place)
+                    found = missing_of(line, place)
                     missing.setdefault(home, {})[bool(line.get("quick"))] = found
                 elif record is None and line not in section.rows:
+                    check_row(line, place)
                     section.rows.append(line)
                 if record is not None and record not in section.records:
                     section.records.append(record)
@@ -126,77 +125,6 @@ def _files(folder: Path, suffix: str) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def _lines(folder: Path, path: Path, notices: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield where each line is and what it holds; one that a kill cut short is only noticed."""
-    text = path.read_bytes()
-    for number, line in enumerate(text.split(b"\n"), 1):
-        place = f"{path}, line {number}"
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line, parse_constant=_refuse, parse_float=_finite)
-            if not isinstance(found, dict):
-                raise ValueError("no object")
-        except ValueError as error:
-            if number == text.count(b"\n") + 1:
-                where = path.relative_to(folder).as_posix()
-                notices.append(f"{where}, line {number}: was cut short and is left out.")
-                continue
-            raise InputError(
-                f"{place} must be a JSON object. Got one that is not ({error}); mend the line or "
-                "take it out."
-            ) from error
-        yield place, found
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
-def _finite(text: str) -> float:
-    return float(text) if math.isfinite(float(text)) else _refuse(text)
-
-
-def _record(line: Mapping[str, Any], place: str) -> Record:
-    """Return the record that a line holds; fields that this version does not know are dropped."""
-    schema = line["schema"]
-    if type(schema) is not int or not 1 <= schema <= SCHEMA:
-        raise InputError(
-            f"{place} must be a record of schema {SCHEMA} at most. Got {schema!r}; read it by the "
-            "version of gan_eval that wrote it, or a newer one."
-        )
-    wrong = sorted(
-        (_FIELDS - _LATER.keys() - line.keys())
-        | {name for name in _MAPPINGS if not isinstance(line.get(name, {}), dict)}
-        | {name for name in _TEXTS if not isinstance(line.get(name, ""), str)}
-        | {name for name in _LISTS if not isinstance(line.get(name, []), list)}
-        | (set() if isinstance(line.get("quick", False), bool) else {"quick"})
-    )
-    for name in _PARTS if not wrong else ():
-        if not isinstance(line["config"].get(name), dict | None):
-            wrong.append(f"config.{name}")
-    if wrong:
-        raise InputError(
-            f"{place} must be a whole record of schema {SCHEMA}. Got none of, or a wrong kind of, "
-            f"{', '.join(wrong)}; mend the line or take it out."
-        )
-    lists = {name: tuple(map(str, line[name])) for name in _LISTS}
-    found = {**_LATER, **{name: line[name] for name in _FIELDS if name in line}}
-    return Record(**{**found, **lists})
-
-
-def _missing(line: Mapping[str, Any], place: str) -> list[dict[str, str]]:
-    """Return what a line says was left out."""
-    if not all(
-        isinstance(each, dict) and {"what", "needs"} <= each.keys() for each in line["missing"]
-    ):
-        raise InputError(
-            f"{place} must say of each missing row what it is and needs. Got {line['missing']}; "
-            "take the line out."
-        )
-    return [{name: str(each[name]) for name in ("what", "needs")} for each in line["missing"]]
-
-
 def _homes(folder: Path, path: Path, record: Record | None) -> tuple[str, ...]:
     """Return the names of the folders that what lies at `path` belongs to."""
     if path.parent != folder:
@@ -204,15 +132,13 @@ def _homes(folder: Path, path: Path, record: Record | None) -> tuple[str, ...]:
         return ({"samples": "figure_2_3_samples"}.get(name, name),)
     if record is None:
         return (_pictured(path.stem),)
-    data = record.config.get("data")
-    name = str(data.get("name", "")) if isinstance(data, dict) else ""
-    homes = tuple(each.folder for each in EXHIBITS if each.kind == record.exhibit)
     if record.exhibit == "classify":
-        homes = tuple(home for home in homes if name and home.split("_")[2] in name)
+        name = str(value_at(record, "config.data.name"))
+        return (_CLASSIFIED.get(name, record.exhibit),)
+    homes = tuple(each.folder for each in EXHIBITS if each.kind == record.exhibit)
     if record.exhibit == "arithmetic":  # a sum, a turn, or both
-        choices = record.config.get("choices")
-        asked = choices.get("asked") if isinstance(choices, dict) else None
-        made = [name in (asked or {}) for name in ("a", "from")]
+        asked = value_at(record, "config.choices.asked")
+        made = [isinstance(asked, Mapping) and name in asked for name in ("a", "from")]
         if any(made):
             return tuple(home for home, there in zip(homes, made, strict=True) if there)
     return homes[:1] or (record.exhibit,)
@@ -220,7 +146,7 @@ def _homes(folder: Path, path: Path, record: Record | None) -> tuple[str, ...]:
 
 def _pictured(stem: str) -> str:
     """Return the exhibit of a picture by what the commands call theirs, "run" for others."""
-    found = (home for start, home in _PICTURES if stem.startswith(start))
+    found = (home for start, home in _PICTURES if f"{stem}-".startswith(f"{start}-"))
     return next(found, "run")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from gan_eval.records import Record
-from gan_eval.report.values import number_at, trained
+from gan_eval.report.values import number_at, trained, value_at
 
 # Of each kind of record, the score that trainings are compared by.
 _SCORE = {"classify": "error_mean", "neighbors": "error"}
@@ -23,10 +23,15 @@ def over_seeds(records: Iterable[Record]) -> pd.DataFrame | None:
     groups: dict[str, dict[int, Record]] = {}
     for record in records:
         seed = trained(record, "seed")
-        if record.exhibit in _SCORE and isinstance(seed, int):
+        if _score(record) is not None and isinstance(seed, int):
             groups.setdefault(_training(record), {})[seed] = record
     rows = [_row([*group.values()], sorted(group)) for group in groups.values() if len(group) > 1]
     return pd.DataFrame(rows) if rows else None
+
+
+def _score(record: Record) -> float | None:
+    name = _SCORE.get(record.exhibit)
+    return None if name is None else number_at(record, f"result.{name}")
 
 
 def _training(record: Record) -> str:
@@ -42,10 +47,11 @@ def _training(record: Record) -> str:
 def _row(records: Sequence[Record], seeds: Sequence[int]) -> dict[str, object]:
     first = records[0]
     name = _SCORE[first.exhibit]
-    found = [value for each in records if (value := number_at(each, f"result.{name}")) is not None]
-    data, protocol = first.config["data"]["name"], first.protocol["name"]
+    found = [value for each in records if (value := _score(each)) is not None]
+    data, protocol = value_at(first, "config.data.name"), first.protocol.get("name")
     preset, images, steps = (trained(first, what) for what in ("preset", "trained_on", "steps"))
-    network = f"{first.name} of {preset} trained on {images}, {steps:,} steps"
+    length = f", {steps:,} steps" if isinstance(steps, int) else ""
+    network = f"{first.name} of {preset} trained on {images}{length}"
     return {
         "of": f"{network}, on {data} by {protocol}" + " (quick run)" * first.quick,
         "seeds": ", ".join(map(str, seeds)),

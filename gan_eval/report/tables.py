@@ -18,7 +18,7 @@ from gan_eval.report.exhibits import CLAIMS, Exhibit
 from gan_eval.report.paper import PUBLISHED
 from gan_eval.report.read import Section
 from gan_eval.report.seeds import over_seeds
-from gan_eval.report.values import subject, trained, value_at
+from gan_eval.report.values import curve_of, is_number, subject, trained, value_at
 from gan_eval.report.verdicts import Line, beside, claimed
 
 _COLUMNS = ("number", "paper", "ours", "difference", "verdict", "of", "why")
@@ -47,6 +47,7 @@ _RATES = {
 # Of a script's lines, what stands elsewhere on the page.
 _UNSHOWN = ("benchmark", "command", "versions", "commit", "time", "last", "data", "deviations")
 _MANY = 20  # numbers of a list at most that a table sums up
+_LONG = 60  # characters of another list at most that fit into a cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +147,8 @@ def scores(section: Section) -> list[Table]:
         for records in groups.values()
         if len(frame := _scored(records))
     ]
-    tables += [_turned(record) for record in section.records if value_at(record, "result.turn")]
+    turns = [_turned(record) for record in section.records if value_at(record, "result.turn")]
+    tables += [table for table in turns if len(table.frame)]
     repeated = over_seeds(section.records)
     if repeated is not None:
         tables.append(Table(caption="the same training from several seeds", frame=repeated))
@@ -162,10 +164,9 @@ def _turned(record: Record) -> Table:
     sides = {subject(record): record.result, **record.controls}
     rows = []
     for name, side in sides.items():
-        turn = side.get("turn")
-        if isinstance(turn, Mapping) and isinstance(turn.get("rates"), list):
-            steps = turn.get("steps") or range(len(turn["rates"]))
-            shown = zip(steps, turn["rates"], strict=False)
+        turn = side.get("turn") if isinstance(side, Mapping) else None
+        shown = curve_of(turn.get("steps"), turn.get("rates")) if isinstance(turn, Mapping) else []
+        if shown:
             rows.append({"of": name, **{f"{step:+g}": 100 * rate for step, rate in shown}})
     caption = f"samples that show {value_at(record, 'config.turn_target')} after a step, in %"
     return Table(caption=caption, frame=pd.DataFrame(rows))
@@ -183,7 +184,7 @@ def _caption(record: Record) -> str:
     data = value_at(record, "config.data.name")
     version = record.protocol.get("version")
     real, form = value_at(record, "config.real") or {}, ""
-    if real.get("size"):
+    if real.get("size") and real.get("channels"):
         reference = str(real.get("fingerprint", "")).partition(":")[2][:8]
         form = f", {real['size']}x{real['size']}x{real['channels']}, reference {reference}"
     return (
@@ -206,7 +207,7 @@ def _scored(records: Sequence[Record]) -> pd.DataFrame:
             if set(found) & set(names) and found.get("trials") != 0:
                 rows.append({"of": name, **{each: found.get(each) for each in names}})
     if records[0].exhibit == "score":
-        rows.sort(key=lambda row: math.inf if row["fid"] is None else row["fid"])
+        rows.sort(key=lambda row: row["fid"] if is_number(row["fid"]) else math.inf)
     return _filled(pd.DataFrame(rows))
 
 
@@ -237,21 +238,34 @@ def _scripted(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def _cells(key: str, value: Any) -> list[tuple[str, Any]]:
-    """Return the cells of a value: lists of numbers as median and ends, mappings in parts."""
+    """Return the cells of a value: lists of numbers as median and ends, mappings in parts.
+
+    Of other lists those that fit into a cell, as JSON.
+    """
     if isinstance(value, Mapping):
         if key == "hardware":
             return [(key, ", ".join(f"{name} {each}" for name, each in value.items()))]
         return [cell for name, each in value.items() for cell in _cells(f"{key}: {name}", each)]
-    if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
+    if isinstance(value, list) and value and all(map(_named, value)):
         named = {next(iter(each.values())): each for each in value}  # by what they begin with
         return _cells(key, {name: dict(list(each.items())[1:]) for name, each in named.items()})
     if isinstance(value, list):
         numbers = [each for each in value if isinstance(each, int | float)]
-        if not numbers or len(numbers) < len(value) or len(value) > _MANY:
+        if not numbers or len(numbers) < len(value):
+            text = json.dumps(value, ensure_ascii=False)
+            return [(key, text)] if len(text) <= _LONG else []
+        if len(value) > _MANY:
             return []
         middle, ends = statistics.median(numbers), (min(numbers), max(numbers))
         return [(key, f"{middle:.4g} ({ends[0]:.4g} … {ends[1]:.4g})")]
     return [(key, value)]
+
+
+def _named(value: Any) -> bool:
+    """Return whether this is a mapping that begins with a word or a number."""
+    return isinstance(value, Mapping) and isinstance(
+        next(iter(value.values()), None), str | int | float
+    )
 
 
 def _filled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -271,7 +285,9 @@ def shown_scores(frame: pd.DataFrame) -> pd.DataFrame:
 def _shown(name: str, value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    if not is_number(value):
         return str(value)
     number = 100 * value if name in _RATES else value
     return f"{number:,.0f}" if float(number).is_integer() else f"{number:.4g}"

@@ -1,6 +1,6 @@
 """What lies in a record: its numbers by their paths, and what it is of in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gan_eval.records import Record
@@ -13,7 +13,7 @@ def value_at(record: Record, path: str) -> Any:
     for part in rest:
         if isinstance(current, Mapping):
             current = current.get(part)
-        elif isinstance(current, Sequence) and part.isdigit() and int(part) < len(current):
+        elif isinstance(current, Sequence) and part.isdecimal() and int(part) < len(current):
             current = current[int(part)]
         else:
             return None
@@ -35,7 +35,16 @@ def curve_at(record: Record, path: str) -> list[tuple[float, float]]:
     """Return the points at a dotted path; none where there is something else."""
     value = value_at(record, path)
     points = value if isinstance(value, list) else []
-    pairs = [point for point in points if isinstance(point, list | tuple) and len(point) == 2]
+    return _plotted(each for each in points if isinstance(each, list | tuple) and len(each) == 2)
+
+
+def curve_of(xs: Any, ys: Any) -> list[tuple[float, float]]:
+    """Return the points whose coordinates two lists hold; none where one is something else."""
+    lists = all(isinstance(each, list | tuple) for each in (xs, ys))
+    return _plotted(zip(xs, ys, strict=False)) if lists else []
+
+
+def _plotted(pairs: Iterable[Sequence[Any]]) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in pairs if is_number(x) and is_number(y)]
 
 

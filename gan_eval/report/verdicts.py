@@ -15,9 +15,9 @@ RULE: tuple[tuple[Word, str], ...] = (
     (
         "reached",
         "at least as good as the paper's number, less 1.96 standard deviations over draws or 0.5 "
-        "points (Table 3: 0.1), whichever is more. Where the paper shows no number: better than "
-        "every control, a rate with the whole of its 95 % interval and of 1.96 standard deviations "
-        "over draws, any other score by at least a tenth of the control's.",
+        "points (Table 3: 0.1, §4.1.1: 0), whichever is more. Where the paper shows no number: "
+        "better than every control, a rate with the whole of its 95 % interval and of 1.96 "
+        "standard deviations over draws, any other score by at least a tenth of the control's.",
     ),
     (
         "near",

@@ -51,6 +51,7 @@ def test_the_table_says_what_is_compared(call, capsys, measured):
         ("{", "records.jsonl, line 1 must be a JSON object"),
         ('{"schema": 99}', "must be a record of schema 1 at most. Got 99"),
         ('{"schema": 1}', "must be a whole record of schema 1"),
+        (f'{{"x": {"7" * 400}}}', "records.jsonl, line 1 must be a JSON object. Got one that is"),
         (None, "results must hold JSON lines. Found none"),
     ],
 )

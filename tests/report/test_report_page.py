@@ -143,6 +143,52 @@ def test_rows_of_unlike_protocols_stand_in_tables_of_their_own(results, classifi
     assert re.findall(r"^\| (better|worse|few)", parts[4], re.MULTILINE) == ["few"]
 
 
+@pytest.mark.parametrize(
+    ("value", "cells"),
+    [
+        ([{"a": [1]}], {"x": '[{"a": [1]}]'}),
+        ([{}], {"x": "[{}]"}),
+        ([1, "b"], {"x": '[1, "b"]'}),
+        (["a word that is too long for a cell"] * 2, {}),
+        ([{"a": "b", "c": 2}], {"x: b: c": "2"}),
+    ],
+)
+def test_a_cell_that_nothing_is_known_of_is_json(tmp_path, value, cells):
+    append_line(tmp_path / "speed" / "speed.jsonl", {"benchmark": "b", "seconds": 1, "x": value})
+    report(tmp_path)
+    (row,) = pd.read_csv(tmp_path / "tables" / "speed_scores.csv", dtype=str).to_dict("records")
+    assert row == {"seconds": "1", "table": "b", **cells}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"protocol": {"name": "authors-svhn", "c_grid": 5}, "result": {"validation_means": [0.3]}},
+        {"result": {"validation_means": [0.3, None, "x"]}},
+        {"result": {"validation_means": 5}},
+        {"result": {"turn": 5}, "controls": {"pixels": 0.3}},
+        {"result": {"turn": {"steps": ["x", 0], "rates": [0.1, None]}}},
+        {"result": {"fid": 5}, "config": {"trained": {"epoch": {"of": 1}}}},
+    ],
+)
+def test_what_is_no_number_where_one_should_be_is_passed_over(results, classified, changed):
+    folder = results(table_2_svhn=[classified(**changed)])
+    report(folder)
+    assert "21.0 ± 0.8 %" in (folder / "report.html").read_text()
+
+
+def test_scores_that_are_no_numbers_come_last_as_json(results, classified):
+    protocol = {"name": "p"}
+    records = [
+        classified(name, exhibit="score", protocol=protocol, result={"fid": fid},
+                   config={"real": {"size": 32}}, fingerprints={"real": "same", "fake": name})
+        for name, fid in (("odd", ["a"]), ("good", 8.0))
+    ]  # fmt: skip
+    report(results(fid=records))
+    lines = (results() / "tables" / "fid_scores.md").read_text().splitlines()
+    assert lines[-2:] == ["| good | 8 |", r'| odd | \["a"\] |']
+
+
 def test_a_replaced_record_stays_in_the_provenance(results, classified):
     old = classified(result={"error_mean": 0.123456})
     folder = results(table_2_svhn=[old, classified(time="2026-02-01T00:00:00+00:00")])

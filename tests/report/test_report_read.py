@@ -10,7 +10,7 @@ from PIL import Image
 from gan_eval.errors import InputError
 from gan_eval.records import append_line, append_record
 from gan_eval.report.read import read_results
-from gan_eval.report.values import curve_at
+from gan_eval.report.values import curve_at, value_at
 
 
 def test_the_newest_of_a_number_counts_and_the_older_stay(results, classified):
@@ -74,6 +74,12 @@ def test_sums_and_turns_of_a_run_go_to_their_figures(results, classified):
     assert seeds == {"figure_7_arithmetic": [0, 2], "figure_8_turn": [1, 2]}
 
 
+def test_a_sum_that_does_not_say_what_was_asked_is_a_sum(tmp_path, classified):
+    record = classified(exhibit="arithmetic", config={"choices": {"asked": 5}})
+    append_record(tmp_path, record)
+    assert list(read_results(tmp_path).sections) == ["figure_7_arithmetic"]
+
+
 def test_a_run_that_was_trained_on_is_the_same_row(results, classified):
     about = classified().config
     old, new = (
@@ -109,7 +115,8 @@ def test_records_of_a_run_go_where_their_kind_belongs(results, classified):
     records = [
         classified(data="svhn10k"),
         classified(data="cifar10"),
-        classified(data="digits"),
+        classified(data="cifar100"),  # somebody's own, as the next one
+        classified(data="my-svhn"),
         classified(exhibit="interpolate", data=""),
     ]
     for record in records:
@@ -147,7 +154,27 @@ def test_a_last_line_that_a_kill_cut_short_is_noticed(results, classified):
             lambda line: json.dumps({**line, "config": {"trained": "mine", "features": [1]}}),
             "a wrong kind of, config.trained, config.features; mend",
         ),
-        (lambda line: '{"x": 1e999}', "1e999 is no number"),
+        (lambda line: '{"x": 1e999}', "a number beyond 1e+100: 1e999"),
+        (lambda line: f'{{"x": {"7" * 400}}}', "a number beyond 1e+100: 77777777777777777777)"),
+        (lambda line: f'{{"x": {"7" * 9999}}}', "a number beyond 1e+100: 77777777777777777777)"),
+        (lambda line: r'{"x": {"\ud800": 1}}', "can't encode character '\\ud800'"),
+        (lambda line: f'{{"x": {"[" * 60}1{"]" * 60}}}', "Got one that is not (nested more"),
+        (lambda line: f'{{"x": {"[" * 99999}1{"]" * 99999}}}', "Got one that is not (maximum"),
+        (lambda line: '{"deviations": 5}', "must hold a list of deviations. Got 5; mend"),
+        (lambda line: '{"advice": "few"}', "must hold a list of advice. Got 'few'; mend"),
+        (lambda line: json.dumps({**line, "exhibit": "../x"}), "a wrong kind of, exhibit; mend"),
+        (
+            lambda line: json.dumps({**line, "result": {"error_mean": -1}}),
+            "must hold rates from 0 to 1, and counts that are whole. Got result.error_mean of -1",
+        ),
+        (
+            lambda line: json.dumps({**line, "result": {"n_test": -5}}),
+            "counts that are whole. Got result.n_test of -5; mend",
+        ),
+        (
+            lambda line: json.dumps({**line, "result": {"n_test": 1e20}}),
+            "counts that are whole. Got result.n_test of 1e+20; mend",
+        ),
         (
             lambda line: json.dumps({k: v for k, v in line.items() if k not in ("seed", "commit")}),
             "Got none of, or a wrong kind of, commit, seed; mend the line",
@@ -160,7 +187,7 @@ def test_a_line_that_is_broken_or_too_new_is_named(results, classified, change, 
     path.write_text(change(classified().to_json()) + "\n" + path.read_text())
     with pytest.raises(InputError, match=re.escape(message)) as error:
         read_results(folder)
-    assert str(error.value).startswith(f"{path}, line 1 must be")
+    assert str(error.value).startswith(f"{path}, line 1 must ")
 
 
 def test_values_of_a_wrong_kind_within_a_result_are_no_numbers(results, classified):
@@ -168,11 +195,14 @@ def test_values_of_a_wrong_kind_within_a_result_are_no_numbers(results, classifi
     record = classified(exhibit="neighbors", result={"samples": "many", "curve": curve})
     (read,) = read_results(results(table_3_mnist=[record])).sections["table_3_mnist"].records
     assert curve_at(read, "result.curve") == [(50_000.0, 0.03)]
+    assert value_at(read, "result.curve.²") is None  # a digit, and no number
 
 
 def test_pictures_of_a_run_go_where_its_records_do(tmp_path, classified):
     append_record(tmp_path, classified())
-    for name in ("arithmetic", "arithmetic-turn", "filters-layer-3", "interpolate", "mine"):
+    names = ("arithmetic", "arithmetic-turn", "filters-layer-3", "interpolate", "mine")
+    kinds = ("cifar10-disc", "cifar100-disc", "svhn-disc", "svhn10k-disc", "svhnlike-disc")
+    for name in (*names, *(f"classify-{each}" for each in kinds), "lossesofmine"):
         Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
     found = read_results(tmp_path).sections
     homes = {path.stem: home for home, each in found.items() for path in each.pictures}
@@ -182,6 +212,12 @@ def test_pictures_of_a_run_go_where_its_records_do(tmp_path, classified):
         "filters-layer-3": "figure_5_filters",
         "interpolate": "figure_4_walk",
         "mine": "run",  # whatever the folder is called
+        "lossesofmine": "run",
+        "classify-cifar10-disc": "table_1_cifar10",
+        "classify-cifar100-disc": "classify",
+        "classify-svhn-disc": "table_2_svhn",
+        "classify-svhn10k-disc": "table_2_svhn",
+        "classify-svhnlike-disc": "classify",
     }
 
 

@@ -47,5 +47,19 @@ def test_one_seed_measured_twice_has_no_spread(of_seed):
     assert over_seeds([of_seed(0, 0.2), of_seed(0, 0.21)]) is None
 
 
+def test_what_was_not_measured_has_no_spread(of_seed):
+    assert over_seeds([of_seed(0, None), of_seed(1, None)]) is None
+    assert over_seeds([of_seed(0, 0.2), of_seed(1, None)]) is None
+
+
+def test_records_that_say_little_of_themselves_have_a_spread_too(classified):
+    few = [
+        classified(config={"trained": {"seed": seed}}, protocol={}, result={"error_mean": error})
+        for seed, error in enumerate((0.2, 0.4))
+    ]
+    (row,) = over_seeds(few).to_dict("records")
+    assert row["error_mean"] == pytest.approx(0.3)
+
+
 def test_untrained_features_have_no_seeds(classified):
     assert over_seeds([classified("pixels"), classified("kmeans")]) is None
