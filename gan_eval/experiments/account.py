@@ -131,14 +131,9 @@ def _data(parts: Parts) -> dict[str, Any]:
     def about(images: Images) -> dict[str, Any]:
         return {"split": images.split, "n": len(images)}
 
-    train = parts.train
     return {
-        "name": train.name,
-        "source": train.source,
-        "size": train.size,
-        "channels": train.channels,
-        "fit": train.fit,
-        "classes": train.num_classes,
+        **parts.train.describe(),
+        "classes": parts.train.num_classes,
         "known": about(parts.known),
         "held_out": parts.held_out,
         "test": about(parts.test),
@@ -188,11 +183,11 @@ def is_control(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
     """
     if theirs.get("mirror", False) != ours.get("mirror", False):
         return False
-    return "network" not in theirs or used_alike(theirs) == used_alike(ours)
+    return "network" not in theirs or use_of(theirs) == use_of(ours)
 
 
-def used_alike(features: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the identity of features as JSON has it, but for weights and precision."""
+def use_of(features: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how features are made: their identity as JSON has it, less weights and precision."""
     unlike = ("weights_sha256", "precision")
     plain: dict[str, Any] = json.loads(json.dumps(dict(features)))
     return {name: value for name, value in plain.items() if name not in unlike}

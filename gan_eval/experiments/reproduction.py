@@ -17,7 +17,7 @@ from typing import Any
 from gan_eval.data.registry import data_root, inventory
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
-from gan_eval.experiments.account import used_alike
+from gan_eval.experiments.account import use_of
 from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import open_parts
@@ -246,14 +246,14 @@ def is_measured(
     """
     parts = open_parts(data, protocol, root=root, limit=limit, **spec.form())
     extractor = build(spec, parts.train, device="cpu", precision="32")
-    weights, alike = extractor.identity.get("weights_sha256"), used_alike(extractor.identity)
+    weights, use = extractor.identity.get("weights_sha256"), use_of(extractor.identity)
     asked = json.loads(json.dumps(asdict(protocol)))
     images = {"train+validation": parts.known.fingerprint, "test": parts.test.fingerprint}
 
     def same(line: dict[str, Any]) -> bool:
         prints, features = line["fingerprints"], line["config"]["features"]
         return (
-            (line["name"], line["protocol"], used_alike(features)) == (spec.name, asked, alike)
+            (line["name"], line["protocol"], use_of(features)) == (spec.name, asked, use)
             and prints["weights"] == weights
             and all(prints[name] == value for name, value in images.items())
         )

@@ -113,12 +113,8 @@ def _about(side: Side, images: Images | None, identity: Mapping[str, Any]) -> di
     grey = "grey" in identity and images.channels == 1
     repeated = [f"{side.name}: grey images are {identity['grey']}"] if grey else []
     return {
+        **images.describe(),
         **about,
-        "split": images.split,
-        "source": images.source,
-        "size": images.size,
-        "channels": images.channels,
-        "fit": images.fit,
         "fingerprint": images.fingerprint,
         "notes": [*images.notes, *repeated],
     }
