@@ -204,8 +204,8 @@ def _print_figures(
         (row for name, each in looked_at.items() for row in _beside(name, each.record)),
     )
     say(
-        "A score says something where it is better than its controls. After a minute of training "
-        "not all are: sums of digits take longer, and so do filters."
+        "A score says something where it is better than its controls; after a minute of training "
+        "not all are. docs/exhibits/ says how to read each."
     )
 
 
