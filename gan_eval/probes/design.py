@@ -86,11 +86,9 @@ class Design:
         self.dtype = dtype or (torch.float64 if double else torch.float32)
         self._rows = max(1, _BLOCK_BYTES // (4 * max(1, self.d)))
 
-    def block(
-        self, rows: slice, dtype: torch.dtype | None = None, columns: slice = slice(None)
-    ) -> Tensor:
-        """Return a part of X on the device of the computation, in its type or in `dtype`."""
-        return self._stored(rows, columns).to(self.device, dtype or self.dtype)
+    def block(self, rows: slice, columns: slice = slice(None)) -> Tensor:
+        """Return a part of X on the device and in the type of the computation."""
+        return self._stored(rows, columns).to(self.device, self.dtype)
 
     def _stored(self, rows: slice, columns: slice = slice(None)) -> Tensor:
         return as_tensor(self.x[rows, columns])
@@ -179,7 +177,7 @@ class Design:
         out = torch.zeros(self.n, self.n, dtype=self.dtype)
         for start in range(0, self.d, _COLUMNS):
             columns = slice(start, start + _COLUMNS)
-            part = self.block(slice(None), self.dtype, columns)
+            part = self.block(slice(None), columns)
             part = (part - mean[columns, 0]).to(torch.bfloat16)
             for i, j in self._lower_half():
                 out[i, j] += part[i] @ part[j].T
@@ -205,9 +203,7 @@ class Design:
         """Return XX' (n, n): NumPy knows that a product with one's own transpose is symmetric."""
         step = max(1, _BLOCK_BYTES // (self.dtype.itemsize * self.n))
         starts = range(0, self.d, step)
-        blocks = (
-            self.block(slice(None), self.dtype, slice(at, at + step)).numpy() for at in starts
-        )
+        blocks = (self.block(slice(None), slice(at, at + step)).numpy() for at in starts)
         first = next(blocks)
         out = first @ first.T
         for block in blocks:

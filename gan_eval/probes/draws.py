@@ -23,7 +23,9 @@ from gan_eval.devices import available_memory, float32_products
 from gan_eval.probes.design import Design, Matrix, check_finite, gather
 from gan_eval.probes.gram import GramSpace, largest
 from gan_eval.probes.l2_svm import (
+    MAX_ITER,
     ROUGH_TOL,
+    TOL,
     LinearModel,
     check_costs,
     check_memory,
@@ -48,7 +50,7 @@ class FitDraws:
     """L2-SVMs of draws of rows; between calls of the same rows it keeps their Gram matrix.
 
     Args:
-        tol, max_iter, device: as `fit_l2_svm` takes them.
+        device: as `fit_l2_svm` takes it.
 
     Example:
         >>> x = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
@@ -58,10 +60,8 @@ class FitDraws:
         [[0, 0, 1, 1], [0, 0, 1, 1]]
     """
 
-    def __init__(
-        self, *, tol: float = 1e-6, max_iter: int = 1000, device: str | torch.device = "cpu"
-    ) -> None:
-        self._tol, self._max_iter, self._device = tol, max_iter, device
+    def __init__(self, *, device: str | torch.device = "cpu") -> None:
+        self._device = device
         self._kept: tuple[Matrix, Tensor, _Pool] | None = None
 
     @float32_products("highest")
@@ -95,8 +95,7 @@ class FitDraws:
 
         def fit(rows: Tensor) -> list[LinearModel]:
             part = gather(x, rows).to(self._device)
-            tol, max_iter, device = self._tol, self._max_iter, self._device
-            return fit_l2_svm(part, labels[rows], C, tol=tol, max_iter=max_iter, device=device)
+            return fit_l2_svm(part, labels[rows], C, device=self._device)
 
         longest, classes = max(map(len, draws), default=1), len(torch.unique(labels))
         cores, _ = draws_at_once(longest, x.shape[1], classes, self._device)
@@ -106,7 +105,7 @@ class FitDraws:
         if self._kept is None or self._kept[0] is not x or self._kept[1] is not labels:
             self._kept = None  # room for the next
             design = Design(x, self._device, torch.float64)
-            self._kept = (x, labels, _Pool(design, labels, self._tol, self._max_iter))
+            self._kept = (x, labels, _Pool(design, labels))
         return self._kept[2]
 
 
@@ -204,9 +203,8 @@ class _Solved:
 class _Pool:
     """The Gram matrix of all rows that are drawn from."""
 
-    def __init__(self, design: Design, labels: Tensor, tol: float, max_iter: int) -> None:
+    def __init__(self, design: Design, labels: Tensor) -> None:
         self._design, self._labels = design, labels.to(design.device)
-        self._tol, self._max_iter = tol, max_iter
         self._gram = design.gram()
         check_finite(self._gram.diagonal())
         self._largest = largest(self._gram.float())
@@ -226,7 +224,7 @@ class _Pool:
         for value in costs:
             cost = torch.full_like(signs[0], value)
             begun = self._minimise(rough, a, signs, cost, ROUGH_TOL)
-            found = self._minimise(space, begun.points.coordinates, signs, cost, self._tol)
+            found = self._minimise(space, begun.points.coordinates, signs, cost, TOL)
             minima[value] = replace(found, steps=begun.steps + found.steps)
             a = found.points.coordinates
         return _Solved(rows, classes, minima)
@@ -236,7 +234,7 @@ class _Pool:
     ) -> Minimum:
         """Minimise from the coordinates `a` on."""
         start = space.points(a.clone())
-        return minimise(space, start, signs, cost, tol=tol, max_iter=self._max_iter)
+        return minimise(space, start, signs, cost, tol=tol, max_iter=MAX_ITER)
 
     def models(self, solved: Sequence[_Solved]) -> Iterator[dict[float, LinearModel]]:
         """Yield the models of each draw, by C; those of few columns share a pass over X."""

@@ -185,14 +185,13 @@ def _dots(a: Tensor, b: Tensor) -> Tensor:
     return found
 
 
-def rank_for(n: int) -> int:
-    """Return how many eigenvalues are worth having: with more they cost more than they save."""
-    return min(_RANK, -(-n // 8))
-
-
 def largest(gram: Tensor) -> Largest:
-    """Return the `rank_for` largest eigenvalues of K (n, n), by subspace iteration."""
-    n, rank = len(gram), rank_for(len(gram))
+    """Return the largest eigenvalues of K (n, n), by subspace iteration.
+
+    As many as are worth having: with more they cost more than they save.
+    """
+    n = len(gram)
+    rank = min(_RANK, -(-n // 8))
     start = torch.randn(n, min(n, rank + 16), generator=stream(0, "nystrom"), dtype=gram.dtype)
     basis = start.to(gram.device)
     for _ in range(2):

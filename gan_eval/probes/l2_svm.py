@@ -25,6 +25,8 @@ from gan_eval.probes.gram import GramSpace, RefinedSpace, gram_bytes
 from gan_eval.probes.newton import Minimum, Points, Space, line_search, minimise, wanted_gap
 from gan_eval.probes.primal import PrimalSpace, primal_bytes
 
+# What the relative gap must come down to, and after how many Newton steps that is given up.
+TOL, MAX_ITER = 1e-6, 1000
 # The relative gap at which the Gram matrix is left for products through X itself.
 ROUGH_TOL = 1e-3
 # Rows of a Gram matrix that is larger than X: 1 GiB.
@@ -71,8 +73,8 @@ def fit_l2_svm(
     labels: Tensor | NDArray[Any],
     C: Sequence[float],  # noqa: N803
     *,
-    tol: float = 1e-6,
-    max_iter: int = 1000,
+    tol: float = TOL,
+    max_iter: int = MAX_ITER,
     device: str | torch.device = "cpu",
 ) -> list[LinearModel]:
     """Return the L2-SVMs of every C, found along a path.

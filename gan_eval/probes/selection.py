@@ -5,8 +5,8 @@ Arrays only: what features are, and how a classifier is found, is handed in.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -178,8 +178,9 @@ def select(training: Labelled, validation: Labelled, protocol: Protocol, solve: 
         InputError: there are too few labels.
     """
     grid = protocol.c_grid
-    fits = _Fits(training, protocol, "selection", protocol.selection_draws, grid, solve)
-    wrong = torch.tensor([int((said != validation.labels).sum()) for said in fits.on(validation)])
+    fits = _fitted(training, protocol, "selection", protocol.selection_draws, grid, solve)
+    said = _predictions(fits.models, validation.features)
+    wrong = torch.tensor([int((each != validation.labels).sum()) for each in said])
     wrong = wrong.view(-1, len(grid))  # (draws, values of C)
     # Sums of whole numbers, so that equals are equal; argmin does not promise the first of them.
     total = wrong.sum(0).tolist()
@@ -203,11 +204,11 @@ def evaluate(
     Raises:
         InputError: there are too few labels.
     """
-    fits = _Fits(training, protocol, "test", protocol.test_draws, (choice.C,), solve)
     sealed = test.open(choice)
+    fits = _fitted(training, protocol, "test", protocol.test_draws, (choice.C,), solve)
     size = int(max(training.labels.max(), sealed.labels.max())) + 1
     confusion, errors = torch.zeros(size, size, dtype=torch.int64), []
-    for said in fits.on(sealed):
+    for said in _predictions(fits.models, sealed.features):
         errors.append(float((said != sealed.labels).double().mean()))
         pairs = sealed.labels * size + said
         confusion += pairs.bincount(minlength=size * size).view(size, size)
@@ -221,58 +222,55 @@ def evaluate(
     )
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Fits:
-    """The models of several draws, and what is seen while they are fitted."""
+    """The models of several draws, draw by draw and C by C, and each one's training error."""
 
-    training: Labelled
-    protocol: Protocol
-    purpose: str
-    draws: int
-    grid: tuple[float, ...]
-    solve: Solver
-    train_errors: list[float] = field(default_factory=list)
-    converged: bool = True
-    seconds: float = 0.0
+    models: list[LinearModel]
+    train_errors: list[float]
+    seconds: float
 
-    def on(self, data: Labelled) -> Iterator[Tensor]:
-        """Yield what each model, draw by draw and C by C, says of `data`: labels (n,)."""
-        return _predictions(self._models(), data.features)
-
-    def _models(self) -> Iterator[LinearModel]:
-        features, labels, draws = self.training.features, self.training.labels, self._draws()
-        started = time.perf_counter()
-        found = self.solve(features, labels, draws, self.grid)
-        self.seconds += time.perf_counter() - started
-        for number, models in enumerate(found):
-            rows = None if draws is None else draws[number]
-            seen = features if rows is None else gather(features, rows)
-            known = labels if rows is None else labels[rows]
-            self.converged &= all(model.converged for model in models)
-            for said in _predictions(models, seen):
-                self.train_errors.append(float((said != known).double().mean()))
-            yield from models
-
-    def _draws(self) -> list[Tensor] | None:
-        per_class, labels = self.protocol.labels_per_class, self.training.labels
-        if per_class is None:
-            check_labels(labels, None)
-            return None
-        seed = self.protocol.seed
-        streams = (stream(seed, "probe", self.purpose, number) for number in range(self.draws))
-        return [draw(labels, per_class, generator) for generator in streams]
+    @property
+    def converged(self) -> bool:
+        return all(model.converged for model in self.models)
 
 
-def _predictions(models: Iterable[LinearModel], x: Matrix) -> Iterator[Tensor]:
+def _fitted(
+    training: Labelled,
+    protocol: Protocol,
+    purpose: str,
+    draws: int,
+    grid: tuple[float, ...],
+    solve: Solver,
+) -> _Fits:
+    features, labels = training.features, training.labels
+    rows = _drawn(labels, protocol, purpose, draws)
+    started = time.perf_counter()
+    found = solve(features, labels, rows, grid)
+    seconds = time.perf_counter() - started
+    errors = []
+    for number, models in enumerate(found):
+        drawn = None if rows is None else rows[number]
+        seen = features if drawn is None else gather(features, drawn)
+        known = labels if drawn is None else labels[drawn]
+        errors += [float((said != known).double().mean()) for said in _predictions(models, seen)]
+    return _Fits([model for models in found for model in models], errors, seconds)
+
+
+def _drawn(labels: Tensor, protocol: Protocol, purpose: str, draws: int) -> list[Tensor] | None:
+    """Return the rows of each draw; None where the protocol takes all labels."""
+    check_labels(labels, protocol.labels_per_class)
+    if protocol.labels_per_class is None:
+        return None
+    streams = (stream(protocol.seed, "probe", purpose, number) for number in range(draws))
+    return [draw(labels, protocol.labels_per_class, generator) for generator in streams]
+
+
+def _predictions(models: Sequence[LinearModel], x: Matrix) -> Iterator[Tensor]:
     """Yield each model's labels on x, on the CPU, reading x once for as many as fit in memory."""
-    group: list[LinearModel] = []
-    for model in models:
-        group.append(model)
-        if len(group) * model.weights.shape[1] >= _COLUMNS:
-            yield from (said.cpu() for said in predictions(group, x))
-            group = []
-    if group:
-        yield from (said.cpu() for said in predictions(group, x))
+    group = -(-_COLUMNS // models[0].weights.shape[1])
+    for start in range(0, len(models), group):
+        yield from (said.cpu() for said in predictions(models[start : start + group], x))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -20,7 +20,6 @@ def draw_confusion(counts: Tensor, names: Sequence[str], title: str, path: Path)
         title: what the figure says above the matrix.
         path: the PNG.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     shares = counts.double() / counts.sum(1, keepdim=True).clamp_min(1)
@@ -28,7 +27,6 @@ def draw_confusion(counts: Tensor, names: Sequence[str], title: str, path: Path)
     few = len(names) <= _READABLE
     side = 2.5 + 0.45 * len(names) if few else 12.0
     figure = Figure(figsize=(side + 1, side), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     image = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=largest)
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")

@@ -33,7 +33,6 @@ class Panel:
 
 def draw_panels(panels: Sequence[Panel]) -> bytes:
     """Return a PNG of `panels`, two in a row; the same panels give the same bytes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(_COLUMNS, len(panels))
@@ -41,7 +40,6 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
     most = max(len(panel.lines) for panel in panels)
     height = 3.6 + (_MARGIN + _INCHES * most if most > _INSIDE else 0)
     figure = Figure(figsize=(6 * columns, height * rows), layout="constrained")
-    FigureCanvasAgg(figure)
     places = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, panel in zip(places, panels, strict=False):
         for number, (name, points) in enumerate(panel.lines.items()):
