@@ -20,14 +20,13 @@ from typing import Any
 import torch
 
 from gan_eval.data import open_images
-from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
+from gan_eval.experiments.parts import halves, if_there, sample
 from gan_eval.experiments.reproduction import MissingError, Reproduction
 from gan_eval.experiments.score import score
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.experiments.score_sides import array_side
-from gan_eval.experiments.subsets import halves, sample
 from gan_eval.features.inception import OFFICIAL_SHA256, URL, official_weights
 from gan_eval.models.runs import Run
 from gan_eval.seeding import stream
@@ -45,12 +44,8 @@ def both_ends(run: Run, n: int, root: Path | None) -> tuple[Any, list[Any], int]
     opened = partial(open_images, data.name, root=root, **form)
     whole = opened(split=data.split)
     for part in ("test", "val"):
-        try:
-            unseen = opened(split=part)
-        except InputError as error:
-            if not str(error).startswith("split must be one that"):
-                raise
-        else:
+        unseen = if_there(opened, part)
+        if unseen is not None:
             near = sample(whole, n)
             return unseen, [near, *ends], min(len(near), len(unseen))
     near, unseen = halves(whole)

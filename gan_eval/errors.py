@@ -12,6 +12,14 @@ class InputError(ValueError):
     """
 
 
+class NoSplitError(InputError):
+    """The data are there, and have no such split."""
+
+
+class NoSizeError(InputError):
+    """Images are no squares of one size, and nobody has said which size they shall have."""
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return the sentence that points from an unknown `name` to the known ones.
 

@@ -55,7 +55,7 @@ _UNFINISHED = ".unfinished."
 _PACKAGES = ("gan-eval", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to disk and rename it over `path`.
 
     A kill at any moment leaves the old file or the new one, never a part.
@@ -117,11 +117,7 @@ def _umask() -> int:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data`, whole or not at all."""
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(data)
-
-    write_whole(path, write)
+    write_whole(path, lambda temporary: temporary.write_bytes(data))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -287,6 +283,11 @@ class Written:
 
     record: Record
     files: tuple[Path, ...]
+
+
+def as_json(value: Any) -> Any:
+    """Return `value` as it comes back from JSON: lists for tuples."""
+    return json.loads(json.dumps(value))
 
 
 def append_record(folder: Path, record: Record) -> Path:

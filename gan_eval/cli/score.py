@@ -121,7 +121,7 @@ def _report(found: Sequence[Any], saved: Path | None, as_json: bool) -> None:
 
     records = [each.record for each in found]
     files = sorted(
-        {str(path.resolve()) for path in (*(each.file for each in found), saved) if path}
+        {str(path.resolve()) for path in (*(each.files[0] for each in found), saved) if path}
     )
     for advice in dict.fromkeys(text for record in records for text in record.advice):
         say(f"Warning: {advice}")

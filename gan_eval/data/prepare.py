@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from gan_eval.data.images_set import Images, fingerprint_names, fingerprint_pixels
 from gan_eval.data.source import ArrayRows, BlockRows, Rows, Source, Survey
 from gan_eval.devices import available_memory
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, NoSizeError
 from gan_eval.images import Fit, fit_square, to_channels
 
 _BLOCK = 512  # rows of an array converted at a time
@@ -139,7 +139,7 @@ def _target(survey: Survey, size: int | None, channels: int | None, fit: Fit) ->
     side = survey.side
     if size is None:
         if side is None:
-            raise InputError(
+            raise NoSizeError(
                 "size must be given when the images are not squares of one size. "
                 f"Got images of {_sizes(survey)}; give the size that they shall have."
             )

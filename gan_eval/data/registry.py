@@ -13,7 +13,7 @@ from gan_eval.data.folder import folder_splits, read_folder
 from gan_eval.data.images_set import Images
 from gan_eval.data.prepare import prepare
 from gan_eval.data.source import Source
-from gan_eval.errors import InputError, closest
+from gan_eval.errors import InputError, NoSplitError, closest
 from gan_eval.images import Fit
 
 ROOT_VARIABLE = "GAN_EVAL_DATA"
@@ -248,7 +248,7 @@ def _find(data: str, root: Path | None, split: str) -> Source:
         raise _unknown(data, root, path)
     split = "val" if split in ("valid", "validation") else split
     if split not in found.splits:
-        raise InputError(
+        raise NoSplitError(
             f"split must be one that {data!r} has: {', '.join(found.splits)}. Got {split!r}."
         )
     try:

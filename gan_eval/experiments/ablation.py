@@ -1,13 +1,11 @@
 """The generator without some of its maps, and how what it draws then differs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan_eval.devices import Precision
 from gan_eval.experiments.attributes import AttributeClassifier
@@ -24,6 +22,9 @@ SCORED = 500
 RANDOM_DRAWS = 5
 _BATCH = 100
 
+# Maps that are dropped, bool (maps,) -> a result.
+Scorer = Callable[[Tensor], dict[str, Any]]
+
 
 def layers_with_maps(config: GeneratorConfig) -> list[int]:
     """Return the places of the layers of G that give maps, the image not counted."""
@@ -34,7 +35,8 @@ def layers_with_maps(config: GeneratorConfig) -> list[int]:
 def maps_of(drawing: Drawing, place: int, z: Tensor) -> Tensor:
     """Return the maps, after activation, of the layer at `place`, (n, maps, side, side)."""
     found: list[Tensor] = []
-    with _hooked(drawing, place, lambda module, inputs, maps: found.append(maps.float().cpu())):
+    block = drawing.network.blocks[place]
+    with block.register_forward_hook(lambda module, inputs, maps: found.append(maps.float().cpu())):
         drawing.floats(z)
     return torch.cat(found)
 
@@ -43,19 +45,9 @@ def maps_of(drawing: Drawing, place: int, z: Tensor) -> Tensor:
 def without(drawing: Drawing, place: int, dropped: Tensor, z: Tensor) -> Tensor:
     """Return uint8 images of z (n, d) with the maps that are `dropped`, bool (maps,), at zero."""
     kept = (~dropped).float().view(1, -1, 1, 1)
-    with _hooked(drawing, place, lambda module, inputs, maps: maps * kept.to(maps.device)):
+    block = drawing.network.blocks[place]
+    with block.register_forward_hook(lambda module, inputs, maps: maps * kept.to(maps.device)):
         return drawing.images(z)
-
-
-@contextmanager
-def _hooked(drawing: Drawing, place: int, hook: Callable[..., Tensor | None]) -> Iterator[None]:
-    block: Any = drawing.network.blocks[place]
-    assert isinstance(block, nn.Module)
-    handle = block.register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def place_of(config: GeneratorConfig, layer: int | str | None) -> tuple[int, int]:
@@ -70,54 +62,31 @@ def place_of(config: GeneratorConfig, layer: int | str | None) -> tuple[int, int
     return number, places[number - 1]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Scorer:
-    """Scores what the generator draws without some of its maps.
+def scorer_of(
+    run: Run,
+    drawing: Drawing,
+    place: int,
+    judge: AttributeClassifier | None,
+    *,
+    precision: Precision,
+    seed: int,
+) -> Scorer:
+    """Return what says of dropped maps, bool (maps,), how images and object fare without them."""
+    z = drawing.points(SCORED, seed)
+    images = drawing.images(z)
+    cost = _cost(run, drawing, images, precision) if run.config().has_discriminator else None
+    before = _share(judge, images)
 
-    Attributes:
-        place: of the layer in the generator.
-        z: of the samples that are scored.
-        judge: sees the object; None where nobody does.
-        cost: how far images are from those before; None where there is no D to say so.
-        before: the share of samples in which the object is seen before.
-    """
-
-    drawing: Drawing
-    place: int
-    z: Tensor
-    judge: AttributeClassifier | None
-    cost: Callable[[Tensor], float] | None
-    before: float | None
-
-    @classmethod
-    def of(
-        cls,
-        run: Run,
-        drawing: Drawing,
-        place: int,
-        judge: AttributeClassifier | None,
-        *,
-        precision: Precision,
-        seed: int,
-    ) -> "Scorer":
-        """Return the scorer by samples of `seed`; `precision` is that of the run's D."""
-        z = drawing.points(SCORED, seed)
-        images = drawing.images(z)
-        imported = run.config().imported
-        there = imported is None or "discriminator" in imported.networks
-        cost = _cost(run, drawing, images, precision) if there else None
-        before = _share(judge, images)
-        return cls(drawing=drawing, place=place, z=z, judge=judge, cost=cost, before=before)
-
-    def __call__(self, dropped: Tensor) -> dict[str, Any]:
-        """Return the result of dropping the maps that bool (maps,) `dropped` says."""
-        images = without(self.drawing, self.place, dropped, self.z)
+    def scored(dropped: Tensor) -> dict[str, Any]:
+        after = without(drawing, place, dropped, z)
         return {
-            "before": self.before,
-            "after": _share(self.judge, images),
+            "before": before,
+            "after": _share(judge, after),
             "maps_dropped": int(dropped.sum()),
-            "feature_distance": self.cost(images) if self.cost else None,
+            "feature_distance": cost(after) if cost else None,
         }
+
+    return scored
 
 
 def _cost(

@@ -1,7 +1,6 @@
 """What is written down of a classification: its record, and what to try next."""
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from gan_eval.experiments.parts import Parts
 from gan_eval.features.extractor import Extractor
 from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import Choice, Result
-from gan_eval.records import Record
+from gan_eval.records import Record, as_json
 
 _LONGEST = 150  # bytes that words give to the name of a file, of the 255 that it may have
 
@@ -170,7 +169,7 @@ def controls_of(records: Sequence[Record], ours: Mapping[str, Any]) -> dict[str,
     """
     found: dict[str, float] = {}
     for each in records:
-        if each.name != "disc" and is_control(each.config["features"], ours):
+        if each.name != "disc" and is_control(each.config.get("features") or {}, ours):
             found[each.name] = min(each.result["error_mean"], found.get(each.name, math.inf))
     return found
 
@@ -189,5 +188,4 @@ def is_control(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
 def use_of(features: Mapping[str, Any]) -> dict[str, Any]:
     """Return how features are made: their identity as JSON has it, less weights and precision."""
     unlike = ("weights_sha256", "precision")
-    plain: dict[str, Any] = json.loads(json.dumps(dict(features)))
-    return {name: value for name, value in plain.items() if name not in unlike}
+    return {name: each for name, each in as_json(dict(features)).items() if name not in unlike}

@@ -2,7 +2,7 @@
 
 A generated image has no labels. To say whether it smiles, an L2-SVM is trained on features of real
 images that have them. Whoever picks images by one classifier and then counts successes by another
-gives each a half of the real images of its own (`gan_eval.experiments.subsets`), and features of
+gives each a half of the real images of its own (`gan_eval.experiments.parts`), and features of
 its own: the first those of the run's D, the second those of an untrained network that is the same
 for every run. It must not be pixels: what is linear in them finds in a sum of images what it found
 in each, so that arithmetic with pixels would always succeed.
@@ -121,8 +121,7 @@ def attribute_of(data: Images, attribute: str) -> Tensor:
 def own_features(run: Run) -> FeatureSpec:
     """Return the features of a run's discriminator; pixels where it has none that gives them."""
     config = run.config()
-    there = config.imported is None or "discriminator" in config.imported.networks
-    disc = there and config.discriminator.feature_width() is not None
+    disc = config.has_discriminator and config.discriminator.feature_width() is not None
     return FeatureSpec(name="disc" if disc else "pixels", run=run)
 
 

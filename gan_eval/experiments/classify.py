@@ -25,7 +25,7 @@ from gan_eval.devices import (
     resolve_precision,
     with_float64,
 )
-from gan_eval.errors import InputError
+from gan_eval.errors import NoSizeError
 from gan_eval.experiments.account import controls_of, record_of, slug, title_of
 from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import Parts, open_parts
@@ -149,8 +149,8 @@ def _open(specs: Sequence[FeatureSpec], data: str, protocol: Protocol, **given: 
     for spec, form in zip(specs, forms, strict=True):
         try:
             found.append(parts(form))
-        except InputError as error:
-            if form or not str(error).startswith("size must be given"):
+        except NoSizeError:
+            if form:
                 raise
             # Where a discriminator is compared with it, what that sees.
             found.append(parts(shared or spec.own_form))

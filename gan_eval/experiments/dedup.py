@@ -37,9 +37,8 @@ from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
 from gan_eval.experiments.classify import Watch
-from gan_eval.experiments.parts import if_there
+from gan_eval.experiments.parts import if_there, sample
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, Trial, likeness
-from gan_eval.experiments.subsets import sample
 from gan_eval.probes.hamming import components, nearest_others
 from gan_eval.records import Record, Written, append_record, check_folder, write_json
 from gan_eval.seeding import stream

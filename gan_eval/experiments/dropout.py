@@ -32,9 +32,9 @@ from gan_eval.errors import InputError
 from gan_eval.experiments.ablation import (
     RANDOM_DRAWS,
     SCORED,
-    Scorer,
     maps_of,
     place_of,
+    scorer_of,
     with_controls,
     without,
 )
@@ -125,7 +125,7 @@ def dropout(
     weights = _weights(drawing, place, found, seed)
     judge = panel.judges[attribute] if attribute else None
     scored = derive(seed, "dropout")
-    scorer = Scorer.of(run, drawing, place, judge, precision=judging, seed=scored)
+    scorer = scorer_of(run, drawing, place, judge, precision=judging, seed=scored)
     result, controls = with_controls(scorer, weights, seed, watch)
     drawn_from = drawing.describe(run, epoch)
     record = Record(

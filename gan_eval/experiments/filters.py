@@ -17,7 +17,6 @@ norm normalises both by the statistics of the images that are looked at.
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -94,11 +93,11 @@ def filters(
     # Of answers that are equal the first counts: in a folder of classes, those of the first class.
     order = torch.randperm(len(images), generator=stream(seed, "filters", "order"))
     networks = {"untrained": random_discriminator(config.discriminator, seed), "trained": trained}
-    found = {}
+    scores, rows = {}, {}
     for name, network in networks.items():
         scale = config.generator.scale
         responses = Responses(network, scale, layer, device=device, precision=chosen)
-        found[name] = _look(name, responses, images, order, n, watch)
+        scores[name], rows[name] = _look(name, responses, images, order, n, watch)
     described = describe(run, epoch)
     record = Record(
         exhibit="filters",
@@ -111,8 +110,8 @@ def filters(
             "maps": width,
             "maps_drawn": n,
         },
-        result=found["trained"].scores,
-        controls={"untrained": found["untrained"].scores},
+        result=scores["trained"],
+        controls={"untrained": scores["untrained"]},
         deviations=tuple(described["deviations"]),
         fingerprints={"data": images.fingerprint, "weights": weights_sha256(trained)},
         seed=seed,
@@ -121,16 +120,8 @@ def filters(
         seconds=round(time.perf_counter() - started, 3),
     )
     figure = folder / f"{slug('filters', images.name, 'layer', str(layer))}.png"
-    write_grid(figure, _sheet(found["untrained"], found["trained"]), 2 * _TOP + 1)
+    write_grid(figure, _sheet(rows["untrained"], rows["trained"]), 2 * _TOP + 1)
     return Written(record=record, files=(append_record(folder, record), figure))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Look:
-    """What a network's filters answer to: scores, and the figure's rows, uint8 (_TOP, c, s, s)."""
-
-    scores: dict[str, float | None]
-    rows: list[Tensor]
 
 
 def _check(images: Images, classes: int) -> None:
@@ -146,7 +137,8 @@ def _check(images: Images, classes: int) -> None:
 
 def _look(
     name: str, responses: Responses, images: Images, order: Tensor, n: int, watch: Watch
-) -> _Look:
+) -> tuple[dict[str, float | None], list[Tensor]]:
+    """Return scores, and the figure's rows, uint8 (_TOP, c, s, s)."""
     batches = _batches(responses, images, order, partial(watch, f"{name}: statistics"))
     # A last batch of one image has no variance.
     responses.normalise_by((pixels, labels) for _, pixels, labels in batches if len(pixels) > 1)
@@ -160,14 +152,12 @@ def _look(
         if number < n:
             drawn += [pixels, as_grey(gradients)]
         watch(f"{name}: gradients", number + 1, len(chosen))
-    return _Look(
-        scores={
-            # A conditional D is shown the labels: its filters need not see the classes.
-            "selectivity": None if responses.config.classes else _selectivity(images, chosen),
-            "concentration": _mean_of_numbers(torch.cat(shares)),
-        },
-        rows=drawn,
-    )
+    scores = {
+        # A conditional D is shown the labels: its filters need not see the classes.
+        "selectivity": None if responses.config.classes else _selectivity(images, chosen),
+        "concentration": _mean_of_numbers(torch.cat(shares)),
+    }
+    return scores, drawn
 
 
 def _mean_of_numbers(values: Tensor) -> float | None:
@@ -254,8 +244,8 @@ def as_grey(gradients: Tensor) -> Tensor:
     return (gradients / largest * 127 + 128).round().to(torch.uint8)
 
 
-def _sheet(left: _Look, right: _Look) -> Tensor:
+def _sheet(left: list[Tensor], right: list[Tensor]) -> Tensor:
     """Return the figure's tiles: rows of images and of gradients in turn, on both sides."""
-    blank = torch.full_like(left.rows[0][:1], 255)
-    pairs = zip(left.rows, right.rows, strict=True)
+    blank = torch.full_like(left[0][:1], 255)
+    pairs = zip(left, right, strict=True)
     return torch.cat([part for one, other in pairs for part in (one, blank, other)])

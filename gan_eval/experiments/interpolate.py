@@ -25,8 +25,8 @@ from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.features import build
 from gan_eval.experiments.memorisation import nearest_images
+from gan_eval.experiments.parts import sample
 from gan_eval.experiments.run_images import open_run_images
-from gan_eval.experiments.subsets import sample
 from gan_eval.features.extractor import Extractor
 from gan_eval.images import Scale, to_uint8
 from gan_eval.latent.interpolate import (

@@ -16,8 +16,8 @@ from gan_eval.experiments.attributes import (
 )
 from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.features import FeatureSpec, build
+from gan_eval.experiments.parts import halves
 from gan_eval.experiments.run_images import open_run_images
-from gan_eval.experiments.subsets import halves
 from gan_eval.models.runs import Run
 
 Classifiers = Mapping[str, AttributeClassifier]

@@ -1,6 +1,6 @@
 """A labelled data set as a probe wants it: training images, then validation images, and a test."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,14 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from gan_eval.data import Images, open_images
 from gan_eval.data.images_set import fingerprint_names, fingerprint_pixels
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, NoSplitError
 from gan_eval.images import Fit
 from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import check_labels
 from gan_eval.seeding import stream
+
+# Images of a half at most: more change what is learned from them little, and cost minutes.
+_HALF = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,22 +102,19 @@ def open_part(data: str, split: str, *, fit: Fit, **form: Any) -> Images:
     return open_images(data, split=split, fit=fit, **form)
 
 
-def join(parts: Sequence[Images], order: Tensor | None = None) -> Images:
-    """Return the images of all `parts`, one part after another, or then in another `order`."""
+def join(parts: Sequence[Images]) -> Images:
+    """Return the images of all `parts`, one part after another."""
     first = parts[0]
     labels = torch.cat([part.labels for part in parts if part.labels is not None])
-    order = torch.arange(sum(map(len, parts))) if order is None else order
-    labels = labels[order]
     held = [part.pixels for part in parts if part.pixels is not None]
     if len(held) == len(parts):
-        pixels = torch.cat(held)[order]
+        pixels = torch.cat(held)
         fingerprint = fingerprint_pixels(pixels, labels)
         joined = replace(first, pixels=pixels, labels=labels, fingerprint=fingerprint)
     else:
-        identity = [*(part.fingerprint for part in parts), str(order.tolist())]
+        identity = [*(part.fingerprint for part in parts), str(list(range(len(labels))))]
         fingerprint = fingerprint_names(identity, labels)
-        one: Dataset[Any] = ConcatDataset([_pairs(part) for part in parts])
-        stream = Subset(one, order.tolist())
+        stream: Dataset[Any] = ConcatDataset([_pairs(part) for part in parts])
         stamp = "".join(part.stamp for part in parts)
         joined = replace(
             first, pixels=None, stream=stream, labels=labels, fingerprint=fingerprint, stamp=stamp
@@ -130,15 +130,12 @@ def _pairs(images: Images) -> Dataset[Any]:
     return TensorDataset(images.pixels, images.labels)
 
 
-def if_there(opened: Any, split: str) -> Images | None:
+def if_there(opened: Callable[..., Images], split: str) -> Images | None:
     """Return what `opened` returns of a split; None where the data have no such split."""
     try:
-        images: Images = opened(split)
-    except InputError as error:
-        if not str(error).startswith("split must be one that"):
-            raise
+        return opened(split=split)
+    except NoSplitError:
         return None
-    return images
 
 
 def _check_classes(images: Images, train: Images) -> None:
@@ -186,5 +183,60 @@ def _last_held_out(train: Images, protocol: Protocol) -> tuple[Images, int, tupl
     ):
         order = torch.randperm(len(train), generator=stream(0, "probe", "order"))
         note = f"{train.name}: shuffled before validation images were held out, for classes' sake"
-        return join([train], order), held_out, (note,)
+        return _rows(train, order, train.split), held_out, (note,)
     return train, held_out, ()
+
+
+def halves(data: Images, seed: int = 0) -> tuple[Images, Images]:
+    """Return two disjoint random halves of `data`, of at most 10,000 images each.
+
+    Example:
+        >>> from gan_eval.data import open_images
+        >>> [len(half) for half in halves(open_images("digits", root=None))]
+        [718, 718]
+    """
+    many = min(_HALF, len(data) // 2)
+    first, second = torch.split(_order(data, seed)[: 2 * many], many)
+    return _rows(data, first, f"{data.split}, first half"), _rows(
+        data, second, f"{data.split}, second half"
+    )
+
+
+def sample(data: Images, n: int, seed: int = 0) -> Images:
+    """Return `n` random images of `data`, or all of them where there are fewer."""
+    return _rows(data, _order(data, seed)[:n], f"{data.split}, sample")
+
+
+def held_sample(data: Images, n: int) -> Images:
+    """Return `sample`'s images in memory, with the same fingerprint however `data` lie."""
+    part = sample(data, n)
+    pixels = part.take(range(len(part)))
+    fingerprint = fingerprint_pixels(pixels, part.labels)
+    return replace(part, pixels=pixels, stream=None, fingerprint=fingerprint, stamp="")
+
+
+def describe_sample(known: Images) -> dict[str, Any]:
+    """Return what tells these images from others, JSON-able."""
+    return {
+        "name": known.name,
+        "split": known.split,
+        "n": len(known),
+        "fingerprint": known.fingerprint,
+    }
+
+
+def _order(data: Images, seed: int) -> Tensor:
+    return torch.randperm(len(data), generator=stream(seed, "subset"))
+
+
+def _rows(data: Images, rows: Tensor, split: str) -> Images:
+    labels = None if data.labels is None else data.labels[rows]
+    attributes = None if data.attributes is None else data.attributes[rows]
+    part = replace(data, split=split, labels=labels, attributes=attributes)
+    if data.pixels is not None:
+        pixels = data.pixels[rows]
+        return replace(part, pixels=pixels, fingerprint=fingerprint_pixels(pixels, labels))
+    assert data.stream is not None
+    chosen = rows.tolist()
+    fingerprint = fingerprint_names([data.fingerprint, str(chosen)], labels)
+    return replace(part, stream=Subset(data.stream, chosen), fingerprint=fingerprint)

@@ -4,7 +4,6 @@ A script of `benchmarks/` has one function, `main(asked)`. It asks for images an
 are; what it cannot have it leaves out by `asked.row`, and the reason is kept.
 """
 
-import json
 import signal
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from gan_eval.experiments.parts import open_parts
 from gan_eval.models.importers import import_newmu
 from gan_eval.models.runs import Run
 from gan_eval.probes.protocol import Protocol
-from gan_eval.records import read_lines
+from gan_eval.records import as_json, read_lines
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, reopen
 from gan_eval.training.job import Job, carry_out, new_job, resumed_job
@@ -247,7 +246,7 @@ def is_measured(
     parts = open_parts(data, protocol, root=root, limit=limit, **spec.form())
     extractor = build(spec, parts.train, device="cpu", precision="32")
     weights, use = extractor.identity.get("weights_sha256"), use_of(extractor.identity)
-    asked = json.loads(json.dumps(asdict(protocol)))
+    asked = as_json(asdict(protocol))
     images = {"train+validation": parts.known.fingerprint, "test": parts.test.fingerprint}
 
     def same(line: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ of these say nothing about which model is better, so they are never put into one
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gan_eval.devices import keep_freed_memory, make_fabric, processes, resolve_device
@@ -22,15 +22,7 @@ from gan_eval.features.extractor import Extractor
 from gan_eval.features.statistics_file import check_target, save_statistics
 from gan_eval.features.store import default_store
 from gan_eval.models.runs import Epoch, Run
-from gan_eval.records import Record, append_record, check_folder
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """A model's record, whose `result` is its row, and the file that this went to."""
-
-    record: Record
-    file: Path
+from gan_eval.records import Written, append_record, check_folder
 
 
 def score(
@@ -47,7 +39,7 @@ def score(
     save: Path | None = None,
     out: Path | None = None,
     watch: Watch = lambda what, done, total: None,
-) -> list[Scored]:
+) -> list[Written]:
     """Return the scores of each of `models` against one reference, and write a record of each.
 
     Under `torchrun` every process extracts its share and does its part of the figures; the first
@@ -109,7 +101,7 @@ def score(
     for folder, pair in zip(folders, pairs, strict=False):
         record = bench.measure(pair)
         if record is not None:
-            found.append(Scored(record=record, file=append_record(folder, record)))
+            found.append(Written(record=record, files=(append_record(folder, record),)))
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from gan_eval.data import Images
 from gan_eval.devices import gather, processes
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, NoSizeError
 from gan_eval.experiments.score_account import number, record_of
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import (
@@ -155,9 +155,7 @@ class Bench:
             return replace(drawn, fingerprint=gather(drawn.fingerprint)[0])
         try:
             return side.open(**form)
-        except InputError as error:
-            if not str(error).startswith("size must be given"):
-                raise
+        except NoSizeError as error:
             if not self._spec.own_form:
                 raise InputError(
                     f"images of {side.name} must be squares of one size for extractor "

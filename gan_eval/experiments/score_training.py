@@ -11,7 +11,6 @@ order of discriminators trained on other images and found the same one best (100
 own found its newest.
 """
 
-import json
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,16 +24,17 @@ from gan_eval.data import Images
 from gan_eval.devices import processes
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
+from gan_eval.experiments.parts import describe_sample, held_sample
 from gan_eval.experiments.run_images import watched_part
 from gan_eval.experiments.score_extractors import ExtractorSpec, check_weights
 from gan_eval.experiments.score_figures import check_memory
 from gan_eval.experiments.score_sides import Sampling, Side, side_of
-from gan_eval.experiments.subsets import describe_sample, held_sample
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.features.extractor import Extractor
 from gan_eval.metrics import Moments, frechet_distance, kernel_distance
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import RunConfig
+from gan_eval.records import as_json
 from gan_eval.seeding import derive
 from gan_eval.training.loop import Measure
 
@@ -163,8 +163,7 @@ def _about(extractor: Extractor, known: Images, n: int) -> dict[str, Any]:
         "n": n,
         "seed": 0,
     }
-    read_back: dict[str, Any] = json.loads(json.dumps(about))
-    return read_back
+    return dict(as_json(about))
 
 
 def _short(about: dict[str, Any]) -> str:

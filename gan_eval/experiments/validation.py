@@ -7,7 +7,7 @@ for reporting. Test images are never opened.
 """
 
 import time
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import Precision, processes, with_float64
+from gan_eval.devices import processes, with_float64
 from gan_eval.errors import InputError
+from gan_eval.experiments.parts import describe_sample, held_sample
 from gan_eval.experiments.run_images import watched_part
-from gan_eval.experiments.subsets import describe_sample, held_sample
 from gan_eval.features.discriminator import DiscriminatorFeatures
-from gan_eval.images import Scale
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import RunConfig
 from gan_eval.probes.l2_svm import fit_l2_svm
@@ -67,9 +66,8 @@ def watch_features(
             "--probe-data must stay the same, so that epochs can be compared: so far "
             f"{_short(config.probed)}. Got {_short(about)}; pass the same, or train anew."
         )
-    probe = _Probe(known, config.generator.scale, config.device, config.precision)
-    probe.features(Discriminator(config.discriminator))  # mistakes come to light before training
-    return Measure(every=every, take=probe.take, about=about)
+    _features(config, known, Discriminator(config.discriminator))  # mistakes, before training
+    return Measure(every=every, take=partial(_probe, config, known), about=about)
 
 
 def _short(about: dict[str, Any]) -> str:
@@ -87,59 +85,52 @@ def _check_classes(images: Images) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Probe:
-    """An L2-SVM on the features that a discriminator has of some images."""
+def _features(
+    config: RunConfig, known: Images, discriminator: Discriminator
+) -> DiscriminatorFeatures:
+    """Return the extractor of D's features, by batch-norm statistics of these images.
 
-    images: Images
-    scale: Scale
-    device: str
-    precision: Precision
+    Raises:
+        InputError: the discriminator has none.
+    """
+    scale = config.generator.scale
+    return DiscriminatorFeatures(
+        discriminator, scale, train=known, device=config.device, precision=config.precision
+    )
 
-    def features(self, discriminator: Discriminator) -> DiscriminatorFeatures:
-        """Return the extractor of its features, by batch-norm statistics of these images.
 
-        Raises:
-            InputError: the discriminator has none.
-        """
-        return DiscriminatorFeatures(
-            discriminator,
-            self.scale,
-            train=self.images,
-            device=self.device,
-            precision=self.precision,
-        )
+def _probe(
+    config: RunConfig, known: Images, generator: Generator, discriminator: Discriminator
+) -> dict[str, float]:
+    """Return the error on the held-out images, at which C, and what it took.
 
-    def take(self, generator: Generator, discriminator: Discriminator) -> dict[str, float]:
-        """Return the error on the held-out images, at which C, and what it took.
+    Of several processes each takes its share of the batch-norm statistics, the first one alone
+    does the rest, and the others return nothing.
+    """
+    started = time.perf_counter()
+    extractor = _features(config, known, discriminator)
+    extractor.prepare()
+    if processes()[0] > 0:
+        return {}
+    device = with_float64(config.device)  # which objectives are summed in
+    assert known.labels is not None
+    labelled, n = Labelled(_rows(extractor, known, device), known.labels), len(known)
+    train, validation = labelled.split(n - _PROTOCOL.held_out_of(n))
+    solve: Solver = lambda x, labels, _, grid: [  # noqa: E731
+        fit_l2_svm(x, labels, grid, tol=_TOL, device=device)
+    ]
+    choice = select(train, validation, _PROTOCOL, solve)
+    return {
+        "probe_error": round(choice.error, 6),
+        "probe_C": choice.C,
+        "probe_seconds": round(time.perf_counter() - started, 3),
+    }
 
-        Of several processes each takes its share of the batch-norm statistics, the first one alone
-        does the rest, and the others return nothing.
-        """
-        started = time.perf_counter()
-        extractor = self.features(discriminator)
-        extractor.prepare()
-        if processes()[0] > 0:
-            return {}
-        device = with_float64(self.device)  # which objectives are summed in
-        assert self.images.labels is not None
-        known = Labelled(self._rows(extractor, device), self.images.labels)
-        n = len(self.images)
-        train, validation = known.split(n - _PROTOCOL.held_out_of(n))
-        solve: Solver = lambda x, labels, _, grid: [  # noqa: E731
-            fit_l2_svm(x, labels, grid, tol=_TOL, device=device)
-        ]
-        choice = select(train, validation, _PROTOCOL, solve)
-        return {
-            "probe_error": round(choice.error, 6),
-            "probe_C": choice.C,
-            "probe_seconds": round(time.perf_counter() - started, 3),
-        }
 
-    def _rows(self, extractor: DiscriminatorFeatures, device: str) -> Tensor:
-        n = len(self.images)
-        rows = torch.empty(n, extractor.width, device=device)
-        for start in range(0, n, _BATCH):
-            taken = range(start, min(start + _BATCH, n))
-            rows[taken.start : taken.stop] = extractor(self.images.take(taken))
-        return rows
+def _rows(extractor: DiscriminatorFeatures, known: Images, device: str) -> Tensor:
+    n = len(known)
+    rows = torch.empty(n, extractor.width, device=device)
+    for start in range(0, n, _BATCH):
+        taken = range(start, min(start + _BATCH, n))
+        rows[taken.start : taken.stop] = extractor(known.take(taken))
+    return rows

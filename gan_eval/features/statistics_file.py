@@ -24,7 +24,7 @@ from gan_eval.data.arrays import read_members
 from gan_eval.errors import InputError
 from gan_eval.features.extractor import Extractor
 from gan_eval.metrics import Moments
-from gan_eval.records import check_folder, file_sha256, write_whole
+from gan_eval.records import as_json, check_folder, file_sha256, write_whole
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,7 +71,7 @@ class Statistics:
             )
         if self.extractor is None:
             return
-        wanted = _plain(extractor.identity)
+        wanted = as_json(dict(extractor.identity))
         for key in sorted({*wanted, *self.extractor}):
             if wanted.get(key) != self.extractor.get(key):
                 raise InputError(
@@ -91,7 +91,7 @@ def save_statistics(path: Path, statistics: Statistics) -> None:
     about = {
         "images": statistics.name,
         "fingerprint": statistics.fingerprint,
-        "extractor": statistics.extractor and _plain(statistics.extractor),
+        "extractor": statistics.extractor and as_json(dict(statistics.extractor)),
         "form": dict(statistics.form),
     }
     arrays: dict[str, Any] = statistics.moments.to_arrays()
@@ -149,9 +149,3 @@ def _object(about: Mapping[str, Any], key: str, path: Path) -> dict[str, Any] | 
         f"{path} must say of its {key} what each setting is. Got {json.dumps(value)[:80]}; make it "
         "again."
     )
-
-
-def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `identity` as JSON has it: lists for tuples."""
-    plain: dict[str, Any] = json.loads(json.dumps(dict(identity)))
-    return plain

@@ -82,6 +82,11 @@ class RunConfig:
         if (self.data is None) == (self.imported is None):
             raise InputError("a run must have either data or imported. Got both, or neither.")
 
+    @property
+    def has_discriminator(self) -> bool:
+        """Whether there is a discriminator, which imported files may lack."""
+        return self.imported is None or bool(self.imported.discriminator)
+
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON-able values."""
         return asdict(self)

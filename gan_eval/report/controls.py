@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gan_eval.experiments.account import is_control
+from gan_eval.experiments.account import controls_of
 from gan_eval.records import Record
-from gan_eval.report.values import number_at, value_at
+from gan_eval.report.values import number_at
 
 
 def with_siblings(records: Sequence[Record]) -> list[Record]:
@@ -27,22 +27,14 @@ def _siblings(record: Record, records: Sequence[Record]) -> dict[str, float]:
 
     By the same protocol on the same images; an untrained D of the same architecture, used alike.
     """
-
-    features = _features(record)
-
-    def fair(each: Record) -> bool:
-        return (
-            each.protocol == record.protocol
-            and _alike(each.fingerprints, record.fingerprints)
-            and is_control(_features(each), features)
-        )
-
-    found: dict[str, float] = {}
-    for each in records:
-        error = number_at(each, "result.error_mean")
-        if each.name != "disc" and error is not None and fair(each):
-            found[each.name] = min(error, found.get(each.name, error))
-    return found
+    alike = [
+        each
+        for each in records
+        if each.protocol == record.protocol
+        and _alike(each.fingerprints, record.fingerprints)
+        and number_at(each, "result.error_mean") is not None
+    ]
+    return controls_of(alike, record.config.get("features") or {})
 
 
 def _alike(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
@@ -52,9 +44,3 @@ def _alike(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """
     said = [part for part in ("train", "train+validation") if part in a and part in b]
     return all(a.get(part) == b.get(part) for part in ("test", *said))
-
-
-def _features(record: Record) -> Mapping[str, Any]:
-    """Return how features were made; {} where the record does not say."""
-    features = value_at(record, "config.features")
-    return features if isinstance(features, Mapping) else {}

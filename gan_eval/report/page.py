@@ -23,7 +23,6 @@ from gan_eval.report.render import write_tables
 from gan_eval.report.tables import (
     Table,
     comparison,
-    frame_of,
     scores,
     shown_lines,
     shown_scores,
@@ -82,7 +81,7 @@ def report(folder: Path) -> Reported:
     for part in parts:
         stem = folder / "tables" / part.exhibit.folder
         if part.table is not None:
-            files += write_tables(stem, frame_of(part.lines), [("", part.table)])
+            files += write_tables(stem, pd.DataFrame(part.lines), [("", part.table)])
         if part.tables:
             whole = pd.concat([each.frame.assign(table=each.caption) for each in part.tables])
             files += write_tables(stem.with_name(f"{stem.name}_scores"), whole, part.scores)

@@ -41,8 +41,7 @@ class Picture:
 
     caption: str
     shows: str
-    width: int
-    height: int
+    size: tuple[int, int]
     source: str
 
 
@@ -69,13 +68,7 @@ def inline(path: Path, exhibit: str) -> Picture:
     inner = above[: above.index(exhibit)] if exhibit in above else []
     words = ["quick run" if name == QUICK else name for name in reversed(inner)]
     caption = f"{', '.join(words)}: {path.stem}" if words else path.stem
-    return Picture(
-        caption=caption,
-        shows=_shown(path.stem),
-        width=image.width,
-        height=image.height,
-        source=source,
-    )
+    return Picture(caption=caption, shows=_shown(path.stem), size=image.size, source=source)
 
 
 def _shown(name: str) -> str:
@@ -87,9 +80,7 @@ def _shown(name: str) -> str:
 def inline_curves(png: bytes, caption: str) -> Picture:
     """Return a drawn PNG as a picture."""
     with Image.open(io.BytesIO(png)) as opened:
-        width, height = opened.size
-    source = _uri("png", png)
-    return Picture(caption=caption, shows="", width=width, height=height, source=source)
+        return Picture(caption=caption, shows="", size=opened.size, source=_uri("png", png))
 
 
 def by_run(paths: Sequence[Path]) -> dict[str, list[Path]]:

@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -94,11 +94,6 @@ def _trained_for(record: Record) -> float:
     """Return how long what a record is of was trained: imported weights, say, as long as can be."""
     steps = trained(record, "steps")
     return steps if isinstance(steps, int) and steps else math.inf
-
-
-def frame_of(lines: Sequence[Line]) -> pd.DataFrame:
-    """Return an exhibit's main table with its numbers as they are."""
-    return pd.DataFrame([asdict(line) for line in lines])
 
 
 def shown_lines(lines: Sequence[Line]) -> pd.DataFrame:

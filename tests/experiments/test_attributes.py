@@ -17,7 +17,7 @@ from gan_eval.experiments.attributes import (
     train_attribute_classifier,
 )
 from gan_eval.experiments.features import build
-from gan_eval.experiments.subsets import halves, sample
+from gan_eval.experiments.parts import halves, sample
 from gan_eval.features.pixels import Pixels
 from gan_eval.seeding import stream
 

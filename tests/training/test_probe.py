@@ -170,7 +170,7 @@ def test_the_error_is_that_of_an_svm_on_the_half_that_it_was_not_learned_from(
     network = random_discriminator(config.discriminator, 3)
     measure = watch_features(config, digits, every=1)
     found = measure.take(Generator(config.generator), network)
-    drawn = measure.take.__self__.images  # type: ignore[attr-defined]
+    drawn = measure.take.args[1]  # type: ignore[attr-defined]
     assert sorted(map(bytes, drawn.pixels.numpy())) == sorted(map(bytes, digits.pixels.numpy()))
     extractor = DiscriminatorFeatures(network, config.generator.scale, train=drawn)
     extractor.prepare()
@@ -212,7 +212,7 @@ def test_labels_of_test_images_are_never_looked_at(tiny: Tiny, opened: list[str]
     trained_on = open_images("digits", root=None, split=split, size=32)
     measure = watch_features(config, trained_on, every=1)
     assert opened == ["train"]
-    drawn = measure.take.__self__.images  # type: ignore[attr-defined]
+    drawn = measure.take.args[1]  # type: ignore[attr-defined]
     own = open_images("digits", root=None, split="train", size=32)
     assert {*map(bytes, drawn.pixels.numpy())} == {*map(bytes, own.pixels.numpy())}
 
@@ -220,8 +220,7 @@ def test_labels_of_test_images_are_never_looked_at(tiny: Tiny, opened: list[str]
 def test_every_run_and_seed_is_probed_with_the_same_images(tiny: Tiny, digits: Images):
     config, _ = tiny("radford2015-svhn")
     drawn = [
-        watch_features(replace(config, seed=seed), digits, every=1).take.__self__.images
-        for seed in (0, 1)
+        watch_features(replace(config, seed=seed), digits, every=1).take.args[1] for seed in (0, 1)
     ]  # type: ignore[attr-defined]
     assert drawn[0].fingerprint == drawn[1].fingerprint
 
@@ -231,7 +230,7 @@ def test_few_thousand_images_are_enough(tiny: Tiny, digits: Images):
     many = replace(
         digits, pixels=digits.pixels.repeat(15, 1, 1, 1), labels=digits.labels.repeat(15)
     )
-    drawn = watch_features(config, many, every=1).take.__self__.images  # type: ignore[attr-defined]
+    drawn = watch_features(config, many, every=1).take.args[1]  # type: ignore[attr-defined]
     assert len(drawn) == 4000
 
 
