@@ -198,7 +198,7 @@ def _maps(*shape: int) -> Tensor:
 
 
 def _by_patches(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-    return convolution._Convolution.apply(x, weight, stride, padding)
+    return convolution._convolved(x, weight, stride, padding)
 
 
 def _milliseconds(layer: Callable[..., Tensor], *inputs: Tensor) -> float:

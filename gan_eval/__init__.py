@@ -9,65 +9,37 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from gan_eval.data import Images, open_images
-    from gan_eval.errors import InputError
-    from gan_eval.experiments.arithmetic import arithmetic
-    from gan_eval.experiments.classify import classify
-    from gan_eval.experiments.dedup import dedup
-    from gan_eval.experiments.dropout import dropout
-    from gan_eval.experiments.features import features_of
-    from gan_eval.experiments.filters import filters
-    from gan_eval.experiments.interpolate import interpolate
-    from gan_eval.experiments.neighbors import neighbors
-    from gan_eval.experiments.score import score
-    from gan_eval.experiments.score_extractors import ExtractorSpec
-    from gan_eval.experiments.score_figures import ScoreProtocol
-    from gan_eval.features.modules import Modules
-    from gan_eval.models.dcgan import Discriminator, Generator
-    from gan_eval.models.importers import import_newmu, import_pytorch_examples
-    from gan_eval.models.presets import PRESETS, configure
-    from gan_eval.models.runs import Run
-    from gan_eval.models.sampling import generate
-    from gan_eval.probes.estimator import L2SVM
-    from gan_eval.probes.nearest_estimator import NearestNeighbor
-    from gan_eval.probes.protocol import choose_protocol
-    from gan_eval.report.compare import compare
-    from gan_eval.training.config import Request
-    from gan_eval.training.job import carry_out, new_job, resumed_job
-
-__all__ = [
-    "L2SVM",
-    "PRESETS",
-    "Discriminator",
-    "ExtractorSpec",
-    "Generator",
-    "Images",
-    "InputError",
-    "Modules",
-    "NearestNeighbor",
-    "Request",
-    "Run",
-    "ScoreProtocol",
-    "arithmetic",
-    "carry_out",
-    "choose_protocol",
-    "classify",
-    "compare",
-    "configure",
-    "dedup",
-    "dropout",
-    "features_of",
-    "filters",
-    "generate",
-    "import_newmu",
-    "import_pytorch_examples",
-    "interpolate",
-    "neighbors",
-    "new_job",
-    "open_images",
-    "resumed_job",
-    "score",
-]
+    from gan_eval.data import Images as Images
+    from gan_eval.data import open_images as open_images
+    from gan_eval.errors import InputError as InputError
+    from gan_eval.experiments.arithmetic import arithmetic as arithmetic
+    from gan_eval.experiments.classify import classify as classify
+    from gan_eval.experiments.dedup import dedup as dedup
+    from gan_eval.experiments.dropout import dropout as dropout
+    from gan_eval.experiments.features import features_of as features_of
+    from gan_eval.experiments.filters import filters as filters
+    from gan_eval.experiments.interpolate import interpolate as interpolate
+    from gan_eval.experiments.neighbors import neighbors as neighbors
+    from gan_eval.experiments.score import score as score
+    from gan_eval.experiments.score_extractors import ExtractorSpec as ExtractorSpec
+    from gan_eval.experiments.score_figures import ScoreProtocol as ScoreProtocol
+    from gan_eval.features.modules import Modules as Modules
+    from gan_eval.models.dcgan import Discriminator as Discriminator
+    from gan_eval.models.dcgan import Generator as Generator
+    from gan_eval.models.importers import import_newmu as import_newmu
+    from gan_eval.models.importers import import_pytorch_examples as import_pytorch_examples
+    from gan_eval.models.presets import PRESETS as PRESETS
+    from gan_eval.models.presets import configure as configure
+    from gan_eval.models.runs import Run as Run
+    from gan_eval.models.sampling import generate as generate
+    from gan_eval.probes.estimator import L2SVM as L2SVM
+    from gan_eval.probes.nearest_estimator import NearestNeighbor as NearestNeighbor
+    from gan_eval.probes.protocol import choose_protocol as choose_protocol
+    from gan_eval.report.compare import compare as compare
+    from gan_eval.training.config import Request as Request
+    from gan_eval.training.job import carry_out as carry_out
+    from gan_eval.training.job import new_job as new_job
+    from gan_eval.training.job import resumed_job as resumed_job
 
 _HOMES = {
     "L2SVM": "probes.estimator",
@@ -102,6 +74,8 @@ _HOMES = {
     "resumed_job": "training.job",
     "score": "experiments.score",
 }
+
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,7 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -21,29 +20,17 @@ from gan_eval.cli.output import say
 _LINE_SECONDS = 15.0
 
 
-class _Bar:
+class _Bar(Progress):
     """A bar with time left on a terminal, nothing when piped."""
 
     def __init__(self, *columns: ProgressColumn, shown: bool = True) -> None:
-        self._bar = Progress(
+        super().__init__(
             *columns,
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not (shown and sys.stderr.isatty()),
             transient=True,
         )
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
 
 class Watching(_Bar):
@@ -67,17 +54,17 @@ class Watching(_Bar):
         seconds = now - self._since
         each = (done - self._first) / seconds if seconds > 0 else 0.0
         rate = f"{each:.{0 if each >= 10 else 1}f}/s" if each else ""
-        if not self._bar.disable:
-            self._bar.update(self._task, completed=done, rate=rate)
+        if not self.disable:
+            self.update(self._task, completed=done, rate=rate)
         elif done == total or now - self._said > _LINE_SECONDS:
             self._said = now
             say(f"{what} {done}/{total}  {rate}".rstrip())
 
     def _begin(self, what: str, done: int, total: int, now: float) -> None:
-        if self._what and not self._bar.disable:
-            self._bar.remove_task(self._task)
+        if self._what and not self.disable:
+            self.remove_task(self._task)
         self._what, self._since, self._said, self._first = what, now, now, done
-        self._task = self._bar.add_task(what, total=total, rate="")
+        self._task = self.add_task(what, total=total, rate="")
 
 
 class TrainingProgress(_Bar):
@@ -91,11 +78,11 @@ class TrainingProgress(_Bar):
             shown=shown,
         )
         self._total, self._batch_size = total, batch_size
-        self._task = self._bar.add_task("", total=total)
+        self._task = self.add_task("", total=total)
 
     def step(self, done: int) -> None:
         """Move the bar to `done` steps."""
-        self._bar.update(self._task, completed=done)
+        self.update(self._task, completed=done)
 
     def row(self, row: dict[str, Any]) -> None:
         """Show a row of metrics."""
@@ -103,16 +90,16 @@ class TrainingProgress(_Bar):
             f"{name} {row[name]:.3f}" for name in ("d_loss", "g_loss") if name in row
         )
         text = f"epoch {row['epoch']:.2f}  {losses}  {row['images_per_second']:.0f} images/s"
-        if self._bar.disable:
+        if self.disable:
             images = (self._total - row["step"]) * self._batch_size
             left = _left(images / max(row["images_per_second"], 1e-9))
             say(f"step {row['step']}/{self._total}  {text}  {left}")
         else:
-            self._bar.update(self._task, description=text)
+            self.update(self._task, description=text)
 
     def warn(self, text: str) -> None:
         """Print a warning."""
-        self._bar.console.print(f"Warning: {text}", markup=False, soft_wrap=True)
+        self.console.print(f"Warning: {text}", markup=False, soft_wrap=True)
 
 
 def _left(seconds: float) -> str:

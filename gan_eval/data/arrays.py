@@ -114,9 +114,6 @@ def read_npz(path: Path, split: str) -> Source:
                 f"of '{several}'. Got {len(names)} names; save as many as columns."
             )
     return Source(
-        name=path.stem,
-        split=split,
-        source=path.name,
         rows=rows,
         labels=labels,
         class_names=class_names,

@@ -12,7 +12,6 @@ import numpy as np
 from gan_eval.data.source import ArrayRows, Source
 
 COUNTS = {"train": 1437, "test": 360, "all": 1797}
-SOURCE = "embedded"
 
 
 def read_digits(split: str) -> Source:
@@ -23,9 +22,6 @@ def read_digits(split: str) -> Source:
     part = {"train": slice(None, 1437), "test": slice(1437, None), "all": slice(None)}[split]
     pixels = np.rint(values[part] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     return Source(
-        name="digits",
-        split=split,
-        source=SOURCE,
         rows=ArrayRows("digits", pixels),
         labels=labels[part],
         class_names=tuple("0123456789"),

@@ -7,11 +7,12 @@ Of each batch, process `rank` of `world_size` takes the rank-th of `world_size` 
 
 import signal
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from gan_eval import seeding
 from gan_eval.data.images_set import Images
@@ -46,9 +47,8 @@ class Feed:
         workers: int = 2,
     ) -> None:
         check_batch(len(images), batch_size, world_size)
-        self.steps_per_epoch = len(images) // batch_size
-        self._images, self._device, self._workers = images, device, workers
-        self._order = _Order(len(images), batch_size, seed, rank, world_size)
+        self._images, self._device, self._workers, self._seed = images, device, workers, seed
+        self._rows = partial(_rows, len(images), batch_size, seed, rank, world_size)
         self._pixels = None if images.pixels is None else images.pixels.to(device)
         self._labels = None if images.labels is None else images.labels.to(device)
 
@@ -63,10 +63,11 @@ class Feed:
 
     def _hold(self, start: int) -> Iterator[tuple[Tensor, Tensor | None]]:
         assert self._pixels is not None
-        labels = self._labels
-        for rows in self._order.rows_from(start, self._device):
-            chosen = None if labels is None else labels.index_select(0, rows)
-            yield self._pixels.index_select(0, rows), chosen
+        for rows in self._rows(start, self._device):
+            yield self._pixels.index_select(0, rows), self._labels_of(rows)
+
+    def _labels_of(self, rows: Tensor) -> Tensor | None:
+        return None if self._labels is None else self._labels.index_select(0, rows)
 
     def _stream(self, start: int) -> Iterator[tuple[Tensor, Tensor | None]]:
         assert self._images.stream is not None
@@ -74,16 +75,15 @@ class Feed:
         loader = DataLoader(
             _Batches(self._images.stream),
             batch_size=None,  # an item of `_Batches` is a whole batch
-            sampler=_Steps(self._order, start),
+            sampler=(rows.tolist() for rows in self._rows(start)),
             num_workers=self._workers,
             pin_memory=cuda,
-            generator=seeding.stream(self._order.seed, "workers"),
+            generator=seeding.stream(self._seed, "workers"),
         )
-        for pixels, labels in _started(loader):
+        for rows, pixels in zip(self._rows(start, self._device), _started(loader), strict=False):
             if isinstance(pixels, str):
                 raise InputError(pixels)
-            there = pixels.to(self._device, non_blocking=cuda)
-            yield there, None if self._labels is None else labels.to(self._device)
+            yield pixels.to(self._device, non_blocking=cuda), self._labels_of(rows)
 
 
 def _started(loader: DataLoader[Any]) -> Iterator[Any]:
@@ -99,53 +99,40 @@ def _started(loader: DataLoader[Any]) -> Iterator[Any]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _Batches(Dataset[tuple[Tensor | str, Tensor]]):
+class _Batches(Dataset[Tensor | str]):
     """A streamed set read by the batch.
 
     The message of an InputError comes back in place of the images: raised in a worker process, it
     would reach the user as a traceback.
     """
 
-    def __init__(self, stream: Dataset[tuple[Tensor, int]]) -> None:
+    def __init__(self, stream: Dataset[Tensor]) -> None:
         self.stream = stream
 
-    def __getitem__(self, rows: list[int]) -> tuple[Tensor | str, Tensor]:
+    def __getitem__(self, rows: list[int]) -> Tensor | str:
         try:
-            pixels, labels = zip(*(self.stream[row] for row in rows), strict=True)
+            return torch.stack([self.stream[row] for row in rows])
         except InputError as error:
-            return str(error), torch.empty(0)
-        return torch.stack(pixels), torch.tensor(labels)
+            return str(error)
 
 
-class _Order:
-    """Which rows of the set each step of this process takes."""
-
-    def __init__(self, count: int, batch_size: int, seed: int, rank: int, world_size: int) -> None:
-        self.count, self.batch_size, self.seed = count, batch_size, seed
-        self.share = batch_size // world_size
-        self.shift = rank * self.share
-
-    def rows_from(self, start: int, device: torch.device) -> Iterator[Tensor]:
-        """Yield int64 (share,) on `device`: the rows of steps `start`, `start` + 1, ..."""
-        steps = self.count // self.batch_size
-        epoch, step = divmod(start, steps)
-        while True:
-            order = torch.randperm(self.count, generator=seeding.stream(self.seed, "data", epoch))
-            order = order.to(device)
-            for begin in range(step * self.batch_size, steps * self.batch_size, self.batch_size):
-                yield order[begin + self.shift :][: self.share]
-            epoch, step = epoch + 1, 0
-
-
-class _Steps(Sampler[list[int]]):
-    """`_Order` as the sampler of a loader: lists of rows, a batch each."""
-
-    def __init__(self, order: _Order, start: int) -> None:
-        self.order, self.start = order, start
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for rows in self.order.rows_from(self.start, torch.device("cpu")):
-            yield rows.tolist()
+def _rows(
+    count: int,
+    batch_size: int,
+    seed: int,
+    rank: int,
+    world_size: int,
+    start: int,
+    device: torch.device | str = "cpu",
+) -> Iterator[Tensor]:
+    """Yield int64 (share,) on `device`: the rows that steps `start`, `start` + 1 ... take here."""
+    steps, share = count // batch_size, batch_size // world_size
+    epoch, step = divmod(start, steps)
+    while True:
+        order = torch.randperm(count, generator=seeding.stream(seed, "data", epoch)).to(device)
+        for begin in range(step * batch_size, steps * batch_size, batch_size):
+            yield order[begin + rank * share :][:share]
+        epoch, step = epoch + 1, 0
 
 
 def check_batch(count: int, batch_size: int, world_size: int) -> None:

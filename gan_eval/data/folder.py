@@ -53,9 +53,7 @@ def folder_splits(folder: Path) -> dict[str, Path]:
     return dict(zip(splits, below, strict=True))
 
 
-def read_folder(
-    folder: Path, *, name: str, split: str, source: str, declared: Survey | None = None
-) -> Source:
+def read_folder(folder: Path, declared: Survey | None = None) -> Source:
     """Return the images of one split's `folder`.
 
     Raises:
@@ -72,7 +70,7 @@ def read_folder(
         )
     loose = [file for file in files if "/" not in file]
     if not below:
-        return Source(name=name, split=split, source=source, rows=FileRows(folder, files, declared))
+        return Source(rows=FileRows(folder, files, declared))
     if loose:
         raise _both(folder, loose[0], below[0])
     owners = [file.split("/", 1)[0] for file in files]
@@ -82,9 +80,6 @@ def read_folder(
         )
     numbers = {owner: number for number, owner in enumerate(below)}
     return Source(
-        name=name,
-        split=split,
-        source=source,
         rows=FileRows(folder, files, declared),
         labels=np.array([numbers[owner] for owner in owners], dtype=np.int64),
         class_names=tuple(below),

@@ -49,9 +49,6 @@ def read_idx(name: str, root: Path, split: str) -> Source:
             f"{values.max(initial=0)}; copy or download it again."
         )
     return Source(
-        name=name,
-        split=split,
-        source=f"{FOLDERS[name]}/raw (official)",
         rows=rows,
         labels=values.astype(np.int64),
         class_names=_CLASSES[name],

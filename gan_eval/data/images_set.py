@@ -43,7 +43,7 @@ class Images:
     split: str
     source: str
     pixels: torch.Tensor | None
-    stream: Dataset[tuple[torch.Tensor, int]] | None
+    stream: Dataset[torch.Tensor] | None
     labels: torch.Tensor | None
     class_names: tuple[str, ...]
     attributes: torch.Tensor | None
@@ -105,7 +105,7 @@ class Images:
         stream = self.stream
         assert stream is not None
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return torch.stack(list(pool.map(lambda row: stream[row][0], rows)))
+            return torch.stack(list(pool.map(lambda row: stream[row], rows)))
 
 
 def fingerprint_pixels(pixels: torch.Tensor, labels: torch.Tensor | None) -> str:

@@ -44,12 +44,7 @@ def read_lsun(category: str, root: Path, split: str) -> Source:
         keys = [bytes(key) for key in transaction.cursor().iternext(keys=True, values=False)]
     if not keys:
         raise InputError(f"{folder} must hold images. It holds none; unpack the archive again.")
-    return Source(
-        name=f"lsun-{category}",
-        split=split,
-        source=f"{folder.name} (official)",
-        rows=LmdbRows(folder, keys),
-    )
+    return Source(rows=LmdbRows(folder, keys))
 
 
 class LmdbRows(EncodedRows):

@@ -51,18 +51,17 @@ class Target:
         return count * self.channels * self.size * self.size
 
 
-class Streamed(Dataset[tuple[torch.Tensor, int]]):
+class Streamed(Dataset[torch.Tensor]):
     """Images that are read, decoded and fitted when asked for."""
 
-    def __init__(self, rows: Rows, target: Target, labels: torch.Tensor | None) -> None:
-        self.rows, self.target, self.labels = rows, target, labels
+    def __init__(self, rows: Rows, target: Target) -> None:
+        self.rows, self.target = rows, target
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        label = -1 if self.labels is None else int(self.labels[index])
-        return self.target.apply(self.rows.image(int(index))).contiguous(), label
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.target.apply(self.rows.image(int(index))).contiguous()
 
 
 def prepare(
@@ -97,7 +96,7 @@ def prepare(
         split=source.split,
         source=source.source,
         pixels=pixels,
-        stream=None if held else Streamed(source.rows, target, labels),
+        stream=None if held else Streamed(source.rows, target),
         labels=labels,
         class_names=source.class_names if labels is not None else (),
         attributes=None if attributes is None else torch.from_numpy(attributes.astype(np.bool_)),

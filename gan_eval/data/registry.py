@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,7 @@ def _look(name: str, root: Path | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Found:
+    name: str
     source: str
     where: Path | None
     splits: Mapping[str, int | None]
@@ -202,13 +203,13 @@ class _Found:
 def _locate(name: str, root: Path | None) -> _Found | None:
     """Return where a named set is: embedded, in its official layout, or as `<name>.npz`."""
     if name == "digits":
-        return _Found(digits.SOURCE, None, digits.COUNTS, digits.read_digits)
+        return _Found("digits", "embedded", None, digits.COUNTS, digits.read_digits)
     if root is None:
         return None
     entry = _OFFICIAL.get(name)
     splits = entry.splits(root) if entry else {}
     if entry and splits:
-        return _Found(entry.source, root / entry.folder, splits, partial(entry.read, root))
+        return _Found(name, entry.source, root / entry.folder, splits, partial(entry.read, root))
     path = root / f"{name}.npz"
     return _npz(path) if path.is_file() else None
 
@@ -221,17 +222,13 @@ def _npz(path: Path) -> _Found:
             f"{path} must have a key 'train_images' (also val_, test_). "
             f"Got {', '.join(sorted(members)) or 'no arrays'}; rename the images' key."
         )
-    return _Found(path.name, path, counts, partial(read_npz, path))
+    return _Found(path.stem, path.name, path, counts, partial(read_npz, path))
 
 
 def _folder(path: Path) -> _Found:
     folders = folder_splits(path)
-    name = path.resolve().name
-
-    def read(split: str) -> Source:
-        return read_folder(folders[split], name=name, split=split, source="folder")
-
-    return _Found("folder", path, dict.fromkeys(folders), read)
+    name, known = path.resolve().name, dict.fromkeys(folders)
+    return _Found(name, "folder", path, known, lambda split: read_folder(folders[split]))
 
 
 def _find(data: str, root: Path | None, split: str) -> Source:
@@ -252,7 +249,8 @@ def _find(data: str, root: Path | None, split: str) -> Source:
             f"split must be one that {data!r} has: {', '.join(found.splits)}. Got {split!r}."
         )
     try:
-        return found.read(split)
+        read, source = found.read(split), found.source.replace("<split>", split)
+        return replace(read, name=found.name, split=split, source=source)
     except OSError as error:
         raise InputError(
             f"data {data!r} must be readable. Got {error}; check its files and permissions."

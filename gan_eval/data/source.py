@@ -179,10 +179,10 @@ class DiskRows(BlockRows):
 class Source:
     """A set as a reader found it: the fields of `Images`, before fitting and decoding."""
 
-    name: str
-    split: str
-    source: str
     rows: Rows
+    name: str = ""
+    split: str = ""
+    source: str = ""
     labels: Array | None = None  # integers (n,)
     class_names: tuple[str, ...] = ()
     attributes: Array | None = None  # bool (n, k)

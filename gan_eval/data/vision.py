@@ -39,9 +39,6 @@ def read_cifar10(root: Path, split: str) -> Source:
     except RuntimeError:
         raise _wrong_checksum(root / CIFAR10_FOLDER, CIFAR10) from None
     return Source(
-        name="cifar10",
-        split=split,
-        source=f"{CIFAR10_FOLDER} (official)",
         rows=ArrayRows(CIFAR10_FOLDER, found.data.transpose(0, 3, 1, 2)),
         labels=np.array(found.targets),
         class_names=tuple(found.classes),
@@ -85,9 +82,6 @@ def read_svhn(root: Path, split: str) -> Source:
             "It has another; copy or download it again."
         ) from None
     return Source(
-        name="svhn",
-        split=split,
-        source=f"{split}_32x32.mat (official)",
         rows=ArrayRows(f"{split}_32x32.mat", found.data),
         labels=found.labels,
         class_names=tuple("0123456789"),
@@ -116,9 +110,6 @@ def read_stl10(root: Path, split: str) -> Source:
             "unpack the archive again."
         )
     return Source(
-        name="stl10",
-        split=split,
-        source="stl10_binary (official)",
         rows=DiskRows(path, 0, (count, 3, 96, 96), (0, 1, 3, 2)),
         labels=None if split == "unlabeled" else _stl10_labels(folder / f"{split}_y.bin", count),
         class_names=_stl10_names(folder / "class_names.txt"),
@@ -175,9 +166,6 @@ def read_celeba(root: Path, split: str) -> Source:
                 f"list_attr_celeba.txt has. Got {name!r}; copy or download both again."
             )
     return Source(
-        name="celeba",
-        split=split,
-        source="celeba/img_align_celeba (official)",
         rows=FileRows(images, files, _CELEBA),
         attributes=np.array([values[name] for name in files]) > 0,
         attribute_names=names,
@@ -214,13 +202,7 @@ def imagenet_splits(root: Path) -> dict[str, Path]:
 
 def read_imagenet(root: Path, split: str) -> Source:
     """Return ImageNet from a folder per class (WordNet number)."""
-    return read_folder(
-        imagenet_splits(root)[split],
-        name="imagenet",
-        split=split,
-        source=f"{split}/<wnid> (official)",
-        declared=_COLOUR,
-    )
+    return read_folder(imagenet_splits(root)[split], _COLOUR)
 
 
 def _text(path: Path) -> str:

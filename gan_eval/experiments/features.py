@@ -24,8 +24,8 @@ from gan_eval.images import Fit
 from gan_eval.models.presets import configure, preset
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Epoch, Run
-from gan_eval.records import CUT_SHORT, LENGTH
-from gan_eval.training.config import length_of
+from gan_eval.records import CUT_SHORT
+from gan_eval.training.config import of_length
 
 FEATURES = ("disc", "random-disc", "pixels", "kmeans", "inception", "torchvision:NAME")
 _TORCHVISION = "torchvision:"
@@ -144,15 +144,8 @@ def _deviations(config: RunConfig, steps: int, epoch: int | None) -> list[str]:
     """
     if steps >= config.steps:
         return list(config.deviations)
-    published = preset(config.preset)
-    kept = [
-        text
-        for text in config.deviations
-        if not text.startswith(LENGTH) or text in published.deviations
-    ]
-    if epoch is None:
-        return [*kept, f"{CUT_SHORT} {steps:,} of {config.steps:,} steps"]
-    return [*kept, *length_of(published.recipe, epoch, None)]
+    cut = [f"{CUT_SHORT} {steps:,} of {config.steps:,} steps"] if epoch is None else []
+    return [*of_length(config, epoch, None), *cut]
 
 
 def form_of(config: RunConfig) -> dict[str, Any]:

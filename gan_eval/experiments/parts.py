@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from gan_eval.data import Images, open_images
 from gan_eval.data.images_set import fingerprint_names, fingerprint_pixels
@@ -114,20 +114,13 @@ def join(parts: Sequence[Images]) -> Images:
     else:
         identity = [*(part.fingerprint for part in parts), str(list(range(len(labels))))]
         fingerprint = fingerprint_names(identity, labels)
-        stream: Dataset[Any] = ConcatDataset([_pairs(part) for part in parts])
+        rows: list[Any] = [each.pixels if each.stream is None else each.stream for each in parts]
+        stream: Dataset[Any] = ConcatDataset(rows)
         stamp = "".join(part.stamp for part in parts)
         joined = replace(
             first, pixels=None, stream=stream, labels=labels, fingerprint=fingerprint, stamp=stamp
         )
     return replace(joined, split="+".join(part.split for part in parts), attributes=None)
-
-
-def _pairs(images: Images) -> Dataset[Any]:
-    """Return images and labels one by one."""
-    if images.pixels is None or images.labels is None:
-        assert images.stream is not None
-        return images.stream
-    return TensorDataset(images.pixels, images.labels)
 
 
 def if_there(opened: Callable[..., Images], split: str) -> Images | None:

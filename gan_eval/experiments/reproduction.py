@@ -109,7 +109,7 @@ class Reproduction:
         run = self._longest(preset, data, seed, options)
         if run is not None and _has_weights(run):
             config = run.config()
-            wanted = config.recipe.pretrain_steps + epochs * config.steps_per_epoch
+            wanted = config.steps_of(epochs)
             if self.quick or run.steps() >= wanted:
                 return run
         if run is None:
@@ -203,7 +203,7 @@ class Reproduction:
             )
         started = time.monotonic()
         config = job.config
-        wanted = config.recipe.pretrain_steps + epochs * config.steps_per_epoch
+        wanted = config.steps_of(epochs)
         enough: list[int] = []
 
         def told(step: int) -> None:

@@ -51,19 +51,25 @@ class Norm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorConfig:
-    """z (and label) -> image. `classes` is 0 for an unconditional network."""
+class NetworkConfig:
+    """What both networks have. `classes` is 0 for an unconditional one."""
 
     image_size: int
     channels: int
-    latent_dim: int
-    prior: Literal["uniform", "normal"]
     layers: tuple[Layer, ...]
     norm: Norm
     bias: bool
     classes: int = 0
     conv_init: Literal["normal", "truncated"] = "normal"
     dense_init: Literal["normal", "truncated"] = "normal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig(NetworkConfig):
+    """z (and label) -> image."""
+
+    latent_dim: int
+    prior: Literal["uniform", "normal"]
 
     @property
     def scale(self) -> Literal["tanh", "sigmoid"]:
@@ -89,17 +95,8 @@ class GeneratorConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscriminatorConfig:
+class DiscriminatorConfig(NetworkConfig):
     """Image (and label) -> logit that the image is real."""
-
-    image_size: int
-    channels: int
-    layers: tuple[Layer, ...]
-    norm: Norm
-    bias: bool
-    classes: int = 0
-    conv_init: Literal["normal", "truncated"] = "normal"
-    dense_init: Literal["normal", "truncated"] = "normal"
 
     def sizes(self) -> tuple[int, ...]:
         """Return the side of each layer's output after pooling (1 for flat layers)."""

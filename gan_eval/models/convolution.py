@@ -38,7 +38,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, paddin
     """Return the convolution of `x` (n, c, h, h) with `weight` (maps, c, k, k)."""
     if _prefers_patches(x, weight, x.shape[-1]):
         dtype = torch.get_autocast_dtype("cpu")
-        y: Tensor = _Convolution.apply(x.to(dtype), weight.to(dtype), stride, padding)
+        y = _convolved(x.to(dtype), weight.to(dtype), stride, padding)
         return y if bias is None else y + bias.to(dtype).view(1, -1, 1, 1)
     if weight.shape[-1] == 1 and stride > 1:
         # The same numbers; oneDNN's own gradient of it crashes on few channels-last maps.
@@ -52,7 +52,7 @@ def convolve_transposed(
     """Return the transposed convolution of `x` (n, maps, h, h) to (n, c, `side`, `side`)."""
     if _prefers_patches(x, weight, side):
         dtype = torch.get_autocast_dtype("cpu")
-        y: Tensor = _Transposed.apply(x.to(dtype), weight.to(dtype), stride, padding, side)
+        y = _transposed(x.to(dtype), weight.to(dtype), stride, padding, side)
         return y if bias is None else y + bias.to(dtype).view(1, -1, 1, 1)
     extra = side - ((x.shape[-1] - 1) * stride - 2 * padding + weight.shape[-1])
     return functional.conv_transpose2d(x, weight, bias, stride, padding, extra)
@@ -83,10 +83,6 @@ def _kernel_matrix(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
 
 
-def _kernel_maps(matrix: Tensor, g: _Geometry) -> Tensor:
-    return matrix.view(-1, g.kernel, g.kernel, g.channels).permute(0, 3, 1, 2)
-
-
 def _patches(maps: Tensor, g: _Geometry) -> Tensor:
     """Return the patch matrix (n*small*small, k*k*c) of zero-padded maps."""
     p = g.padding
@@ -111,41 +107,40 @@ def _overlap_add(patches: Tensor, g: _Geometry) -> Tensor:
     return total[:, inside, inside].permute(0, 3, 1, 2)
 
 
-class _Convolution(torch.autograd.Function):
+def _convolved(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    side, kernel = x.shape[-1], weight.shape[-1]
+    small = (side + 2 * padding - kernel) // stride + 1
+    g = _Geometry(len(x), x.shape[1], side, small, kernel, stride, padding)
+    return _maps(_Patches.apply(x, g) @ _kernel_matrix(weight).t(), g.n, small)
+
+
+def _transposed(x: Tensor, weight: Tensor, stride: int, padding: int, side: int) -> Tensor:
+    g = _Geometry(len(x), weight.shape[1], side, x.shape[-1], weight.shape[-1], stride, padding)
+    y: Tensor = _OverlapAdd.apply(_matrix(x) @ _kernel_matrix(weight), g)
+    return y
+
+
+class _Patches(torch.autograd.Function):
+    """`_patches`, with its adjoint as gradient."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
-        side, kernel = x.shape[-1], weight.shape[-1]
-        small = (side + 2 * padding - kernel) // stride + 1
-        n, channels = x.shape[:2]
-        ctx.geometry = g = _Geometry(n, channels, side, small, kernel, stride, padding)
-        patches, matrix = _patches(x, g), _kernel_matrix(weight)
-        ctx.save_for_backward(patches if ctx.needs_input_grad[1] else None, matrix)
-        return _maps(patches @ matrix.t(), g.n, small)
+    def forward(ctx: Any, maps: Tensor, g: _Geometry) -> Tensor:
+        ctx.geometry = g
+        return _patches(maps, g)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (patches, matrix), g = ctx.saved_tensors, ctx.geometry
-        dy = _matrix(grads[0])
-        dx = _overlap_add(dy @ matrix, g) if ctx.needs_input_grad[0] else None
-        dw = _kernel_maps(dy.t() @ patches, g) if ctx.needs_input_grad[1] else None
-        return dx, dw, None, None
+        return _overlap_add(grads[0], ctx.geometry), None
 
 
-class _Transposed(torch.autograd.Function):
+class _OverlapAdd(torch.autograd.Function):
+    """`_overlap_add`, with its adjoint as gradient."""
+
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int, side: int
-    ) -> Tensor:
-        n, small, channels = x.shape[0], x.shape[-1], weight.shape[1]
-        ctx.geometry = g = _Geometry(n, channels, side, small, weight.shape[-1], stride, padding)
-        rows, matrix = _matrix(x), _kernel_matrix(weight)
-        ctx.save_for_backward(rows, matrix)
-        return _overlap_add(rows @ matrix, g)
+    def forward(ctx: Any, patches: Tensor, g: _Geometry) -> Tensor:
+        ctx.geometry = g
+        return _overlap_add(patches, g)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (rows, matrix), g = ctx.saved_tensors, ctx.geometry
-        patches = _patches(grads[0], g)
-        dx = _maps(patches @ matrix.t(), g.n, g.small) if ctx.needs_input_grad[0] else None
-        dw = _kernel_maps(rows.t() @ patches, g) if ctx.needs_input_grad[1] else None
-        return dx, dw, None, None, None
+        return _patches(grads[0], ctx.geometry), None

@@ -1,11 +1,12 @@
 """What determines a run, as its config.json holds it."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, is_dataclass
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from gan_eval.errors import InputError
-from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig, Layer, Norm
-from gan_eval.models.recipe import Adam, Recipe, Schedule
+from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig
+from gan_eval.models.recipe import Recipe
 
 FORMAT = 1
 
@@ -87,6 +88,10 @@ class RunConfig:
         """Whether there is a discriminator, which imported files may lack."""
         return self.imported is None or bool(self.imported.discriminator)
 
+    def steps_of(self, epochs: int) -> int:
+        """Return how many steps are done when so many epochs are."""
+        return self.recipe.pretrain_steps + epochs * self.steps_per_epoch
+
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON-able values."""
         return asdict(self)
@@ -96,30 +101,17 @@ class RunConfig:
         """Rebuild a config from `to_json`'s values."""
         if values["format"] != FORMAT:
             raise ValueError(f"format {values['format']}")
-        network = {"generator": GeneratorConfig, "discriminator": DiscriminatorConfig}
-        built: dict[str, Any] = dict(values)
-        for name, kind in network.items():
-            layers = tuple(Layer(**layer) for layer in values[name]["layers"])
-            norm = Norm(**values[name]["norm"])
-            built[name] = kind(**{**values[name], "layers": layers, "norm": norm})
-        built["recipe"] = _recipe(values["recipe"])
-        built["data"] = _data(values["data"]) if values["data"] else None
-        imported = values.get("imported")  # runs of earlier versions have none
-        built["imported"] = ImportConfig(**imported) if imported else None
-        for name in ("save_epochs", "deviations"):
-            built[name] = tuple(values[name])
-        return cls(**built)
+        config: RunConfig = _built(cls, values)
+        return config
 
 
-def _data(values: dict[str, Any]) -> DataConfig:
-    native = tuple(values["native"]) if values["native"] else None
-    return DataConfig(**{**values, "notes": tuple(values["notes"]), "native": native})
-
-
-def _recipe(values: dict[str, Any]) -> Recipe:
-    parts = {
-        "generator": Adam(**values["generator"]),
-        "discriminator": Adam(**values["discriminator"]),
-        "schedule": Schedule(**values["schedule"]),
-    }
-    return Recipe(**{**values, **parts})
+def _built(kind: Any, value: Any) -> Any:
+    """Return what JSON has for a value that is annotated as `kind`."""
+    if isinstance(kind, UnionType):  # ... | None
+        return None if value is None else _built(get_args(kind)[0], value)
+    if isinstance(kind, type) and is_dataclass(kind):
+        kinds = get_type_hints(kind)
+        return kind(**{name: _built(kinds[name], each) for name, each in value.items()})
+    if get_origin(kind) is tuple:
+        return tuple(_built(get_args(kind)[0], each) for each in value)
+    return value

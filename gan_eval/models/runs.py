@@ -10,7 +10,7 @@ A run that was imported holds the first three only, or without one of the two ne
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator
@@ -18,6 +18,7 @@ from gan_eval.models.run_config import FORMAT, ImportConfig, RunConfig
 from gan_eval.models.weights import load_network, read_about
 from gan_eval.records import read_lines, write_json
 
+_Network = TypeVar("_Network", Generator, Discriminator)
 # A kept one, by its number, or the best of those that were measured while training.
 Epoch = int | Literal["best"]
 
@@ -103,10 +104,7 @@ class Run:
             return 0
         newest = self.generator if self.generator.is_file() else self.discriminator
         about: dict[str, Any] = read_about(self._weights(newest, epoch, None))
-        # Files of earlier versions say the epoch only; those of no epoch are of a whole run.
-        epochs = int(about.get("epoch", config.steps))
-        whole = config.recipe.pretrain_steps + epochs * config.steps_per_epoch
-        return int(about.get("step", min(whole, config.steps)))
+        return int(about.get("step", config.steps))
 
     @property
     def exists(self) -> bool:
@@ -131,7 +129,7 @@ class Run:
             )
         try:
             return RunConfig.from_json(json.loads(path.read_text()))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
                 f"{path} must be a run's config of format {FORMAT}. Got one that is not "
                 f"({type(error).__name__}: {error}); restore it, or train again."
@@ -143,10 +141,7 @@ class Run:
         Raises:
             InputError: the run has none, or none of that epoch.
         """
-        config = self.config()
-        network = Generator(config.generator)
-        load_network(self._weights(self.generator, epoch, config.imported), network)
-        return network.eval()
+        return self._load(Generator(self.config().generator), self.generator, epoch)
 
     def load_discriminator(self, epoch: Epoch | None = None) -> Discriminator:
         """Return the trained discriminator in evaluation mode, of `epoch` or the newest.
@@ -154,9 +149,10 @@ class Run:
         Raises:
             InputError: the run has none, or none of that epoch.
         """
-        config = self.config()
-        network = Discriminator(config.discriminator)
-        load_network(self._weights(self.discriminator, epoch, config.imported), network)
+        return self._load(Discriminator(self.config().discriminator), self.discriminator, epoch)
+
+    def _load(self, network: _Network, newest: Path, epoch: Epoch | None) -> _Network:
+        load_network(self._weights(newest, epoch, self.config().imported), network)
         return network.eval()
 
     def _weights(self, newest: Path, epoch: Epoch | None, imported: ImportConfig | None) -> Path:

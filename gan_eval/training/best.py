@@ -46,5 +46,5 @@ def keep_best(run: Run, trainer: Trainer, rows: Sequence[dict[str, Any]], epoch:
 def save_networks(folder: Path, trainer: Trainer, step: int, epoch: int) -> None:
     """Write both networks as they are after `step` steps, in `epoch`."""
     about = {"preset": trainer.config.preset, "step": step, "epoch": epoch}
-    for name in ("generator", "discriminator"):
-        save_network(folder / f"{name}.safetensors", getattr(trainer, name), about)
+    for name, network in trainer.networks.items():
+        save_network(folder / f"{name}.safetensors", network, about)

@@ -1,7 +1,5 @@
 """TensorBoard, which is optional: the rows of a run's metrics as its curves."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,13 +19,8 @@ def check_board() -> None:
         )
 
 
-@contextmanager
-def open_board(folder: Path, start: int, *, wanted: bool) -> Iterator[Any]:
-    """Give a run's writer, from step `start` on, or None where none is wanted."""
-    if not wanted:
-        yield None
-        return
+def open_board(folder: Path, start: int) -> Any:
+    """Return a run's writer, from step `start` on."""
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(folder / "tensorboard", purge_step=start + 1) as writer:
-        yield writer
+    return SummaryWriter(folder / "tensorboard", purge_step=start + 1)

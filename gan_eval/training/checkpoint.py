@@ -4,68 +4,59 @@ Nothing else is needed: the images and z of step t depend on (seed, t) alone, so
 states to keep. One safetensors file holds it all, replaced atomically.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gan_eval.errors import InputError
 from gan_eval.models.weights import fill, load_tensors, read_about, save_tensors
+from gan_eval.training.step import Trainer, learned
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-@dataclass(frozen=True)
-class State:
-    """What an update changes: the networks, and the optimisers by name."""
+def save_state(trainer: Trainer, path: Path, step: int) -> None:
+    """Write the state after `step` steps."""
+    tensors = {
+        f"{name}/{key}": tensor
+        for name, network in trainer.networks.items()
+        for key, tensor in network.state_dict().items()
+    }
+    for name, optimizer in trainer.optimizers.items():
+        for index, parameter in enumerate(learned(optimizer)):
+            for key, tensor in optimizer.state[parameter].items():
+                tensors[f"{name}/{index}.{key}"] = tensor
+    save_tensors(path, tensors, {"step": step, "tensors": len(tensors)})
 
-    networks: dict[str, nn.Module]
-    optimizers: dict[str, torch.optim.Adam]
 
-    def save(self, path: Path, step: int) -> None:
-        """Write the state after `step` steps."""
-        tensors = self._tensors()
-        save_tensors(path, tensors, {"step": step, "tensors": len(tensors)})
+def load_state(trainer: Trainer, path: Path) -> int:
+    """Fill networks and optimisers from `path` and return the step.
 
-    def load(self, path: Path) -> int:
-        """Fill networks and optimisers from `path` and return the step.
-
-        Raises:
-            InputError: the file is damaged or another network's.
-        """
-        tensors, about = load_tensors(path)
-        step = _step(about, path)
-        wanted = about.get("tensors", len(tensors))  # which files of earlier versions do not say
-        if len(tensors) != wanted:
-            raise InputError(
-                f"state file {path} must hold {wanted} tensors. Got {len(tensors)}; restore it."
-            )
-        for name, network in self.networks.items():
-            fill(network, _under(tensors, f"{name}/"), path)
-        for name, optimizer in self.optimizers.items():
-            _fill_adam(optimizer, _under(tensors, f"{name}/"), path)
-        return step
-
-    def is_finite(self) -> bool:
-        """Return whether every parameter is a number."""
-        return all(
-            bool(torch.isfinite(parameter).all())
-            for network in self.networks.values()
-            for parameter in network.parameters()
+    Raises:
+        InputError: the file is damaged or another network's.
+    """
+    tensors, about = load_tensors(path)
+    step = _step(about, path)
+    wanted = about.get("tensors", len(tensors))  # which files of earlier versions do not say
+    if len(tensors) != wanted:
+        raise InputError(
+            f"state file {path} must hold {wanted} tensors. Got {len(tensors)}; restore it."
         )
+    for name, network in trainer.networks.items():
+        fill(network, _under(tensors, f"{name}/"), path)
+    for name, optimizer in trainer.optimizers.items():
+        _fill_adam(optimizer, _under(tensors, f"{name}/"), path)
+    return step
 
-    def _tensors(self) -> dict[str, Tensor]:
-        tensors = {
-            f"{name}/{key}": tensor
-            for name, network in self.networks.items()
-            for key, tensor in network.state_dict().items()
-        }
-        for name, optimizer in self.optimizers.items():
-            for index, parameter in enumerate(learned(optimizer)):
-                for key, tensor in optimizer.state[parameter].items():
-                    tensors[f"{name}/{index}.{key}"] = tensor
-        return tensors
+
+def is_finite(trainer: Trainer) -> bool:
+    """Return whether every parameter is a number."""
+    return all(
+        bool(torch.isfinite(parameter).all())
+        for network in trainer.networks.values()
+        for parameter in network.parameters()
+    )
 
 
 def saved_step(path: Path) -> int:
@@ -78,11 +69,6 @@ def _step(about: dict[str, object], path: Path) -> int:
     if not isinstance(step, int):
         raise InputError(f"state file {path} must say its step. Got {step!r}; restore it.")
     return step
-
-
-def learned(optimizer: torch.optim.Adam) -> list[nn.Parameter]:
-    """Return the parameters that `optimizer` changes, in their order."""
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

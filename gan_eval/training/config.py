@@ -56,13 +56,7 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as JSON-able values."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return list(value)
-    return str(value) if isinstance(value, Path) else value
+        return {**asdict(self), "root": self.root and str(self.root)}
 
 
 def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
@@ -115,7 +109,7 @@ def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfi
     """Return `config` with a later end, for a run that is to be trained on."""
     if epochs is None and steps is None:
         return config
-    wanted = steps or config.recipe.pretrain_steps + (epochs or 0) * config.steps_per_epoch
+    wanted = steps or config.steps_of(epochs or 0)
     if wanted < config.steps:
         raise InputError(
             f"a run can be trained on, not shortened: it has {config.steps} steps. Got {wanted}; "
@@ -127,18 +121,12 @@ def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfi
     ahead = [epoch for epoch in default_save_epochs(epochs or 1) if epoch > before]
     if before % 1:  # what was kept as that epoch is a part of it
         ahead.append(math.ceil(before))
-    published = preset(config.preset)
-    kept = [
-        text
-        for text in config.deviations
-        if not text.startswith(LENGTH) or text in published.deviations
-    ]
     return replace(
         config,
         steps=wanted,
         recipe=replace(config.recipe, epochs=epochs) if epochs else config.recipe,
         save_epochs=tuple(sorted({*config.save_epochs, *ahead})),
-        deviations=(*kept, *length_of(published.recipe, epochs, steps)),
+        deviations=of_length(config, epochs, steps),
     )
 
 
@@ -232,7 +220,18 @@ def _recipe(published: Recipe, request: Request) -> Recipe:
     return replace(published, **{k: value for k, value in asked.items() if value is not None})
 
 
-def length_of(published: Recipe, epochs: int | None, steps: int | None) -> tuple[str, ...]:
+def of_length(config: RunConfig, epochs: int | None, steps: int | None) -> tuple[str, ...]:
+    """Return the deviations of a run of this length, whatever length it has."""
+    published = preset(config.preset)
+    kept = (
+        text
+        for text in config.deviations
+        if not text.startswith(LENGTH) or text in published.deviations
+    )
+    return (*kept, *_length_of(published.recipe, epochs, steps))
+
+
+def _length_of(published: Recipe, epochs: int | None, steps: int | None) -> tuple[str, ...]:
     """Return in words that a training is of another length than the published, if it is."""
     if epochs in (None, published.epochs) and steps is None:
         return ()
@@ -242,7 +241,7 @@ def length_of(published: Recipe, epochs: int | None, steps: int | None) -> tuple
 
 def _differences(published: Recipe, request: Request, precision: str) -> tuple[str, ...]:
     """Return what differs from the published recipe, and the precision where it does."""
-    found = length_of(published, request.epochs, request.steps)
+    found = _length_of(published, request.epochs, request.steps)
     if request.batch_size not in (None, published.batch_size):
         found += (f"batch_size {request.batch_size} instead of {published.batch_size}",)
     if precision == "bf16":

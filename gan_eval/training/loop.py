@@ -7,7 +7,7 @@ killed, continues from its last state and ends with exactly the weights of an un
 import math
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from gan_eval.records import append_line, write_lines
 from gan_eval.seeding import stream
 from gan_eval.training.best import keep_best, save_networks
 from gan_eval.training.board import check_board, open_board
+from gan_eval.training.checkpoint import is_finite, load_state, save_state
 from gan_eval.training.step import Trainer, Watched
 from gan_eval.training.stopping import agree, saving, stop_signals
 from gan_eval.visualize.curves import draw_losses
@@ -115,7 +116,7 @@ def train(
         workers=habits.workers,
     )
     trainer = Trainer.start(config, fabric)
-    start = trainer.state.load(run.state) if run.state.exists() else 0
+    start = load_state(trainer, run.state) if run.state.exists() else 0
     chief, stop = fabric.is_global_zero, None
     if chief:
         rows = [row for row in run.rows() if row["step"] <= start]
@@ -128,7 +129,7 @@ def train(
     with (
         closing(batches),  # or workers that read ahead outlive an error
         stop_signals() as stopped,
-        open_board(run.folder, start, wanted=habits.tensorboard and chief) as board,
+        open_board(run.folder, start) if habits.tensorboard and chief else nullcontext() as board,
     ):
         if chief and not run.state.exists():
             _save(run, trainer, progress)  # without one, weights are of a run that was damaged
@@ -141,7 +142,8 @@ def train(
                 if name in watched:
                     progress.healthy &= torch.isfinite(watched[name])
             progress.step = step + 1
-            last = progress.step == config.steps
+            last, epoch = progress.step == config.steps, _epoch(progress.step, config)
+            whole = progress.step == config.steps_of(epoch)
             habits.on_step(progress.step)
 
             # Write down how it goes, and keep what must not be lost.
@@ -154,17 +156,16 @@ def train(
                 if chief and (measured or last):
                     rows = run.rows()
                     draw_losses(rows, run.folder / "losses.png")
-                    keep_best(run, trainer, rows, _epoch(progress.step, config))
-            epoch = _epoch_ended(progress.step, config)
+                    keep_best(run, trainer, rows, epoch)
             stop = agree(stopped, fabric)
-            if chief and (epoch in config.save_epochs or last):
+            if chief and ((whole and epoch in config.save_epochs) or last):
                 _check(progress, trainer, run)
-                _keep(run, trainer, progress.step, _epoch(progress.step, config))
+                _keep(run, trainer, progress.step, epoch)
             elif chief and stop:
                 _check(progress, trainer, run)
-                save_networks(run.folder, trainer, progress.step, _epoch(progress.step, config))
+                save_networks(run.folder, trainer, progress.step, epoch)
             overdue = time.perf_counter() - progress.saved > habits.save_seconds
-            if chief and (epoch is not None or overdue or stop or last):
+            if chief and (whole or overdue or stop or last):
                 _save(run, trainer, progress)
             if stop and not last:
                 break
@@ -203,13 +204,6 @@ def _measure(trainer: Trainer, progress: _Progress, habits: Habits) -> dict[str,
     return found
 
 
-def _epoch_ended(step: int, config: RunConfig) -> int | None:
-    """Return the epoch that ends with `step` steps done, or None."""
-    done = step - config.recipe.pretrain_steps
-    whole = done > 0 and done % config.steps_per_epoch == 0
-    return done // config.steps_per_epoch if whole else None
-
-
 def _epoch(step: int, config: RunConfig) -> int:
     """Return the epoch that step number `step` is in, from 1."""
     return -(-max(step - config.recipe.pretrain_steps, 1) // config.steps_per_epoch)
@@ -217,7 +211,7 @@ def _epoch(step: int, config: RunConfig) -> int:
 
 def _check(progress: _Progress, trainer: Trainer, run: Run) -> None:
     """Stop the run when a loss or weight is no longer a number, before anything is overwritten."""
-    if bool(progress.healthy) and trainer.state.is_finite():
+    if bool(progress.healthy) and is_finite(trainer):
         return
     kept = f"the last good state is kept in {run.state}" if run.state.exists() else "none was saved"
     raise InputError(
@@ -274,7 +268,7 @@ def _warn_of_collapse(row: Row, progress: _Progress, config: RunConfig, habits: 
 
 def _save(run: Run, trainer: Trainer, progress: _Progress) -> None:
     _check(progress, trainer, run)
-    trainer.state.save(run.state, progress.step)
+    save_state(trainer, run.state, progress.step)
     progress.saved = time.perf_counter()
 
 

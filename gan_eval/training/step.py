@@ -17,7 +17,6 @@ from gan_eval.models.dcgan import Discriminator, Generator, initialise
 from gan_eval.models.recipe import Adam, Schedule
 from gan_eval.models.run_config import RunConfig
 from gan_eval.seeding import stream
-from gan_eval.training.checkpoint import State, learned
 from gan_eval.training.losses import fake_loss, generator_loss, real_loss
 
 Watched = dict[str, Tensor]
@@ -56,10 +55,9 @@ class Trainer:
         )
 
     @property
-    def state(self) -> State:
-        """The networks and optimisers, as a checkpoint sees them."""
-        networks = {"generator": self.generator, "discriminator": self.discriminator}
-        return State(networks, self.optimizers)
+    def networks(self) -> dict[str, Generator | Discriminator]:
+        """Both networks, by the names of their files."""
+        return {"generator": self.generator, "discriminator": self.discriminator}
 
     def step(self, step: int, pixels: Tensor, labels: Tensor | None, watch: bool) -> Watched:
         """Do one step on a mini-batch of uint8 images; return losses, and more when `watch`ed."""
@@ -191,6 +189,11 @@ def _adam(network: torch.nn.Module, adam: Adam) -> torch.optim.Adam:
         weight_decay=adam.weight_decay,
         fused=parameters[0].device.type in ("cpu", "cuda"),
     )
+
+
+def learned(optimizer: torch.optim.Adam) -> list[torch.nn.Parameter]:
+    """Return the parameters that `optimizer` changes, in their order."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _learn(optimizer: torch.optim.Adam, wanted: bool) -> None:

@@ -40,7 +40,7 @@ def run(tiny, tmp_path_factory) -> Run:
     run = Run(tmp_path_factory.mktemp("runs") / "tiny")
     run.write_config(config)
     network = random_discriminator(config.discriminator, 7)
-    save_network(run.discriminator, network, {"preset": config.preset, "epoch": 1})
+    save_network(run.discriminator, network, {"preset": config.preset, "step": config.steps})
     return run
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import TensorDataset
 
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
@@ -150,8 +149,7 @@ def test_one_seed_gives_one_dictionary_and_a_streamed_set_gives_the_same(
     extractor, images = learned
     some = images.take(range(5))
     assert images.pixels is not None
-    stream_of = TensorDataset(images.pixels, torch.full((300,), -1))
-    streamed = replace(images, pixels=None, stream=stream_of)
+    streamed = replace(images, pixels=None, stream=images.pixels)
     again = KMeans(streamed, maps=20, patch=4, patches=3000)
     again.prepare()
     assert torch.equal(again(some), extractor(some))
