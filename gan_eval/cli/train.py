@@ -61,7 +61,7 @@ _CHANGEABLE = ("data", "epochs", "steps", "device")
     "--save-seconds",
     type=float,
     default=60.0,
-    help="How often the state is saved; a kill loses at most this much.",
+    help="How often the state is saved; a kill loses at most this much, or the measuring it hit.",
 )
 @click.option(
     "--log-every",

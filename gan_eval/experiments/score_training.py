@@ -36,7 +36,7 @@ from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import RunConfig
 from gan_eval.records import as_json
 from gan_eval.seeding import derive
-from gan_eval.training.loop import Measure
+from gan_eval.training.measures import Measure
 
 UNTRAINED = "random-disc"
 _BATCH = 100

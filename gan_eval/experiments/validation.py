@@ -25,7 +25,7 @@ from gan_eval.models.run_config import RunConfig
 from gan_eval.probes.l2_svm import fit_l2_svm
 from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import Labelled, Solver, select
-from gan_eval.training.loop import Measure
+from gan_eval.training.measures import Measure
 
 _PROTOCOL = Protocol(name="watching", held_out=2000, held_out_share=0.5)
 _IMAGES, _BATCH = 2 * _PROTOCOL.held_out, 100

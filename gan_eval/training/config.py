@@ -96,7 +96,11 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
         device=device,
         world_size=world_size,
         save_epochs=request.save_epochs or default_save_epochs(recipe.epochs),
-        deviations=network.deviations + _differences(published.recipe, request, precision),
+        deviations=(
+            *network.deviations,
+            *_differences(published.recipe, request, precision),
+            *_circumstances(published, images, recipe.batch_size, world_size),
+        ),
         versions=versions(),
         compile=request.compile,
         threads=torch.get_num_threads(),
@@ -246,6 +250,23 @@ def _differences(published: Recipe, request: Request, precision: str) -> tuple[s
         found += (f"batch_size {request.batch_size} instead of {published.batch_size}",)
     if precision == "bf16":
         found += ("products in bf16 where the source computes in float32",)
+    return found
+
+
+def _circumstances(
+    published: Preset, images: Images, batch_size: int, world_size: int
+) -> tuple[str, ...]:
+    """Return what differs from any source by these images, and by the number of processes."""
+    found: tuple[str, ...] = ()
+    left = len(images) % batch_size
+    if left:
+        found += (f"{left} of {len(images)} images left out of each epoch, as no whole batch",)
+    side = published.pad_from
+    if images.native is not None and images.native[1:] == (side, side) and images.fit != "pad":
+        found += ("images resized where the source pads them with zeros",)
+    if world_size > 1:
+        share = batch_size // world_size
+        found += (f"batch normalisation over {share} images, each process's own",)
     return found
 
 

@@ -6,8 +6,8 @@ killed, continues from its last state and ends with exactly the weights of an un
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,7 +19,6 @@ from torch import Tensor
 from gan_eval.data import Feed, Images
 from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
-from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
 from gan_eval.records import append_line, write_lines
@@ -27,6 +26,7 @@ from gan_eval.seeding import stream
 from gan_eval.training.best import keep_best, save_networks
 from gan_eval.training.board import check_board, open_board
 from gan_eval.training.checkpoint import is_finite, load_state, save_state
+from gan_eval.training.measures import Measure, due, steps_to_measure, take
 from gan_eval.training.step import Trainer, Watched
 from gan_eval.training.stopping import agree, saving, stop_signals
 from gan_eval.visualize.curves import draw_losses
@@ -37,22 +37,6 @@ SAMPLES = 64
 _COLLAPSED, _COLLAPSE_AFTER = 0.1, (100, 1000)
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """What is found out about the networks every `every` epochs and after the last step.
-
-    `take` gets generator and discriminator in evaluation mode and leaves them as they are. Every
-    process calls it; the figures of the first one go into the step's row of metrics.
-
-    Attributes:
-        about: what the figures depend on, JSON-able.
-    """
-
-    every: int
-    take: Callable[[Generator, Discriminator], dict[str, float]]
-    about: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +108,7 @@ def train(
         write_lines(run.metrics, rows)
     progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
     save = partial(_save, run, trainer, progress)
-    batches = saving(feed.batches(start), save if chief else lambda: None)
+    batches = saving(feed.batches(start), fabric, save)
 
     with (
         closing(batches),  # or workers that read ahead outlive an error
@@ -150,21 +134,23 @@ def train(
             if _steps_to_log(step, config, habits) == 1:
                 _check(progress, trainer, run)
                 row = _row(progress, config)
-                measured = _measure(trainer, progress, habits)
-                if chief:
-                    _write_down(run, row | measured, progress, config, habits, board)
-                if chief and (measured or last):
-                    rows = run.rows()
-                    draw_losses(rows, run.folder / "losses.png")
-                    keep_best(run, trainer, rows, epoch)
+                with _off_the_clock(progress):
+                    measured = take(due(step, config, habits.measures), trainer)
+                    if chief:
+                        _write_down(run, row | measured, progress, config, habits, board)
+                    if chief and (measured or last):
+                        rows = run.rows()
+                        draw_losses(rows, run.folder / "losses.png")
+                        keep_best(run, trainer, rows, epoch)
             stop = agree(stopped, fabric)
             if chief and ((whole and epoch in config.save_epochs) or last):
-                _check(progress, trainer, run)
-                _keep(run, trainer, progress.step, epoch)
+                _keep(run, trainer, progress, epoch)
             elif chief and stop:
                 _check(progress, trainer, run)
                 save_networks(run.folder, trainer, progress.step, epoch)
             overdue = time.perf_counter() - progress.saved > habits.save_seconds
+            # Measuring may take minutes, and a kill meanwhile shall not cost those before it.
+            overdue |= not last and bool(due(step + 1, config, habits.measures))
             if chief and (whole or overdue or stop or last):
                 _save(run, trainer, progress)
             if stop and not last:
@@ -176,32 +162,16 @@ def train(
 def _steps_to_log(step: int, config: RunConfig, habits: Habits) -> int:
     """Return how many steps, this one included, are left until the next row of metrics."""
     until_row = habits.log_every - step % habits.log_every
-    until_measures = [_steps_to_measure(measure, step, config) for measure in habits.measures]
+    until_measures = [steps_to_measure(measure, step, config) for measure in habits.measures]
     return min(until_row, config.steps - step, *until_measures)
 
 
-def _steps_to_measure(measure: Measure, step: int, config: RunConfig) -> int:
-    """Return how many steps, this one included, are left until `measure` is due."""
-    period = measure.every * config.steps_per_epoch
-    done = step - config.recipe.pretrain_steps
-    return min(period - (done % period if done > 0 else done), config.steps - step)
-
-
-def _measure(trainer: Trainer, progress: _Progress, habits: Habits) -> dict[str, float]:
-    """Return the figures of the measures that are due now; their time is no training time."""
-    step, networks = progress.step - 1, (trainer.generator, trainer.discriminator)
-    due = [each for each in habits.measures if _steps_to_measure(each, step, trainer.config) == 1]
-    found: dict[str, float] = {}
-    if not due:
-        return found
-    for network in networks:
-        network.eval()
-    for measure in due:
-        found |= measure.take(*networks)
-    for network in networks:
-        network.train()
-    progress.since = time.perf_counter()
-    return found
+@contextmanager
+def _off_the_clock(progress: _Progress) -> Iterator[None]:
+    """Keep what is done meanwhile, which is no training, out of the rate of training."""
+    begun = time.perf_counter()
+    yield
+    progress.since += time.perf_counter() - begun
 
 
 def _epoch(step: int, config: RunConfig) -> int:
@@ -267,16 +237,19 @@ def _warn_of_collapse(row: Row, progress: _Progress, config: RunConfig, habits: 
 
 
 def _save(run: Run, trainer: Trainer, progress: _Progress) -> None:
-    _check(progress, trainer, run)
-    save_state(trainer, run.state, progress.step)
+    _check(progress, trainer, run)  # which also waits for the device, on the clock
+    with _off_the_clock(progress):
+        save_state(trainer, run.state, progress.step)
     progress.saved = time.perf_counter()
 
 
-def _keep(run: Run, trainer: Trainer, step: int, epoch: int) -> None:
+def _keep(run: Run, trainer: Trainer, progress: _Progress, epoch: int) -> None:
     """Write the sample grid and both networks, as `epoch` left them."""
-    write_grid(run.grid(epoch), sample_fixed(trainer))
-    for folder in (run.checkpoint(epoch), run.folder):
-        save_networks(folder, trainer, step, epoch)
+    _check(progress, trainer, run)
+    with _off_the_clock(progress):
+        write_grid(run.grid(epoch), sample_fixed(trainer))
+        for folder in (run.checkpoint(epoch), run.folder):
+            save_networks(folder, trainer, progress.step, epoch)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from lightning_fabric import Fabric
 
+from gan_eval.devices import gather
 from gan_eval.errors import InputError
 
 _Batch = TypeVar("_Batch")
@@ -34,7 +35,7 @@ def stop_signals() -> Iterator[list[int]]:
 
 
 def agree(stopped: list[int], fabric: Fabric) -> int | None:
-    """Return the signal at which all processes stop after this step, or None."""
+    """Return the number, a signal's, at which all processes stop after this step, or None."""
     number = stopped[0] if stopped else 0
     if fabric.world_size > 1:
         highest = fabric.all_reduce(torch.tensor(float(number)), reduce_op="max")
@@ -42,14 +43,23 @@ def agree(stopped: list[int], fabric: Fabric) -> int | None:
     return number or None
 
 
-def saving(batches: Iterator[_Batch], save: Callable[[], None]) -> Generator[_Batch, None, None]:
-    """Yield `batches`; where one cannot be read, `save` first.
+def saving(
+    batches: Iterator[_Batch], fabric: Fabric, save: Callable[[], None]
+) -> Generator[_Batch, None, None]:
+    """Yield `batches`; where one of the processes cannot read its own, the first one `save`s.
 
     Raises:
-        InputError: an image cannot be read.
+        InputError: an image cannot be read, by this process or another.
     """
-    try:
-        yield from batches
-    except InputError as error:
-        save()
-        raise InputError(f"{error} What was trained is saved, and --resume goes on.") from error
+    while True:
+        refused = []
+        try:
+            batch = next(batches)
+        except InputError as error:
+            refused.append(str(error))
+        if agree([len(refused)], fabric):
+            if fabric.is_global_zero:
+                save()
+            told = next(filter(None, gather(refused)))[0]
+            raise InputError(f"{told} What was trained is saved, and --resume goes on.")
+        yield batch

@@ -9,10 +9,13 @@ Running statistics differ between processes (the first one's are saved); no upda
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from gan_eval.data import Feed, open_images
 from gan_eval.errors import InputError
@@ -174,3 +177,37 @@ def test_batch_that_the_processes_cannot_share_is_refused():
     cpu = torch.device("cpu")
     with pytest.raises(InputError, match=r"batch_size must be divisible by .*\(2\)\. Got 15"):
         Feed(images, batch_size=15, seed=0, device=cpu, rank=0, world_size=2)
+
+
+_STREAMED = """
+import gan_eval.training.config as config
+
+config.memory_for_images = lambda device: 0  # so that they are streamed
+from gan_eval.cli import main
+main()
+"""
+
+
+def test_an_image_that_one_process_cannot_read_stops_both_after_the_state_is_saved(tmp_path: Path):
+    folder, run = tmp_path / "images", Run(tmp_path / "run")
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 8, 8), dtype=np.uint8)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{number:02}.png")
+    script = tmp_path / "streamed.py"
+    script.write_text(_STREAMED)
+    # One of the images that the second process reads for the third step.
+    images = open_images(str(folder), root=None, size=16, memory=0)
+    feed = Feed(images, batch_size=8, seed=0, device=torch.device("cpu"), rank=1, world_size=2)
+    row = int(list(islice(feed._rows(0), 3))[2][0])
+    broken = folder / f"{row:02}.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    words = "train --preset bubbliiiing --width 2 --image-size 16 --batch-size 8 --steps 6 "
+    words += f"--workers 0 --device cpu --precision 32 --data {folder} --out {run.folder}"
+    ended = _torchrun(str(script), *words.split())
+    assert ended.returncode != 0
+    assert "exitcode  : 2" in ended.stderr
+    assert "RuntimeError" not in ended.stderr  # of one that still waits for the other
+    assert f"{broken.name} must be a whole image file" in ended.stderr
+    assert "What was trained is saved" in ended.stderr
+    assert saved_step(run.state) == 2

@@ -4,7 +4,9 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,8 @@ from gan_eval.probes.protocol import C_GRID
 from gan_eval.records import read_lines
 from gan_eval.training import loop
 from gan_eval.training.checkpoint import saved_step
-from gan_eval.training.loop import Habits, Measure, train
+from gan_eval.training.loop import Habits, train
+from gan_eval.training.measures import Measure
 
 Tiny = Callable[..., tuple[RunConfig, Images]]
 
@@ -151,10 +154,37 @@ def test_a_kill_between_measuring_and_saving_measures_again(
     once = (Measure(every=1, take=spy),)
     with pytest.raises(Killed):
         train(run, config, images, fabric, Habits(measures=once, on_row=on_row))
-    assert (saved_step(run.state), measured(run)) == (5, [5, 10])
+    # What was trained before it was measured had been saved.
+    assert (saved_step(run.state), measured(run)) == (9, [5, 10])
     train(run, config, images, fabric, Habits(measures=once))
     assert measured(run) == [5, 10, 15]
     assert len(spy.modes) == 4
+
+
+def test_the_rate_of_training_is_without_what_is_measured_and_saved(
+    tiny: Tiny, fabric: Fabric, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By a clock of its own: a step takes a second, all else a thousand."""
+    now = [0.0]
+
+    def lasting(seconds: float, do: Callable[..., Any]) -> Callable[..., Any]:
+        def done(*given: Any) -> Any:
+            now[0] += seconds
+            return do(*given)
+
+        return done
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(loop, "_Progress", partial(loop._Progress, since=0, saved=0))
+    monkeypatch.setattr(loop.Trainer, "step", lasting(1, loop.Trainer.step))
+    for name in ("save_state", "save_networks", "keep_best", "draw_losses"):
+        monkeypatch.setattr(loop, name, lasting(1000, getattr(loop, name)))
+    config, images = tiny("sthalles", steps=15)
+    config = replace(config, save_epochs=(1, 2))
+    measures = (Measure(every=1, take=lasting(1000, Spy())),)
+    train(Run(folder), config, images, fabric, Habits(log_every=3, measures=measures))
+    rates = [row["images_per_second"] for row in read_lines(Run(folder).metrics)]
+    assert rates == [config.recipe.batch_size] * 7
 
 
 @pytest.fixture(scope="module")

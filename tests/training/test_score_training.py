@@ -28,7 +28,8 @@ from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 from gan_eval.training import loop
 from gan_eval.training.best import best_row
-from gan_eval.training.loop import Habits, Measure, train
+from gan_eval.training.loop import Habits, train
+from gan_eval.training.measures import Measure
 
 Tiny = Callable[..., tuple[RunConfig, Images]]
 

@@ -177,5 +177,11 @@ CS231N_MNIST = Preset(
     ),
     channels=(1,),
     fixed_because="its dense layer makes one 56x56 map that is halved to 28x28",
-    deviations=(PADDING, "trained for 84 epochs, about 100,000 steps; its author's run broke off"),
+    deviations=(
+        PADDING,
+        "maps enlarged by pixel centres where TensorFlow 1 copies every other pixel",
+        "G's biases start at 0 where the source draws them as its weights",
+        "samples normalised by running averages where the source takes the batch's own",
+        "trained for 84 epochs, about 100,000 steps; its author's run broke off",
+    ),
 )
