@@ -26,6 +26,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from gan_eval.data.source import Array, Survey, spread
 from gan_eval.errors import InputError, one_line
@@ -94,6 +95,9 @@ class EncodedRows:
     def _read(self, index: int, use: Callable[[Image.Image], Result]) -> Result:
         try:
             with Image.open(self.encoded(index)) as opened:
+                # Of a file that has a name Pillow maps plain rows, those of a TIFF that is to be
+                # turned as if they were as long as its height.
+                opened.filename = ""
                 return use(opened)
         except InputError as error:
             raise InputError(f"image {self.where(index)} {error}") from None
@@ -117,6 +121,8 @@ def header(opened: Image.Image) -> tuple[str, tuple[int, int]]:
             f"{opened.mode!r}; save it as an 8-bit PNG."
         )
     width, height = opened.size
+    if isinstance(opened, TiffImageFile):  # newer Pillows have turned its size, and no other's
+        width, height = opened.tag_v2[IMAGEWIDTH], opened.tag_v2[IMAGELENGTH]
     if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
         raise Image.DecompressionBombError
     # PNG looks for EXIF by decoding the whole image; ask only where it is at hand.
