@@ -6,6 +6,7 @@
   value / 257 rounded; values outside are refused. (Pillow itself reads 16-bit RGB as 8-bit: the
   high byte.)
 * Transparency (RGBA, LA, palette or grey with a transparent entry) is composited onto white.
+  (Pillow itself misses the entry in 16-bit RGB, and in grey of 2 or 4 bits unless it is black.)
 * A palette ("P") becomes RGB, even where its colours are all grey.
 * CMYK, YCbCr and HSV become RGB by Pillow's own conversion, without colour profiles.
 * Float ("F") and Lab images are refused: they have no agreed range or conversion.
@@ -31,7 +32,8 @@ from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from gan_eval.data.source import Array, Survey, spread
 from gan_eval.errors import InputError, one_line
 
-_GREY = ("1", "1A", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_GREY = ("1", "1A", "L", "LA", *_WIDE, *(f"{mode}A" for mode in _WIDE))
 _REFUSED = ("F", "LAB")
 _HASHED = 100  # files of a folder that is not held, that its fingerprint looks at
 _ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 turn the image by a quarter
@@ -129,7 +131,7 @@ def header(opened: Image.Image) -> tuple[str, tuple[int, int]]:
     looks = opened.format != "PNG" or "exif" in opened.info
     if looks and opened.getexif().get(_ORIENTATION, 1) >= 5:
         width, height = height, width
-    clear = "transparency" in opened.info and opened.mode in ("1", "L", "P", "RGB")
+    clear = "transparency" in opened.info and opened.mode in ("1", "L", "P", "RGB", *_WIDE)
     return opened.mode + ("A" if clear else ""), (height, width)
 
 
@@ -138,7 +140,7 @@ def decode(opened: Image.Image) -> Array:
     mode, _ = header(opened)
     image = ImageOps.exif_transpose(opened)
     if mode.startswith("I"):
-        return _sixteen_bit(np.asarray(image))[None]
+        return _sixteen_bit(np.asarray(image), opened.info.get("transparency"))[None]
     if mode.lower().endswith("a"):
         image = _on_white(image, grey=mode in _GREY)
     else:
@@ -154,14 +156,14 @@ def _on_white(image: Image.Image, grey: bool) -> Image.Image:
     return Image.composite(colour, white, alpha)
 
 
-def _sixteen_bit(values: Array) -> Array:
+def _sixteen_bit(values: Array, clear: int | None) -> Array:
     wide = values.astype(np.int64)
     if wide.min() < 0 or wide.max() > 65535:
         raise InputError(
             f"must have 16-bit values, 0 to 65535. Got {wide.min()} to {wide.max()}; "
             "save it as a 16-bit PNG."
         )
-    return ((wide + 128) // 257).astype(np.uint8)
+    return np.where(wide == clear, 255, (wide + 128) // 257).astype(np.uint8)
 
 
 def _area(size: tuple[int, int]) -> tuple[int, int]:

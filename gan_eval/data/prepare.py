@@ -29,8 +29,6 @@ _MODES = {
     "LA": "grey with alpha",
     "P": "palette",
     "PA": "palette with alpha",
-    "I;16": "16-bit",
-    "I": "16-bit",
 }
 
 
@@ -200,7 +198,7 @@ def _count_modes(name: str, count: int, survey: Survey, kind: str) -> list[str]:
     counts: dict[str, int] = {}
     for mode, number in survey.modes.items():
         if mode != same:
-            words = "16-bit" if mode.startswith("I;16") else _MODES.get(mode, mode)
+            words = "16-bit" if mode.startswith("I") else _MODES.get(mode, mode)
             counts[words] = counts.get(words, 0) + number
     if not counts:
         return []

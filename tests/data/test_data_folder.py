@@ -63,6 +63,12 @@ def test_transparent_entries_become_white(tmp_path: Path):
     assert only(tmp_path / "palette") == [255, 255, 255]
     save(Image.new("L", (8, 8), 3), tmp_path / "grey/a.png", transparency=3)
     assert only(tmp_path / "grey") == [255]
+    wide = np.full((8, 8), 0x1000, np.uint16)
+    wide[0, 1] += 1  # an entry is one of 65,536 values, not of the 256 that they become
+    save(Image.fromarray(wide), tmp_path / "wide/a.png", transparency=0x1000)
+    found = open_images(str(tmp_path / "wide"), root=None)
+    assert found.pixels[0, 0, 0].tolist() == [255, 16, *[255] * 6]
+    assert found.notes == ("wide: 1 16-bit of 1 images were converted to grey",)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "plain.tif", "packed.tif"])
