@@ -132,7 +132,7 @@ def _rows(path: Path, member: Member) -> Rows:
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)) or 0 in shape:
         raise InputError(
             f"'{member.key}' in {path} must have shape (n, h, w) or (n, h, w, 1 or 3) and no empty "
-            f"axis. Got {shape}; transpose it so that channels come last."
+            f"axis. Got {shape}{_remedy(shape)}."
         )
     layout = shape if len(shape) == 4 else (*shape, 1)
     if member.offset is not None and not member.fortran:
@@ -145,6 +145,17 @@ def _rows(path: Path, member: Member) -> Rows:
         )
     array = read_array(path, member.key).reshape(layout)
     return ArrayRows(path.name, array.transpose(0, 3, 1, 2))
+
+
+def _remedy(shape: tuple[int, ...]) -> str:
+    """Return what images of a wrong shape look like, and what to do about it."""
+    if 0 in shape or len(shape) not in (3, 4):
+        return "; look at what made it"
+    if shape[1] in (1, 3):
+        return "; transpose it so that channels come last"
+    if shape[3] == 4:
+        return ", with an alpha channel by its looks; drop it, as in x[..., :3]"
+    return "; make it grey or coloured"
 
 
 def read_array(path: Path, key: str) -> Array:
@@ -216,10 +227,15 @@ def _attributes(path: Path, members: dict[str, Member], key: str, count: int) ->
     if key not in members:
         return None
     member = members[key]
-    if len(member.shape) != 2 or member.shape[0] != count or member.dtype.kind not in "biu":
+    if member.dtype.kind not in "biu":
         raise InputError(
-            f"'{key}' in {path} must be 0 or 1 with shape ({count}, k). "
-            f"Got {member.dtype} {member.shape}; save one row an image."
+            f"'{key}' in {path} must be 0 or 1, or True and False. Got {member.dtype}; "
+            "convert it to an integer dtype."
+        )
+    if len(member.shape) != 2 or member.shape[0] != count:
+        raise InputError(
+            f"'{key}' in {path} must have shape ({count}, k). Got {member.shape}; "
+            "save one row an image."
         )
     values = read_array(path, key)
     if not np.isin(values, (0, 1)).all():

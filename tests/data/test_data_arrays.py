@@ -22,6 +22,10 @@ def made(path: Path, **arrays: Any) -> str:
     return str(path / "made.npz")
 
 
+def shaped(*shape: int) -> dict[str, Any]:
+    return {"train_images": np.zeros(shape, np.uint8)}
+
+
 def test_grey_and_colour_images_with_labels(tmp_path: Path):
     labels = np.array([0, 1, 2, 0, 1, 2])
     data = made(
@@ -95,8 +99,14 @@ def test_the_fingerprint_tells_pixels_and_labels_apart(tmp_path: Path):
     ("given", "message"),
     [
         ({"train_images": GREY / 255}, r"'train_images' .* must be uint8 .* Got float64"),
-        ({"train_images": np.zeros((2, 3, 8, 8), np.uint8)}, r"so that channels come last"),
-        ({"train_images": np.zeros((0, 8, 8), np.uint8)}, r"no empty axis. Got \(0, 8, 8\)"),
+        (shaped(2, 3, 8, 8), r"Got \(2, 3, 8, 8\); transpose it so that channels come last"),
+        (
+            shaped(2, 8, 8, 4),
+            r"Got \(2, 8, 8, 4\), with an alpha .*; drop it, as in x\[\.\.\., :3\]",
+        ),
+        (shaped(2, 8, 8, 2), r"Got \(2, 8, 8, 2\); make it grey or coloured"),
+        (shaped(0, 8, 8), r"no empty axis. Got \(0, 8, 8\); look at what made it"),
+        (shaped(), r"Got \(\); look at what made it"),
         ({"images": GREY}, r"must have a key 'train_images' .* Got images"),
         (
             {"train_images": GREY, "train_labels": np.zeros(6)},
@@ -105,6 +115,10 @@ def test_the_fingerprint_tells_pixels_and_labels_apart(tmp_path: Path):
         (
             {"train_images": GREY, "train_labels": np.zeros(5, int)},
             r"must have shape \(6,\) or \(6, 1\). Got \(5,\)",
+        ),
+        (
+            {"train_images": GREY, "train_labels": np.eye(6)},
+            r"'train_labels' .* must be 0 or 1, .*Got float64; convert it to an integer dtype",
         ),
         (
             {"train_images": GREY, "train_labels": np.full((6, 14), 2)},
@@ -132,7 +146,7 @@ def test_the_fingerprint_tells_pixels_and_labels_apart(tmp_path: Path):
         ),
         (
             {"train_images": GREY, "train_attributes": np.zeros((2, 6), int)},
-            r"must be 0 or 1 with shape \(6, k\). Got int64 \(2, 6\)",
+            r"must have shape \(6, k\). Got \(2, 6\); save one row an image",
         ),
         (
             {
