@@ -21,8 +21,8 @@ from gan_eval.data.source import Source, Survey
 from gan_eval.errors import InputError
 
 EXTENSIONS = (
-    *(".png", ".jpg", ".jpeg", ".bmp", ".webp"),
-    *(".gif", ".tif", ".tiff", ".ppm"),
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".webp", ".gif"),
+    *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
 _IGNORED = ("thumbs.db", "desktop.ini")
 _SPLITS = {

@@ -58,6 +58,29 @@ def test_each_mode_by_its_rule(tmp_path: Path, image: Image.Image, name: str, ex
     assert only(tmp_path) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.pbm", b"P4 2 2 " + bytes([0b10000000, 0b01000000]), [[0, 255], [255, 0]]),
+        ("a.pgm", b"P5 2 2 255 " + bytes([0, 1, 2, 255]), [[0, 1], [2, 255]]),
+        ("a.pnm", b"P5 2 2 15 " + bytes([0, 1, 2, 15]), [[0, 17], [34, 255]]),
+        # Two bytes a value, the high one first: 128, 129, 257 and 65,535.
+        ("a.PGM", b"P5 2 2 65535 \0\x80\0\x81\1\1\xff\xff", [[0, 1], [1, 255]]),
+    ],
+)
+def test_portable_maps_by_what_is_in_them(
+    tmp_path: Path, name: str, content: bytes, expected: list[list[int]]
+):
+    (tmp_path / name).write_bytes(content)
+    assert open_images(str(tmp_path), root=None).pixels[0].tolist() == [expected]
+
+
+@pytest.mark.parametrize("name", ["a.jpe", "a.jfif"])
+def test_a_jpeg_has_many_names(tmp_path: Path, name: str):
+    save(Image.new("RGB", (8, 8), (77, 77, 77)), tmp_path / name)
+    assert only(tmp_path) == [77, 77, 77]
+
+
 def test_transparent_entries_become_white(tmp_path: Path):
     save(palette(5, 6, 7), tmp_path / "palette/a.png", transparency=0)
     assert only(tmp_path / "palette") == [255, 255, 255]
