@@ -10,6 +10,7 @@ from gan_eval.cli.options import UserPath, json_option
 from gan_eval.cli.output import document, percent, print_json, print_table, say
 from gan_eval.cli.progress import TrainingProgress, Watching
 from gan_eval.cli.train import announce, habits
+from gan_eval.errors import InputError
 
 # The paper's SVHN network, the smallest of its own: digits can be recognised after about a minute.
 _PRESET, _EPOCHS, _KEPT = "radford2015-svhn", 50, (1, 5, 10, 20, 50)
@@ -67,12 +68,28 @@ def _job(out: Path) -> Any:
     from gan_eval.training.config import Request
     from gan_eval.training.job import new_job, resumed_job
 
-    if Run(out).exists:
-        return resumed_job(out, same={"preset": _PRESET, "data": "digits", "split": "train"})
-    return new_job(
-        out,
-        Request(preset=_PRESET, data="digits", split="train", epochs=_EPOCHS, save_epochs=_KEPT),
+    run = Run(out)
+    request = Request(
+        preset=_PRESET, data="digits", split="train", epochs=_EPOCHS, save_epochs=_KEPT
     )
+    if not run.exists:
+        return new_job(out, request)
+    _check_own(run, request)
+    return resumed_job(out)
+
+
+def _check_own(run: Any, request: Any) -> None:
+    """Refuse a run that was asked for in other words: what is measured here would not fit it."""
+    from gan_eval.records import as_json
+
+    asked = run.config().asked
+    for name, value in as_json(request.to_json()).items():
+        if asked.get(name, value) != value:
+            raise InputError(
+                "--out must be a new folder, or that of an earlier quickstart. Got "
+                f"{run.folder}, a run that was started with {name} {asked[name]} instead of "
+                f"{value}; pass another --out."
+            )
 
 
 def _classify(job: Any) -> list[Sequence[Any]]:

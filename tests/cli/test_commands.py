@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from gan_eval.cli import cli
+from gan_eval.cli.quickstart import _job
 from gan_eval.data import open_images
 from gan_eval.models.runs import Run
 
@@ -308,6 +310,26 @@ def test_what_a_run_refuses(refused, trained, tmp_path):
     assert "must end in .png or .npz" in sample("--out", "x.jpg")
     assert "label must be from 0 to 9. Got 10" in sample("--label", 10, "--out", "x.png")
     assert "must be one that was kept: 1, 2. Got 77" in sample("--epoch", 77, "--out", "x.png")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epochs": 3}, "epochs 3 instead of 50"),
+        ({"save_epochs": (50,)}, "save_epochs [50] instead of [1, 5, 10, 20, 50]"),
+        ({"limit": 64}, "limit 64 instead of None"),
+        ({"batch_size": 64}, "batch_size 64 instead of None"),
+        ({"seed": 1}, "seed 1 instead of 0"),
+    ],
+)
+def test_quickstart_goes_on_with_its_own_run_only(refused, tmp_path, changed, message):
+    out = tmp_path / "run"
+    job = _job(out)
+    job.run.write_config(job.config)
+    assert _job(out).config.steps == job.config.steps
+    job.run.write_config(replace(job.config, asked={**job.config.asked, **changed}))
+    line = refused("quickstart", "--out", out)
+    assert f"Got {out}, a run that was started with {message}; pass another --out" in line
 
 
 def test_labels_are_needed_by_a_conditional_preset(refused, tmp_path):
