@@ -142,7 +142,7 @@ def _save(save: Path, bench: Bench, pairs: Sequence[Pair]) -> None:
     check_target(save)
     first = pairs[0]
     for pair in pairs[1:]:
-        if pair.extractor is not first.extractor or pair.real is not first.real:
+        if pair.extractor != first.extractor or pair.real is not first.real:
             raise InputError(
                 "statistics are saved of one reference by one extractor. Those of "
                 f"{first.model.name} and {pair.model.name} differ; score them one by one."

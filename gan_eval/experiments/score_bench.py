@@ -73,16 +73,17 @@ class Bench:
             InputError: they cannot be compared, or are too few images.
         """
         form = self._spec.form(model)
-        extractor = None if self._spec.of_one_form else self._extractor(model, form)
+        given = [side.statistics for side in (self.against, model) if side.statistics]
+        extractor = self._spec.of_statistics(given) if len(given) == 2 else None
+        if extractor is None and not self._spec.of_one_form:
+            extractor = self._extractor(model, form)
         fake = None if model.n else self._open(model, form)
         if extractor is None:
-            given = (side.statistics for side in (model, self.against) if side.statistics)
             form = form or _own_form(fake or self._reference({}), given)
             extractor = self._extractor(model, form)
         real = self._reference(form)
-        for statistics in (model.statistics, self.against.statistics):
-            if statistics is not None:
-                statistics.check(extractor, form)
+        for statistics in given:
+            statistics.check(extractor, form)
         protocol = _possible(self._protocol, extractor, model, self.against)
         protocol.check(
             real=number(self.against, real),

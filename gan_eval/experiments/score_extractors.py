@@ -6,7 +6,7 @@ as wide, and a covariance of that width could neither be held nor be estimated. 
 running averages of its training, so that it is one function, whatever it is shown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,9 +16,10 @@ from gan_eval.errors import InputError, closest
 from gan_eval.experiments.features import form_of
 from gan_eval.experiments.score_sides import Side
 from gan_eval.features.discriminator import DiscriminatorFeatures
-from gan_eval.features.extractor import Extractor
-from gan_eval.features.inception import SIDE, Dims, Inception, Resize
+from gan_eval.features.extractor import Extractor, NamedExtractor
+from gan_eval.features.inception import SIDE, Dims, Inception, Resize, inception_identity
 from gan_eval.features.pixels import Pixels
+from gan_eval.features.statistics_file import Statistics
 from gan_eval.features.torchvision import SIDE as TORCHVISION_SIDE
 from gan_eval.features.torchvision import torchvision_features
 from gan_eval.models.runs import Run
@@ -54,7 +55,8 @@ class ExtractorSpec:
         name: one of `EXTRACTORS`; "disc" is the discriminator of each run that is scored, at its
             newest epoch, "disc:RUN" that of one run for all.
         weights: file of Inception or of torchvision's network. None takes Inception's official
-            file from torch hub's folder, and leaves torchvision's network untrained.
+            file from torch hub's folder, or no file where both sides are statistics, and leaves
+            torchvision's network untrained.
         resize: how Inception's images reach their size.
         precision: of networks' products.
         seed: of untrained weights.
@@ -131,6 +133,20 @@ class ExtractorSpec:
             fit = "stretch" if self.resize == "pytorch-fid" else "stretch-bicubic"
             return {"size": SIDE, "fit": fit}
         return {"size": TORCHVISION_SIDE} if self.name.startswith(_TORCHVISION) else {}
+
+    def of_statistics(self, both: Sequence[Statistics]) -> Extractor | None:
+        """Return the extractor of two sides that are statistics; None where it is to be built.
+
+        No image is looked at: Inception's weights are those that either side states, whatever file
+        is on this machine, and not known where neither does.
+        """
+        if self.extractor is not None or self.weights is not None or self.name not in _DIMS:
+            return None
+        dims = _DIMS[self.name]
+        stated = next((each.extractor for each in both if each.extractor is not None), {})
+        digest = stated.get("weights_sha256")
+        identity = inception_identity(digest, dims, self.resize, self.precision)
+        return NamedExtractor(name=self.name, width=dims, identity=identity)
 
     def build(self, model: Side, form: Mapping[str, Any], device: str) -> Extractor:
         """Return the extractor.

@@ -1,6 +1,7 @@
 """What turns images into features: the one form in which every extractor reaches the rest."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -33,3 +34,19 @@ class Extractor(Protocol):
     def __call__(self, images: Tensor) -> Tensor:
         """Return float features (n, width), on any device, of uint8 `images` on the CPU."""
         ...
+
+
+@dataclass(kw_only=True)
+class NamedExtractor:
+    """An extractor that is known by its identity alone, of features that are there already."""
+
+    name: str
+    width: int
+    identity: Mapping[str, Any]
+
+    def prepare(self) -> None:
+        """Do nothing: it has nothing to learn with."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Refuse `images`, for which there is no network."""
+        raise NotImplementedError

@@ -84,16 +84,7 @@ class Inception:
         self._classes = state["fc.weight"].to(self._device)
         digest = file_sha256(path)
         self.official = digest == OFFICIAL_SHA256
-        self.identity: Mapping[str, Any] = {
-            "extractor": "inception",
-            "weights_sha256": digest,
-            "official": self.official,
-            "dims": self.width,
-            "resize": resize,
-            **({"resize_overshoot": "clipped"} if resize == "clean" else {}),
-            "grey": "repeated to three channels",
-            "precision": precision,
-        }
+        self.identity = inception_identity(digest, dims, resize, precision)
 
     def prepare(self) -> None:
         """Do nothing: the network has learned already."""
@@ -124,6 +115,22 @@ class Inception:
             return functional.interpolate(values / 127.5 - 1, (SIDE, SIDE), mode="bilinear")
         full = functional.interpolate(values, (SIDE, SIDE), mode="bicubic", antialias=True)
         return (full.clamp_(0, 255) - 128) / 128
+
+
+def inception_identity(
+    weights_sha256: str | None, dims: Dims, resize: Resize, precision: Precision
+) -> Mapping[str, Any]:
+    """Return what determines a row, as `Extractor` has it; None is a hash that is not known."""
+    return {
+        "extractor": "inception",
+        "weights_sha256": weights_sha256,
+        "official": None if weights_sha256 is None else weights_sha256 == OFFICIAL_SHA256,
+        "dims": int(dims),
+        "resize": resize,
+        **({"resize_overshoot": "clipped"} if resize == "clean" else {}),
+        "grey": "repeated to three channels",
+        "precision": precision,
+    }
 
 
 def official_weights() -> Path | None:

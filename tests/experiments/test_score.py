@@ -18,6 +18,7 @@ from gan_eval.experiments.score_account import _chosen, tables_of
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import FIGURES, ScoreProtocol
 from gan_eval.features.discriminator import random_discriminator
+from gan_eval.features.inception import inception_identity
 from gan_eval.metrics import kernel_distance
 from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.runs import Run
@@ -52,6 +53,12 @@ def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         return [each.record for each in score(models, against, extractor=spec, **options)]
 
     return call
+
+
+@pytest.fixture
+def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch hub's folder be one without Inception's weights."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
 
 
 def flat(*values: int) -> Tensor:
@@ -280,6 +287,59 @@ def test_statistics_of_pixels_are_compared_with_each_other_if_they_say_what_they
         np.savez(theirs, mu=archive["mu"], sigma=archive["sigma"])
     with pytest.raises(InputError, match=r"Got other statistics alone; name images on one side"):
         scored([theirs], theirs)
+
+
+def gaussian(path: Path, mean: float, variance: float, **stated: Any) -> str:
+    """Write statistics of 64 features by Inception, of weights that are stated or not."""
+    extractor = stated and {**inception_identity("", 64, "pytorch-fid", "32"), **stated}
+    about = {"about": np.array(json.dumps({"extractor": extractor}))} if stated else {}
+    np.savez(path, mu=np.full(64, mean), sigma=variance * np.eye(64), **about)
+    return str(path)
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_two_files_of_statistics_need_no_weights(scored, tmp_path):
+    """Of N(0, 4) and N(1, 9) in each of 64 features the distance is 64 (1 + (3 - 2)^2)."""
+    known = {"weights_sha256": "0" * 64, "official": False}
+    ours, again = (
+        gaussian(tmp_path / f"{mean}.npz", mean, variance, **known)
+        for mean, variance in ((0, 4), (1, 9))
+    )
+    theirs = gaussian(tmp_path / "theirs.npz", 1, 9)
+    options = {"name": "inception-64", "protocol": FID}
+    records = [
+        *scored([again, theirs], ours, **options),
+        *scored([again, theirs], gaussian(tmp_path / "other.npz", 0, 4), **options),
+    ]
+    assert [record.result["fid"] for record in records] == pytest.approx([128.0] * 4, rel=1e-9)
+    assert [record.result["weights_sha256"] for record in records] == [*["0" * 64] * 3, None]
+    assert all(record.result["extractor"] == "inception-64" for record in records)
+    assert [len(table) for table in tables_of(records)] == [1] * 4
+    unknown = [record.protocol.get("of_unknown_extractor") for record in records]
+    assert unknown == [None, ["fake"], ["real"], ["real", "fake"]]
+    assert records[3].protocol["name"].endswith(", real and fake by an unknown extractor")
+
+
+@pytest.mark.usefixtures("no_weights")
+def test_two_files_of_statistics_must_agree_with_each_other_and_with_what_is_asked(
+    scored, tmp_path
+):
+    path = gaussian(tmp_path / "a.npz", 0, 1, weights_sha256="0" * 64, official=False)
+    for name, stated, message in (
+        ("b.npz", {"weights_sha256": "1" * 64, "official": False}, r"Their weights_sha256 is '1+'"),
+        ("c.npz", {"weights_sha256": "0" * 64, "official": False, "resize": "clean"}, "Their resi"),
+        ("d.npz", {"extractor": "pixels"}, "Their extractor is 'pixels' instead of 'inception'"),
+    ):
+        other = gaussian(tmp_path / name, 0, 1, **stated)
+        with pytest.raises(InputError, match=rf"{name} must be of the same extractor\. {message}"):
+            scored([other], path, "inception-64")
+        if name != "b.npz":
+            with pytest.raises(InputError, match="must be of the same extractor"):
+                scored([other], other, "inception-64")
+    with pytest.raises(InputError, match=r"a\.npz must be of 2,048 features.*Got 64"):
+        scored([path], path, "inception")
+    with pytest.raises(InputError, match="inception weights must be a local file"):
+        scored([noise(20)], path, "inception-64")
 
 
 def test_an_epoch_chosen_by_the_images_that_it_is_scored_against_is_remarked_on():

@@ -175,6 +175,25 @@ def test_statistics_of_another_extractor_are_refused(weights, tmp_path):
         score([images], saved, extractor=clean, protocol=ScoreProtocol(metrics=("fid",)))
 
 
+def test_statistics_alone_score_as_with_the_weights_that_made_them(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    files = [tmp_path / "one.npz", tmp_path / "other.npz"]
+    for seed, path in enumerate(files):
+        images = folder(tmp_path / path.stem, 6, seed)
+        row(images, images, weights, tmp_path, "inception-64", save=path)
+    direct = row(images, files[0], weights, tmp_path, "inception-64")
+    for given in (weights, None):
+        found = row(files[1], files[0], given, tmp_path, "inception-64")
+        assert found["fid"] == pytest.approx(direct["fid"], rel=1e-9)
+        assert found["weights_sha256"] == direct["weights_sha256"]
+        assert found["official"] is False
+    # Images are compared by the weights that are named, and statistics must be of these.
+    state = torch.load(weights, weights_only=True)
+    torch.save({**state, "fc.bias": state["fc.bias"] + 1}, tmp_path / "changed.pth")
+    with pytest.raises(InputError, match=r"one\.npz must be of the same .* Their weights_sha256"):
+        row(images, files[0], tmp_path / "changed.pth", tmp_path, "inception-64")
+
+
 def test_images_of_many_sizes_and_grey_ones_are_scored_and_noted(weights, tmp_path):
     path = folder(tmp_path / "mixed", 4, 3)
     for number, size in enumerate(((20, 30), (64, 40))):
