@@ -11,8 +11,13 @@ import torch
 from lightning_fabric import Fabric
 
 from gan_eval.data import Images
+from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig
+from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.run_config import RunConfig
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import save_network
+from gan_eval.seeding import stream
 from gan_eval.training.config import Request, resolve
 
 TINY = 6
@@ -63,6 +68,25 @@ def tiny() -> Callable[..., tuple[RunConfig, Images]]:
             save_epochs=(1,),
         )
         return changed, images
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def untrained(tiny: Callable[..., tuple[RunConfig, Images]]) -> Callable[..., Run]:
+    """Return the maker of a run in a folder whose networks are as yet untrained."""
+
+    def make(
+        folder: Path, preset: str = "radford2015-svhn", *, seed: int = 5, **changed: Any
+    ) -> Run:
+        config, run = replace(tiny(preset)[0], **changed), Run(folder)
+        run.write_config(config)
+        generator = Generator(config.generator)
+        initialise(generator, stream(seed, "init", "generator"))
+        save_network(run.generator, generator, {"step": config.steps})
+        discriminator = random_discriminator(config.discriminator, 7)
+        save_network(run.discriminator, discriminator, {"step": config.steps})
+        return run
 
     return make
 

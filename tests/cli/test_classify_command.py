@@ -11,9 +11,6 @@ import numpy as np
 import pytest
 
 from gan_eval.experiments.features import FEATURES
-from gan_eval.features.discriminator import random_discriminator
-from gan_eval.models.runs import Run
-from gan_eval.models.weights import save_network
 from gan_eval.records import read_lines
 
 FEW = ("--data", "digits", "--labels-per-class", "5", "--draws", "3", "--c-grid", "1e-3,1e-2")
@@ -21,12 +18,8 @@ RESULT = {"feature_width", "C", "error_mean", "error_std", "draws", "converged"}
 
 
 @pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory) -> Path:
-    config, _ = tiny("radford2015-svhn")
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    run.write_config(config)
-    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
-    return run.folder
+def run(untrained, tmp_path_factory) -> Path:
+    return untrained(tmp_path_factory.mktemp("runs") / "tiny").folder
 
 
 @pytest.fixture(autouse=True)

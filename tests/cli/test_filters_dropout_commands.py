@@ -14,14 +14,8 @@ from gan_eval.seeding import stream
 
 
 @pytest.fixture
-def run(tiny, tmp_path, monkeypatch) -> Path:
-    config, _ = tiny("radford2015-svhn")
-    run = Run(tmp_path / "tiny")
-    run.write_config(config)
-    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
-    generator = Generator(config.generator)
-    initialise(generator, stream(1, "init"))
-    save_network(run.generator, generator, {})
+def run(untrained, tmp_path, monkeypatch) -> Path:
+    run = untrained(tmp_path / "tiny")
     monkeypatch.setattr("gan_eval.experiments.ablation.SCORED", 20)
     monkeypatch.chdir(tmp_path)
     return run.folder

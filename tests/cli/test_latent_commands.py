@@ -9,33 +9,18 @@ import pytest
 from PIL import Image
 
 from gan_eval.experiments import interpolate
-from gan_eval.features.discriminator import random_discriminator
-from gan_eval.models.dcgan import Generator, initialise
-from gan_eval.models.runs import Run
-from gan_eval.models.weights import save_network
 from gan_eval.records import read_lines
-from gan_eval.seeding import stream
 
 SUM = ("--a", "3,17,40", "--b", "5,9,12,30", "--c", "1,2,8,11,20")
 RATE = {"success_rate", "low", "high", "trials"}
 
 
-def saved(config: Any, folder: Path) -> Path:
-    run = Run(folder)
-    run.write_config(config)
-    network = Generator(config.generator)
-    initialise(network, stream(5, "init", "generator"))
-    save_network(run.generator, network, {})
-    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
-    return folder
-
-
 @pytest.fixture(scope="module")
-def runs(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(untrained: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Untrained runs: one as the paper's, and one with labels, whose D gives no features."""
     folder = tmp_path_factory.mktemp("runs")
     presets = {"plain": "radford2015-svhn", "labelled": "radford2015-mnist"}
-    return {name: saved(tiny(preset)[0], folder / name) for name, preset in presets.items()}
+    return {name: untrained(folder / name, preset).folder for name, preset in presets.items()}
 
 
 @pytest.fixture(autouse=True)

@@ -6,27 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_eval.models.dcgan import Generator, initialise
-from gan_eval.models.runs import Run
-from gan_eval.models.weights import save_network
 from gan_eval.records import read_lines
-from gan_eval.seeding import stream
 
 
 @pytest.fixture
-def make(tiny, tmp_path, monkeypatch):
+def make(untrained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-    def made(preset: str) -> Path:
-        config, _ = tiny(preset)
-        run = Run(tmp_path / preset)
-        run.write_config(config)
-        network = Generator(config.generator)
-        initialise(network, stream(1, "init", "generator"))
-        save_network(run.generator, network, {})
-        return run.folder
-
-    return made
+    return lambda preset: untrained(tmp_path / preset, preset).folder
 
 
 @pytest.fixture

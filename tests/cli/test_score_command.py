@@ -12,12 +12,7 @@ import pytest
 from PIL import Image
 
 from gan_eval.experiments.score_extractors import EXTRACTORS
-from gan_eval.features.discriminator import random_discriminator
-from gan_eval.models.dcgan import Generator, initialise
-from gan_eval.models.runs import Run
-from gan_eval.models.weights import save_network
 from gan_eval.records import read_lines
-from gan_eval.seeding import stream
 
 KEYS = {
     "fid", "kid_mean", "kid_std", "isc_mean", "isc_std", "precision", "recall", "density",
@@ -28,15 +23,8 @@ PIXELS = (*FEW, "--extractor", "pixels")
 
 
 @pytest.fixture(scope="module")
-def run(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config, _ = tiny("radford2015-svhn")
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    run.write_config(config)
-    network = Generator(config.generator)
-    initialise(network, stream(5, "init", "generator"))
-    save_network(run.generator, network, {})
-    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
-    return run.folder
+def run(untrained: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained(tmp_path_factory.mktemp("runs") / "tiny").folder
 
 
 @pytest.fixture(autouse=True)

@@ -34,14 +34,9 @@ RESULT = {"feature_width", "C", "error_mean", "error_std", "draws", "converged"}
 
 
 @pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory) -> Run:
+def run(untrained, tmp_path_factory) -> Run:
     """A run of the smallest of the paper's networks, made narrow, as yet untrained."""
-    config, _ = tiny("radford2015-svhn")
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    run.write_config(config)
-    network = random_discriminator(config.discriminator, 7)
-    save_network(run.discriminator, network, {"preset": config.preset, "step": config.steps})
-    return run
+    return untrained(tmp_path_factory.mktemp("runs") / "tiny")
 
 
 def npz(path: Path, **counts: int) -> str:

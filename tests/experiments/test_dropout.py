@@ -24,8 +24,6 @@ from gan_eval.experiments.attributes import AttributeClassifier
 from gan_eval.experiments.boxes import Box, find_boxes, inside, read_boxes, write_boxes
 from gan_eval.experiments.drawing import open_drawing
 from gan_eval.experiments.dropout import dropout
-from gan_eval.features.discriminator import random_discriminator
-from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.presets import PRESETS, preset
 from gan_eval.models.run_config import ImportConfig
 from gan_eval.models.runs import Run
@@ -38,14 +36,10 @@ KEYS = {"before", "after", "maps_dropped", "feature_distance"}
 
 
 @pytest.fixture(scope="module")
-def make(tiny, tmp_path_factory):
+def make(untrained, tmp_path_factory):
     def made(name: str) -> Run:
-        config, _ = tiny(name)
-        run = Run(tmp_path_factory.mktemp("runs") / name)
-        run.write_config(config)
-        save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
-        generator = Generator(config.generator)
-        initialise(generator, stream(1, "init"))
+        run = untrained(tmp_path_factory.mktemp("runs") / name, name)
+        generator = run.load_generator()
         for block in generator.blocks[:-1]:
             block.weight.data.mul_(5)  # so that images differ from each other
         save_network(run.generator, generator, {})

@@ -16,8 +16,6 @@ from gan_eval.experiments.filters import as_grey, concentration, filters, label_
 from gan_eval.experiments.responses import Responses
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.presets import preset
-from gan_eval.models.runs import Run
-from gan_eval.models.weights import save_network
 from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 
@@ -28,15 +26,8 @@ def noise(n: int, size: int = 32, channels: int = 1) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def make(tiny, tmp_path_factory):
-    def made(name: str) -> Run:
-        config, _ = tiny(name)
-        run = Run(tmp_path_factory.mktemp("runs") / name)
-        run.write_config(config)
-        save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
-        return run
-
-    return made
+def make(untrained, tmp_path_factory):
+    return lambda name: untrained(tmp_path_factory.mktemp("runs") / name, name)
 
 
 @pytest.fixture

@@ -14,12 +14,9 @@ from gan_eval.errors import InputError
 from gan_eval.experiments import interpolate as module
 from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.interpolate import interpolate
-from gan_eval.features.discriminator import random_discriminator
 from gan_eval.features.pixels import Pixels
 from gan_eval.latent.interpolate import straight
-from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.runs import Run
-from gan_eval.models.weights import save_network
 from gan_eval.seeding import stream
 
 
@@ -41,15 +38,8 @@ class Linear(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def run(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    config, _ = tiny("radford2015-svhn")
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    run.write_config(config)
-    network = Generator(config.generator)
-    initialise(network, stream(5, "init", "generator"))
-    save_network(run.generator, network, {})
-    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
-    return run
+def run(untrained: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return untrained(tmp_path_factory.mktemp("runs") / "tiny")
 
 
 @pytest.mark.parametrize(("prior", "variance"), [("uniform", 1 / 3), ("normal", 1.0)])

@@ -17,12 +17,9 @@ from gan_eval.experiments.score import score
 from gan_eval.experiments.score_account import _chosen, tables_of
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import FIGURES, ScoreProtocol
-from gan_eval.features.discriminator import random_discriminator
 from gan_eval.features.inception import inception_identity
 from gan_eval.metrics import kernel_distance
-from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.runs import Run
-from gan_eval.models.weights import save_network
 from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 
@@ -31,15 +28,8 @@ FID = ScoreProtocol(metrics=("fid",))
 
 
 @pytest.fixture(scope="module")
-def run(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    config, _ = tiny("radford2015-svhn")
-    run = Run(tmp_path_factory.mktemp("runs") / "tiny")
-    run.write_config(config)
-    network = Generator(config.generator)
-    initialise(network, stream(5, "init", "generator"))
-    save_network(run.generator, network, {})
-    save_network(run.discriminator, random_discriminator(config.discriminator, 7), {})
-    return run
+def run(untrained: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return untrained(tmp_path_factory.mktemp("runs") / "tiny")
 
 
 @pytest.fixture

@@ -20,9 +20,8 @@ from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.features.pixels import Pixels
-from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Run
-from gan_eval.models.weights import save_network
 from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 
@@ -41,17 +40,12 @@ def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def made(tiny: Any, tmp_path: Path) -> Callable[..., Run]:
+def made(untrained: Any, tiny: Any, tmp_path: Path) -> Callable[..., Run]:
     """Return the maker of a run in a folder, whose images were fitted by a rule."""
 
     def make(folder: str, fit: str = "crop") -> Run:
-        config, _ = tiny("radford2015-svhn")
-        run = Run(tmp_path / folder)
-        run.write_config(replace(config, data=replace(config.data, fit=fit)))
-        network = Generator(config.generator)
-        initialise(network, stream(5, "init", "generator"))
-        save_network(run.generator, network, {})
-        return run
+        data = replace(tiny("radford2015-svhn")[0].data, fit=fit)
+        return untrained(tmp_path / folder, data=data)
 
     return make
 
