@@ -29,7 +29,7 @@ _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
 )
 @click.option("--n", type=click.IntRange(min=1), default=2000, help="Samples to choose of.")
 @click.option("--trials", type=click.IntRange(min=1), default=200, help="Random sums.")
-@click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: 0]")
+@click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: the first]")
 @epoch_option
 @click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
 @data_root_option

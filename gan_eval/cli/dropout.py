@@ -28,7 +28,7 @@ _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "featur
 @click.option(
     "--layer", metavar="N", help="Of the generator's maps.  [default: the second-highest]"
 )
-@click.option("--label", type=int, help="Of conditional runs.  [default: 0]")
+@click.option("--label", type=int, help="Of conditional runs.  [default: the first]")
 @epoch_option
 @click.option("--data", help="Labelled images: a name, folder or .npz.  [default: the RUN's own]")
 @data_root_option

@@ -23,7 +23,7 @@ from gan_eval.errors import InputError
 @click.option(
     "--label",
     type=int,
-    help="Of conditional runs, this label only.  [default: all in turn; 0 of a contact sheet]",
+    help="Of conditional runs, this label only.  [default: in turn; the first of a contact sheet]",
 )
 @epoch_option
 @seed_option()
@@ -62,8 +62,8 @@ def sample(
     network = Run(run).load_generator(epoch).to(resolve_device(device))
     _check_room(n, network.config)
     if contact_sheet and network.config.classes and label is None:
-        label = 0  # of which arithmetic and dropout take their samples too
-        say("Of label 0; pass --label for another.")
+        label = network.config.first_label  # arithmetic and dropout take samples of it too
+        say(f"Of label {label}; pass --label for another.")
     drawn = list(generate(network, n, seed, label))
     images = torch.cat([pixels for pixels, _ in drawn])
     labels = [row for _, row in drawn if row is not None]

@@ -80,6 +80,14 @@ class Images:
         """Number of classes, 0 when unlabelled."""
         return len(self.class_names) if self.labels is not None else 0
 
+    @property
+    def empty_classes(self) -> tuple[int, ...]:
+        """Labels of the classes that no image is of."""
+        if self.labels is None:
+            return ()
+        counts = self.labels.bincount(minlength=self.num_classes)
+        return tuple((counts == 0).nonzero().flatten().tolist())
+
     @cached_property
     def _shape(self) -> tuple[int, int]:
         one = self.take([0])

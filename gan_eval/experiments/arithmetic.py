@@ -93,7 +93,7 @@ def arithmetic(
         n: samples that attributes are looked for in, and that numbers are below.
         trials: at most; fewer where there are not as many different sums.
         root: where named data sets are.
-        label: of a conditional generator; None for 0.
+        label: of a conditional generator; None for the first that it was trained with.
         epoch: a kept one of the generator, None for its newest weights.
         seed: of samples, trials, noise and the classifiers' images.
         device: "auto", "cuda", "mps" or "cpu".

@@ -63,13 +63,12 @@ class Drawing:
 
 
 def open_drawing(run: Run, *, epoch: Epoch | None, label: int | None, device: str) -> Drawing:
-    """Return the drawing of a run's generator; of a conditional one, by default of label 0.
+    """Return the drawing of a run's generator; of a conditional one, by default of its first label.
 
     Raises:
         InputError: the run has no generator, or not this epoch or label.
     """
     network = run.load_generator(epoch).to(device)
-    if network.config.classes and label is None:
-        label = 0
+    label = network.config.first_label if label is None else label
     next(generate(network, 1, 0, label))  # which says what is wrong with a label
     return Drawing(network=network, label=label)

@@ -84,7 +84,7 @@ def dropout(
         boxes: JSON file of boxes around the object, as `gan_eval.experiments.boxes` has it.
         attribute: the object, an attribute or class of the data; it finds boxes if none are given.
         layer: of G's maps, 1 being next to z; None for the second-highest.
-        label: of a conditional generator; None for 0.
+        label: of a conditional generator; None for the first that it was trained with.
         epoch: a kept one of the generator, None for its newest weights.
         data: labelled images, as `open_images` takes them; None for the run's own.
         root: where named data sets are.

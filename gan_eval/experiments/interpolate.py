@@ -76,7 +76,7 @@ def interpolate(
         data: training images, as `open_images` takes them; None for the run's own.
         root: where named data sets are.
         frames: from one point to the next.
-        label: of a conditional generator; None for 0.
+        label: of a conditional generator; None for the first that it was trained with.
         epoch: a kept one of the generator, None for its newest weights.
         seed: of the points, of the pairs of points of path lengths, and of the untrained generator.
         device: "auto", "cuda", "mps" or "cpu".

@@ -66,10 +66,25 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig(NetworkConfig):
-    """z (and label) -> image."""
+    """z (and label) -> image.
+
+    `unseen` are labels that no image had which it was trained on: it never learned to draw them.
+    """
 
     latent_dim: int
     prior: Literal["uniform", "normal"]
+    unseen: tuple[int, ...] = ()
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The labels that it learned to draw; none of an unconditional one."""
+        unseen = set(self.unseen)
+        return tuple(label for label in range(self.classes) if label not in unseen)
+
+    @property
+    def first_label(self) -> int | None:
+        """The least of these: that of images which are all to have one, where nobody named it."""
+        return next(iter(self.labels), None)
 
     @property
     def scale(self) -> Literal["tanh", "sigmoid"]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from gan_eval.devices import Precision, products
 from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
+from gan_eval.models.config import GeneratorConfig
 from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.statistics import batch_statistics, set_statistics
 from gan_eval.seeding import stream
@@ -35,26 +36,35 @@ def generate(
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield n uint8 images (up to 256, channels, s, s) and their labels, made in evaluation mode.
 
-    A conditional network draws labels 0, 1, 2 … in turn, or always `label`. `precision` "bf16"
-    computes under `torch.autocast`.
+    A conditional network draws the labels that it was trained with in turn, or always `label`.
+    `precision` "bf16" computes under `torch.autocast`.
 
     Raises:
-        InputError: n is not positive, `label` is not one of the network's, or samples are not
-            finite.
+        InputError: n is not positive, `label` is not one that the network was trained with, or
+            samples are not finite.
     """
     _check(network, n, label)
-    classes, device = network.config.classes, next(network.parameters()).device
-    first = 0
+    device, first = next(network.parameters()).device, 0
     for z in latents(network, n, seed):
-        labels = None
-        if classes:
-            labels = (torch.arange(len(z)) + first) % classes
-            labels = labels if label is None else torch.full_like(labels, label)
+        labels = labels_of(network.config, len(z), first, label)
         with products(device.type, precision):
             images = network(z.to(device), None if labels is None else labels.to(device))
         _check_finite(images, first)
         first += len(z)
         yield to_uint8(images, network.config.scale).cpu(), labels
+
+
+def labels_of(
+    config: GeneratorConfig, n: int, first: int = 0, label: int | None = None
+) -> Tensor | None:
+    """Return the labels (n,) of samples from number `first` on; None of an unconditional network.
+
+    All that it was trained with in turn, or `label` alone.
+    """
+    if not config.classes:
+        return None
+    known = torch.tensor(config.labels if label is None else [label])
+    return known[(torch.arange(n) + first) % len(known)]
 
 
 def untrained(network: Generator, seed: int, label: int | None = None) -> Generator:
@@ -63,12 +73,10 @@ def untrained(network: Generator, seed: int, label: int | None = None) -> Genera
     Batch norm has the statistics of a batch, for training, which averages them, was not there: of
     all labels in turn, or of `label` alone.
     """
-    made, classes = Generator(network.config), network.config.classes
+    made = Generator(network.config)
     initialise(made, stream(seed, "init", "generator"))
     z = made.draw(_STATISTICS, stream(seed, "untrained"))
-    labels = None
-    if classes:
-        labels = torch.arange(len(z)) % classes if label is None else torch.full((len(z),), label)
+    labels = labels_of(network.config, len(z), label=label)
     set_statistics(made, batch_statistics(made, z, labels))
     return made.to(next(network.parameters()).device).eval()
 
@@ -83,6 +91,11 @@ def _check(network: Generator, n: int, label: int | None) -> None:
         )
     if label is not None and not 0 <= label < classes:
         raise InputError(f"label must be from 0 to {classes - 1}. Got {label}.")
+    if label in network.config.unseen:
+        raise InputError(
+            f"label must be one that the generator was trained with, as {network.config.labels[0]} "
+            f"is. Got {label}, which none of its images had; name another, or leave it out."
+        )
 
 
 def _check_finite(images: Tensor, first: int) -> None:

@@ -17,6 +17,8 @@ from gan_eval.models.recipe import Recipe
 from gan_eval.models.run_config import DataConfig, RunConfig
 from gan_eval.records import LENGTH, versions
 
+_NAMED = 5  # classes without images that are named, at most
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -77,6 +79,7 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
         classes=_classes(published, images),
         width=request.width,
     )
+    unseen = images.empty_classes if published.conditional else ()
     recipe = _recipe(published.recipe, request)
     check_batch(len(images), recipe.batch_size, world_size)
     steps_per_epoch = len(images) // recipe.batch_size
@@ -85,7 +88,7 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
     config = RunConfig(
         preset=network.name,
         source=network.source,
-        generator=network.generator,
+        generator=replace(network.generator, unseen=unseen),
         discriminator=network.discriminator,
         recipe=recipe,
         data=_data(request, images),
@@ -100,6 +103,7 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
             *network.deviations,
             *_differences(published.recipe, request, precision),
             *_circumstances(published, images, recipe.batch_size, world_size),
+            *_lacking(images, unseen),
         ),
         versions=versions(),
         compile=request.compile,
@@ -217,6 +221,15 @@ def _classes(published: Preset, images: Images) -> int | None:
             "labelled images (a folder per class), or an unconditional preset such as carpedm20."
         )
     return images.num_classes
+
+
+def _lacking(images: Images, unseen: tuple[int, ...]) -> tuple[str, ...]:
+    """Return in words which classes have no image, as in the first of sorted data, if any."""
+    if not unseen:
+        return ()
+    names = [images.class_names[label] for label in unseen[:_NAMED]]
+    named = ", ".join([*names, "…"] if len(unseen) > _NAMED else names)
+    return (f"no images of {len(unseen)} of {images.num_classes} classes, never drawn: {named}",)
 
 
 def _recipe(published: Recipe, request: Request) -> Recipe:

@@ -21,6 +21,7 @@ from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
+from gan_eval.models.sampling import labels_of
 from gan_eval.records import append_line, write_lines
 from gan_eval.seeding import stream
 from gan_eval.training.best import keep_best, save_networks
@@ -254,11 +255,11 @@ def _keep(run: Run, trainer: Trainer, progress: _Progress, epoch: int) -> None:
 
 @torch.no_grad()
 def sample_fixed(trainer: Trainer) -> Tensor:
-    """Return uint8 samples at the run's fixed z (and labels 0, 1, 2 …), in evaluation mode."""
+    """Return uint8 samples at the run's fixed z (and labels in turn), in evaluation mode."""
     network, config = trainer.generator, trainer.config
     z = network.draw(SAMPLES, stream(config.seed, "grid")).to(trainer.fabric.device)
-    labels = torch.arange(SAMPLES, device=z.device) % max(config.generator.classes, 1)
+    labels = labels_of(config.generator, SAMPLES)
     network.eval()
-    images = network(z, labels if config.generator.classes else None)
+    images = network(z, None if labels is None else labels.to(z.device))
     network.train()
     return to_uint8(images, config.generator.scale).cpu()

@@ -16,6 +16,7 @@ from gan_eval.cli import cli
 from gan_eval.cli.quickstart import _job
 from gan_eval.data import open_images
 from gan_eval.models.runs import Run
+from gan_eval.records import read_lines
 
 COMMANDS = {
     "benchmark": {"names", "every", "quick", "data_root", "budget", "runs", "out", "as_json"},
@@ -338,6 +339,31 @@ def test_labels_are_needed_by_a_conditional_preset(refused, tmp_path):
     arguments = ("train", "--preset", "radford2015-mnist", "--data", tmp_path / "plain.npz")
     line = refused(*arguments, "--out", tmp_path / "run")
     assert "labels are needed: radford2015-mnist is conditional" in line
+
+
+def test_labels_that_no_training_image_has_are_never_drawn(
+    call, refused, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 28, 28), dtype=np.uint8)
+    np.savez("late.npz", train_images=pixels, train_labels=5 + np.arange(32) % 4)
+    network = ("--preset", "radford2015-mnist", "--image-size", 28, "--batch-size", 8)
+    train = ("train", *network, "--data", "late.npz", "--steps", 1, "--out", "run")
+    assert call(*train) == 0
+    deviation = "no images of 5 of 9 classes, never drawn: 0, 1, 2, 3, 4"
+    assert f"deviation: {deviation}" in capsys.readouterr().err
+    assert deviation in Run("run").config().deviations
+    assert call("sample", "run", "--n", 10, "--out", "drawn.npz") == 0
+    assert np.load("drawn.npz")["train_labels"].tolist() == [5, 6, 7, 8, 5, 6, 7, 8, 5, 6]
+    capsys.readouterr()
+    assert call("sample", "run", "--n", 2, "--contact-sheet", "--out", "sheet.png") == 0
+    assert "Of label 5" in capsys.readouterr().err
+    said = refused("sample", "run", "--label", 4, "--out", "x.png")
+    assert "label must be one that the generator was trained with, as 5 is. Got 4" in said
+    assert call("arithmetic", "run", "--a", "1,2,3", "--b", "4,5,6", "--c", "7,8,9") == 0
+    (record,) = read_lines(Path("run/records.jsonl"))
+    assert record["config"]["label"] == 5
+    assert deviation in record["deviations"]
 
 
 def test_a_full_disk_is_said_before_anything_is_written(refused, monkeypatch, tmp_path):

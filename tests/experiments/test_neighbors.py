@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,15 @@ class TestStream:
     def test_labels_have_equal_shares(self, network):
         ((_, labels),) = SampleStream(network=network, seed=1, precision="32").lots(1000)
         assert labels.bincount().tolist() == 10 * [100]
+
+    def test_labels_are_those_that_the_generator_was_trained_with(self, run):
+        config = replace(run.config().generator, unseen=(0, 3, 9))
+        network = run.load_generator()
+        network.config = config
+        for samples in (made := SampleStream(network=network, seed=1, precision="32"),
+                        made.untrained()):  # fmt: skip
+            ((_, labels),) = samples.lots(700)
+            assert labels.bincount(minlength=10).tolist() == [0, 100, 100, 0, *5 * [100], 0]
 
     def test_bf16_is_autocasts_own(self, network):
         samples = SampleStream(network=network, seed=1, precision="bf16")
