@@ -24,7 +24,7 @@ LOT = 1000
 class SampleStream:
     """Samples of a generator in lots of 1,000, each from a random stream of its own.
 
-    Labels of a conditional generator come in turn, so that each has an equal share of a lot.
+    Labels of a conditional generator come in turn through all lots, and have equal shares.
 
     Attributes:
         network: in evaluation mode, on its device.
@@ -47,9 +47,9 @@ class SampleStream:
         """Yield uint8 images (up to 1000, channels, s, s) and labels, from lot `first` to n."""
         network = self._cast()
         for lot in range(first, -(-n // LOT)):
-            many = min(LOT, n - lot * LOT)
-            seed = derive(self.seed, "lot", lot)
-            drawn = list(generate(network, many, seed, precision=self.precision))
+            before, seed = lot * LOT, derive(self.seed, "lot", lot)
+            many = min(LOT, n - before)
+            drawn = list(generate(network, many, seed, precision=self.precision, first=before))
             labels = [part for _, part in drawn if part is not None]
             yield torch.cat([images for images, _ in drawn]), torch.cat(labels) if labels else None
 

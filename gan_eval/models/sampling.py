@@ -33,24 +33,25 @@ def generate(
     seed: int,
     label: int | None = None,
     precision: Precision = "32",
+    first: int = 0,
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield n uint8 images (up to 256, channels, s, s) and their labels, made in evaluation mode.
 
-    A conditional network draws the labels that it was trained with in turn, or always `label`.
-    `precision` "bf16" computes under `torch.autocast`.
+    A conditional network draws the labels that it was trained with in turn, beginning where sample
+    number `first` would be, or always `label`. `precision` "bf16" computes under `torch.autocast`.
 
     Raises:
         InputError: n is not positive, `label` is not one that the network was trained with, or
             samples are not finite.
     """
     _check(network, n, label)
-    device, first = next(network.parameters()).device, 0
+    device, done = next(network.parameters()).device, 0
     for z in latents(network, n, seed):
-        labels = labels_of(network.config, len(z), first, label)
+        labels = labels_of(network.config, len(z), first + done, label)
         with products(device.type, precision):
             images = network(z.to(device), None if labels is None else labels.to(device))
-        _check_finite(images, first)
-        first += len(z)
+        _check_finite(images, done)
+        done += len(z)
         yield to_uint8(images, network.config.scale).cpu(), labels
 
 

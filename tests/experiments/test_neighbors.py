@@ -162,6 +162,17 @@ class TestStream:
             ((_, labels),) = samples.lots(700)
             assert labels.bincount(minlength=10).tolist() == [0, 100, 100, 0, *5 * [100], 0]
 
+    @pytest.mark.parametrize("unseen", [(), (0, 3, 9)])
+    def test_labels_go_on_from_lot_to_lot(self, run, unseen, monkeypatch):
+        monkeypatch.setattr("gan_eval.experiments.sample_stream.LOT", 6)  # fewer than labels
+        network = run.load_generator()
+        network.config = replace(network.config, unseen=unseen)
+        samples = SampleStream(network=network, seed=1, precision="32")
+        labels = torch.cat([part for _, part in samples.lots(40)])
+        known = network.config.labels
+        assert labels.tolist() == [known[i % len(known)] for i in range(40)]
+        assert next(samples.lots(40, 3))[1].equal(labels[18:24])
+
     def test_bf16_is_autocasts_own(self, network):
         samples = SampleStream(network=network, seed=1, precision="bf16")
         ((images, _),) = samples.lots(300)
