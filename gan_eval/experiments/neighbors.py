@@ -112,7 +112,7 @@ def neighbors(
     record = Record(
         exhibit="neighbors",
         name="generator",
-        protocol=_protocol(parts, chosen=bool(tried)),
+        protocol=_protocol(parts, samples, chosen=bool(tried)),
         config={
             "trained": drawn_from,
             "data": _describe(train, parts),
@@ -259,16 +259,17 @@ def _real(parts: Parts, first: int) -> Iterator[tuple[Tensor, Tensor | None]]:
     yield from zip(blocks(parts.known, range(first * LOT, n)), labels, strict=True)
 
 
-def _protocol(parts: Parts | None, *, chosen: bool) -> dict[str, Any]:
+def _protocol(parts: Parts | None, samples: int, *, chosen: bool) -> dict[str, Any]:
+    looked_up = min(samples, _COPIES)
     if parts is None:
-        return {"name": "nearest training images", "version": 1, "looked_up": _COPIES}
+        return {"name": "nearest training images", "version": 1, "looked_up": looked_up}
     return {
         "name": "1 nearest neighbour of uint8 pixels, epoch "
         + ("chosen on validation images" if chosen else "as given"),
         "version": 1,
         "held_out": parts.held_out,
-        "validation_samples": _CHOOSING if chosen else None,
-        "looked_up": _COPIES,
+        "validation_samples": min(samples, _CHOOSING) if chosen else None,
+        "looked_up": looked_up,
     }
 
 

@@ -112,20 +112,22 @@ def test_the_epoch_is_chosen_on_validation_images(run, tmp_path, monkeypatch):
     errors = iter([0.4, 0.3])
 
     def measured(self: Any, queries: Any, rows: range, lots: Any, n: int, *_: Any) -> Any:
-        calls.append((queries.split, rows))
+        calls.append((queries.split, rows, n))
         error = next(errors, 0.9)
         return {"error": error, "samples": n, "curve": [[n, error]]}
 
     monkeypatch.setattr(module._Bench, "_pass", measured)
-    record = neighbors(run, samples=1000, device="cpu", out=tmp_path).record
+    record = neighbors(run, samples=700, device="cpu", out=tmp_path).record
     # The newest weights are those of epoch 2.
     assert record.config["validation_errors"] == [[1, 0.4], [2, 0.3]]
     assert record.config["trained"]["epoch"] == 2
     assert record.advice == (
         "The last epoch was the best on validation images: train the run longer.",
     )
+    assert record.protocol["validation_samples"] == calls[0][2] == 700
     # Twice the last of the training images; then what the result and two controls are tested on.
-    assert calls == 2 * [("train", range(1150, 1437))] + 3 * [("test", range(360))]
+    looked_at = [(split, rows) for split, rows, _ in calls]
+    assert looked_at == 2 * [("train", range(1150, 1437))] + 3 * [("test", range(360))]
 
 
 def test_newest_weights_that_are_no_kept_epochs_are_tried_too(run, tiny, tmp_path):
@@ -262,7 +264,7 @@ class TestMemorisation:
         save(run, config, run.generator, 1)
         record = neighbors(run, samples=70, memorisation_only=True, device="cpu").record
         assert record.result.keys() == {"memorisation"}
-        assert record.result["memorisation"]["n"] == 70
+        assert record.result["memorisation"]["n"] == record.protocol["looked_up"] == 70
         assert record.controls.keys() == {"real", "untrained"}
 
 
