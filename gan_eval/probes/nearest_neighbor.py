@@ -17,13 +17,13 @@ uint8 images lie on the grid as they are: rho is 0, and |q_x - q_t| is the answe
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError
 from gan_eval.probes.design import Matrix, as_tensor
+from gan_eval.probes.grid import Grid, Rounded
 
 # Of a block of samples at most: its scores (128 MiB), and its values.
 _SCORES, _VALUES = 2**25, 2**22
@@ -35,70 +35,7 @@ _GROUP = 256
 _EXACT_COLUMNS = 1024
 # Relative errors of float64 sums of squares stay below this.
 _ROUNDING = 1e-12
-# What float32 rounds of a value on the grid, in steps, and of the length that it moved.
-_SLACK = 1e-4
-_LEAST_STEP = 1e-30  # one by which float32 can be divided
 _INT32 = torch.iinfo(torch.int32)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Rounded:
-    """Images (n, d) on the grid.
-
-    Attributes:
-        values: int8 (n, d), the q.
-        squares: int32 (n,), their sums of squares.
-        moved: float64 (n,), the rho, or None where nothing was rounded.
-    """
-
-    values: Tensor
-    squares: Tensor
-    moved: Tensor | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Grid:
-    """The values `offset` + `step` q for integers q from -`reach` to `reach` - 1."""
-
-    offset: float
-    step: float
-    reach: int
-
-    @classmethod
-    def around(cls, queries: Tensor) -> "_Grid":
-        """Return the finest grid that holds all values of `queries`."""
-        # So that |q|^2 - 2 q.q' fits 32 bits.
-        reach = min(128, math.isqrt(2**31 // (3 * queries.shape[1])))
-        if queries.dtype == torch.uint8:
-            return cls(offset=128, step=math.ceil(128 / reach), reach=reach)
-        low, high = (float(edge) for edge in torch.aminmax(queries))
-        step = (high - low) / (2 * reach - 1)
-        if (queries == queries.round()).all():
-            step = math.ceil(step)
-        step = max(float(step) or 1.0, _LEAST_STEP)  # there may be one value only
-        # A number of float32, in which images may be given.
-        offset = float(torch.tensor(low + reach * step, dtype=torch.float32))
-        if not math.isfinite(offset):
-            raise InputError(
-                f"T must be within the range of float32. Got {low} to {high}; scale it."
-            )
-        return cls(offset=offset, step=step, reach=reach)
-
-    def round(self, images: Tensor) -> _Rounded:
-        """Return `images` (n, d) on the grid, moved to its edges where they are beyond."""
-        if images.dtype == torch.uint8 and (self.offset, self.step) == (128, 1):
-            values, moved = (images ^ 128).view(torch.int8), None
-        else:
-            wide = images.float() if images.dtype == torch.uint8 else images
-            steps = wide.sub(self.offset).mul_(1 / self.step).float()
-            steps.clamp_(-self.reach, self.reach - 1)
-            whole = steps.round()
-            values = whole.to(torch.int8)
-            moved = torch.linalg.vector_norm(steps.sub_(whole), dim=1).double()
-            moved = self.step * (moved + _SLACK * (moved + math.sqrt(images.shape[1])))
-        halves = values.short()
-        squares = halves.mul_(halves).sum(1, dtype=torch.int32)
-        return _Rounded(values=values, squares=squares, moved=moved)
 
 
 class RunningNearest:
@@ -117,7 +54,7 @@ class RunningNearest:
         labels: int64 (m,), its label; -1 before, and of samples without labels.
 
     Raises:
-        InputError: T is no matrix, or not finite.
+        InputError: T is no matrix, or has values that are not finite or beyond float32's range.
 
     Example:
         >>> import torch
@@ -132,7 +69,7 @@ class RunningNearest:
         T = as_tensor(T)  # noqa: N806
         _check(T, "T")
         self._given = _plain(T.to(device))
-        self._grid = _Grid.around(self._given)
+        self._grid = Grid.around(self._given)
         self._queries = self._grid.round(self._given)
         self._factor = self._queries.values
         m, d = T.shape
@@ -154,7 +91,8 @@ class RunningNearest:
         """Let samples X (n, d) pass by, with labels y, whole numbers (n,).
 
         Raises:
-            InputError: X does not have the queries' columns, is not finite, or y is not as long.
+            InputError: X does not have the queries' columns, has values as T must not have them, or
+                y is not as long.
         """
         X = as_tensor(X)  # noqa: N806
         _check(X, "X")
@@ -216,7 +154,7 @@ class RunningNearest:
         found = nearest.isfinite().nonzero().flatten()
         self._keep(found, nearest[found], first[found], labels)
 
-    def _moved(self, rounded: _Rounded) -> Tensor | None:
+    def _moved(self, rounded: Rounded) -> Tensor | None:
         """Return how far rounding has moved a query and any sample, at most; None for nowhere."""
         if self._queries.moved is None and rounded.moved is None:
             return None
@@ -265,9 +203,17 @@ def _check(images: Tensor, name: str) -> None:
             f"{name} must be a matrix (images, values) with something in it. "
             f"Got shape {tuple(images.shape)}; flatten each image."
         )
-    if images.is_floating_point() and not images.isfinite().all():
+    if not images.is_floating_point():
+        return
+    low, high = (float(edge) for edge in torch.aminmax(images))
+    if not math.isfinite(low) or not math.isfinite(high):
         raise InputError(
             f"{name} must be finite. Got NaN or infinity; look at where the images came from."
+        )
+    # So that no squared distance is infinite, which is none so far.
+    if max(-low, high) > torch.finfo(torch.float32).max:
+        raise InputError(
+            f"{name} must be within the range of float32. Got {low} to {high}; scale it."
         )
 
 

@@ -41,6 +41,7 @@ CASES = {
     "floats among pixels": (pixels(40).float() + 0.3, pixels(700, seed=1)),
     "one value": (torch.full((4, 30), 2.5), normal(300)),
     "hardly different": (1e-42 * normal(30).float(), 1e-42 * normal(300, seed=1).float()),
+    "as large as float32 goes": (3e38 * normal(40).tanh(), 3e38 * normal(700, seed=1).tanh()),
     "integers": (1000 * pixels(40).long(), 1000 * pixels(700, seed=1).long()),
 }
 
@@ -107,6 +108,13 @@ def test_the_estimator_answers_as_scikit_learn(dtype):
     assert ours.fit(samples[:2], labels[:2]).classes_.tolist() == ["a", "b"]  # and forgets
 
 
+def test_samples_too_far_to_tell_apart_are_refused():
+    """Squared distances of both are infinite, as before the first sample."""
+    nearest = NearestNeighbor().fit([[1e200], [2e200]], ["a", "b"])
+    with pytest.raises(InputError, match="X must be within the range of float32"):
+        nearest.predict([[0.0]])
+
+
 def test_later_labels_are_classes_too():
     nearest = NearestNeighbor().fit([[0.0], [1.0]], [5, 3]).partial_fit([[9.0]], [4])
     assert nearest.classes_.tolist() == [3, 4, 5]
@@ -123,6 +131,18 @@ def test_later_labels_are_classes_too():
         (torch.tensor([[torch.nan]]), pixels(2, 1), None, "T must be finite. Got NaN"),
         (pixels(2, 1), torch.tensor([[torch.inf]]), None, "X must be finite. Got NaN"),
         (1e300 * normal(2), normal(2), None, "T must be within the range of float32. Got"),
+        (
+            torch.tensor([[-1e39], [1e39]], dtype=torch.float64),
+            pixels(2, 1),
+            None,
+            "T must be within the range",
+        ),
+        (
+            normal(2),
+            1e200 * normal(2),
+            None,
+            r"X must be within the range of float32\. Got -.* to ",
+        ),
     ],
 )
 def test_what_is_refused(queries, samples, labels, message):
