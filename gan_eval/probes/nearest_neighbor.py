@@ -17,6 +17,7 @@ uint8 images lie on the grid as they are: rho is 0, and |q_x - q_t| is the answe
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,8 @@ class RunningNearest:
         labels: int64 (m,), its label; -1 before, and of samples without labels.
 
     Raises:
-        InputError: T is no matrix, or has values that are not finite or beyond float32's range.
+        InputError: T is no matrix of real numbers, is empty, or has values that are not finite or
+            beyond float32's range.
 
     Example:
         >>> import torch
@@ -66,8 +68,9 @@ class RunningNearest:
     """
 
     def __init__(self, T: Matrix, *, device: str = "cpu") -> None:  # noqa: N803
-        T = as_tensor(T)  # noqa: N806
-        _check(T, "T")
+        T = _matrix(T, "T")  # noqa: N806
+        if not len(T):
+            raise InputError("T must hold at least 1 query. Got none; pass some.")
         self._given = _plain(T.to(device))
         self._grid = Grid.around(self._given)
         self._queries = self._grid.round(self._given)
@@ -92,11 +95,10 @@ class RunningNearest:
 
         Raises:
             InputError: X does not have the queries' columns, has values as T must not have them, or
-                y is not as long.
+                y is not as long or no whole numbers.
         """
-        X = as_tensor(X)  # noqa: N806
-        _check(X, "X")
-        y = None if y is None else as_tensor(y)
+        X = _matrix(X, "X")  # noqa: N806
+        y = None if y is None else _numbers(y, "y")
         d = self._given.shape[1]
         if X.shape[1] != d:
             raise InputError(
@@ -107,12 +109,17 @@ class RunningNearest:
             raise InputError(
                 f"y must hold a label for each of {len(X)} samples. Got shape {tuple(y.shape)}."
             )
-        labels = torch.full((len(X),), -1) if y is None else y
+        labels = torch.full((len(X),), -1) if y is None else y.long()
+        if y is not None and (labels != y).any():
+            first = y[labels != y][0].item()
+            raise InputError(f"y must be whole numbers. Got {first}; number the labels from 0.")
+        if not len(X):
+            return
         for samples, known in zip(
             torch.split(X, self._rows), torch.split(labels, self._rows), strict=True
         ):
             device = self._given.device
-            self._compare(_plain(samples.to(device)), known.to(device, torch.int64))
+            self._compare(_plain(samples.to(device)), known.to(device))
             self.seen += len(samples)
 
     def _compare(self, samples: Tensor, labels: Tensor) -> None:
@@ -197,14 +204,27 @@ def _plain(images: Tensor) -> Tensor:
     return images if images.dtype in (torch.uint8, torch.float32) else images.double()
 
 
-def _check(images: Tensor, name: str) -> None:
-    if images.ndim != 2 or not images.numel():
+def _numbers(values: Matrix | Sequence[Any], name: str) -> Tensor:
+    """Return `values` as a tensor of real numbers."""
+    try:
+        numbers = as_tensor(values)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be numbers. Got others ({error}); convert them.") from error
+    if numbers.is_complex():
+        raise InputError(f"{name} must be real numbers. Got {numbers.dtype}; take their parts.")
+    return numbers
+
+
+def _matrix(values: Matrix, name: str) -> Tensor:
+    """Return `values` as a matrix of finite real numbers, perhaps without a row."""
+    images = _numbers(values, name)
+    if images.ndim != 2 or not images.shape[1]:
         raise InputError(
             f"{name} must be a matrix (images, values) with something in it. "
             f"Got shape {tuple(images.shape)}; flatten each image."
         )
-    if not images.is_floating_point():
-        return
+    if not images.is_floating_point() or not len(images):
+        return images
     low, high = (float(edge) for edge in torch.aminmax(images))
     if not math.isfinite(low) or not math.isfinite(high):
         raise InputError(
@@ -215,6 +235,7 @@ def _check(images: Tensor, name: str) -> None:
         raise InputError(
             f"{name} must be within the range of float32. Got {low} to {high}; scale it."
         )
+    return images
 
 
 def _multiplies_int8(device: str) -> bool:

@@ -127,7 +127,15 @@ def test_later_labels_are_classes_too():
         (pixels(2, 3), pixels(2, 4), None, r"X must have the 3 columns of the queries\. Got 4"),
         (pixels(2, 3), pixels(2, 3), [1], r"a label for each of 2 samples\. Got shape \(1,\)"),
         (pixels(2, 3)[0], pixels(2, 3), None, r"T must be a matrix .* Got shape \(3,\)"),
-        (pixels(2, 3), pixels(0, 3), None, r"X must be a matrix .* Got shape \(0, 3\)"),
+        (pixels(2, 3), pixels(2, 3), [[1], [2]], r"a label for each of 2 .* Got shape \(2, 1\)"),
+        (pixels(2, 3), pixels(2, 3), [1.0, 2.5], r"y must be whole numbers\. Got 2\.5"),
+        (pixels(2, 3), pixels(2, 3), ["a", "b"], "y must be numbers. Got others"),
+        (pixels(2, 3), [["1", "2", "3"]], None, "X must be numbers. Got others"),
+        (pixels(2, 3), [[1, 2], [3]], None, "X must be numbers. Got others"),
+        (pixels(2, 3), 1j * normal(2, 3), None, "X must be real numbers. Got torch.complex128"),
+        (1j * normal(2, 3), pixels(2, 3), None, "T must be real numbers. Got torch.complex128"),
+        (pixels(0, 3), pixels(2, 3), None, "T must hold at least 1 query. Got none"),
+        (pixels(2, 3), pixels(2, 0), None, r"X must be a matrix .* Got shape \(2, 0\)"),
         (torch.tensor([[torch.nan]]), pixels(2, 1), None, "T must be finite. Got NaN"),
         (pixels(2, 1), torch.tensor([[torch.inf]]), None, "X must be finite. Got NaN"),
         (1e300 * normal(2), normal(2), None, "T must be within the range of float32. Got"),
@@ -147,7 +155,24 @@ def test_later_labels_are_classes_too():
 )
 def test_what_is_refused(queries, samples, labels, message):
     with pytest.raises(InputError, match=message):
-        RunningNearest(queries).update(samples, labels and torch.tensor(labels))
+        RunningNearest(queries).update(samples, labels)
+
+
+def test_no_samples_may_pass_by():
+    queries, samples = CASES["floats"]
+    nearest = RunningNearest(queries)
+    for block, labels in ((samples[:0], []), (samples, range(700)), (samples[:0], None)):
+        nearest.update(block, labels)
+    assert nearest.seen == 700
+    assert nearest.indices.equal(nearest.labels)
+    assert nearest.indices.equal(plain(queries, samples)[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.float16, torch.float64])
+def test_whole_labels_of_any_type_are_kept(dtype):
+    nearest = RunningNearest(torch.tensor([[1.0], [9.0]]))
+    nearest.update(torch.tensor([[8.0], [2.0]]), torch.tensor([7, 3], dtype=dtype))
+    assert nearest.labels.tolist() == [3, 7]
 
 
 def test_public_names_are_there():
