@@ -3,7 +3,8 @@
 Radford, Metz & Chintala 2015, section 6.2, Figure 5; `gan_eval.visualize.guided_backprop` has the
 rule. A map's answer to an image is its largest value, and its gradient is that of this one value.
 Two scores say what the picture shows, for a trained and an untrained discriminator alike; batch
-norm normalises both by the statistics of the images that are looked at.
+norm normalises both by the statistics of the images that are looked at, the mean over batches of
+nearly equal size.
 
 * selectivity: 1 - H / log(min(k, classes)), where H is the entropy of the labels of the k = 8
   images that a map answers most strongly; the mean over all maps of the layer. 1 where they all are
@@ -140,8 +141,7 @@ def _look(
 ) -> tuple[dict[str, float | None], list[Tensor]]:
     """Return scores, and the figure's rows, uint8 (_TOP, c, s, s)."""
     batches = _batches(responses, images, order, partial(watch, f"{name}: statistics"))
-    # A last batch of one image has no variance.
-    responses.normalise_by((pixels, labels) for _, pixels, labels in batches if len(pixels) > 1)
+    responses.normalise_by((pixels, labels) for _, pixels, labels in batches)
     chosen = _strongest(responses, images, order, partial(watch, f"{name}: answers"))
     shares: list[Tensor] = []
     drawn: list[Tensor] = []
@@ -176,9 +176,12 @@ def _labels(responses: Responses, images: Images, rows: Tensor) -> Tensor | None
 def _batches(
     responses: Responses, images: Images, order: Tensor, tell: Callable[[int, int], None]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """Yield rows, their pixels, and the labels that the network wants."""
+    """Yield rows, their pixels, and the labels that the network wants.
+
+    Batches are of one size but for one image, for each has the same weight in the statistics.
+    """
     done = 0
-    for rows in torch.split(order, _BATCH):
+    for rows in torch.tensor_split(order, math.ceil(len(order) / _BATCH)):
         yield rows, images.take(rows.tolist()), _labels(responses, images, rows)
         done += len(rows)
         tell(done, len(images))

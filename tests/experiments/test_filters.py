@@ -15,7 +15,9 @@ from gan_eval.experiments import filters as module
 from gan_eval.experiments.filters import as_grey, concentration, filters, label_selectivity
 from gan_eval.experiments.responses import Responses
 from gan_eval.features.discriminator import random_discriminator
+from gan_eval.models.dcgan import BatchNorm
 from gan_eval.models.presets import preset
+from gan_eval.models.statistics import batch_statistics
 from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 
@@ -136,6 +138,24 @@ def test_strongest_images_do_not_depend_on_batches(responses, monkeypatch):
     found = module._strongest(responses, images, order, lambda done, total: None)
     expected = responses(images.pixels).topk(8, dim=0).indices.t()
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("n", [8, 128, 129, 130, 300])
+def test_each_image_has_the_same_weight_in_the_statistics(make, n):
+    images = open_images("digits", root=None, size=32, limit=n)
+    network = make("radford2015-svhn").load_discriminator()
+    made = Responses(network, "tanh", 3)
+    order = torch.arange(n)
+    found = list(module._batches(made, images, order, lambda done, total: None))
+    sizes = [len(rows) for rows, _, _ in found]
+    assert (sum(sizes), max(sizes) <= 128, max(sizes) - min(sizes) <= 1) == (n, True, True)
+    made.normalise_by((pixels, labels) for _, pixels, labels in found)
+    whole = batch_statistics(network, images.pixels.float() / 127.5 - 1)
+    first = next(each for each in made._network.modules() if isinstance(each, BatchNorm))
+    # What the first batch norm sees depends on no batch, so that its mean is that of all images.
+    torch.testing.assert_close(
+        first.running_mean, whole[0, : first.num_features].float(), rtol=2e-3, atol=1e-5
+    )
 
 
 def test_record_and_figure(make, tmp_path):
