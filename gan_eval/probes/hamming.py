@@ -59,12 +59,15 @@ def components(
         >>> components(codes, 1).tolist(), components(codes, 0).tolist()
         ([0, 0, 0, 1], [0, 1, 2, 3])
     """
+    bits = 8 * codes.shape[1]
+    if radius >= bits:  # no two codes differ in more
+        return np.zeros(len(codes), np.int64)
     distinct, which = np.unique(codes, axis=0, return_inverse=True)
-    labels, bits = np.arange(len(distinct)), 8 * codes.shape[1]
+    labels = np.arange(len(distinct))
     if radius:
-        parts = max(1, bits // _PART)
-        index = faiss.IndexBinaryMultiHash(bits, parts, min(bits, _PART))
-        index.nflip = radius // parts
+        parts, width = max(1, bits // _PART), min(bits, _PART)
+        index = faiss.IndexBinaryMultiHash(bits, parts, width)
+        index.nflip = min(radius // parts, width)  # asked to flip more than there are, it hangs
         index.add(distinct)
         found: list[NDArray[np.int64]] = []
         for start in range(0, len(distinct), _QUERIES):

@@ -37,6 +37,15 @@ def test_groups_are_chains_of_near_pairs(codes, radius):
     assert [first[label] for label in found.tolist()] == spread(distances(codes) <= radius).tolist()
 
 
+@pytest.mark.parametrize("width", [1, 3, 5, 7])
+def test_any_radius_comes_to_an_end(width):
+    """Also one that is more than the bits of a part, of which there are two in 5 bytes."""
+    codes = np.random.default_rng(0).integers(0, 256, (20, width), np.uint8)
+    for radius in (8 * width - 1, 8 * width, 8 * width + 1, 1000):
+        expected = spread(distances(codes) <= radius)
+        assert components(codes, radius).tolist() == expected.tolist() == [0] * 20
+
+
 def test_they_do_not_depend_on_how_many_are_looked_up_at_once(codes, monkeypatch):
     at_once = components(codes, 9)
     monkeypatch.setattr(hamming, "_QUERIES", 7)
