@@ -12,6 +12,7 @@ checked; a compressed file (`np.savez_compressed`) has to be unpacked into memor
 import math
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -82,7 +83,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: IO[bytes]) ->
     return Member(key, shape, fortran, dtype, info.header_offset + _LOCAL_HEADER + extra + header)
 
 
-def npz_counts(members: dict[str, Member]) -> dict[str, int]:
+def npz_counts(members: Mapping[str, Member]) -> dict[str, int]:
     """Return the number of images of each split."""
     return {
         key.removesuffix("_images"): member.shape[0] if member.shape else 0

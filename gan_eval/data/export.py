@@ -1,19 +1,22 @@
 """Images written as an .npz that `--data` reads again: the counterpart of `arrays`."""
 
+import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
 from numpy.lib import format as npy
 from torch import Tensor
 
+from gan_eval.data.arrays import Member, npz_counts, read_array, read_members
 from gan_eval.data.images_set import Images
 from gan_eval.records import write_whole
 
 _BLOCK = 512  # images written at a time
+_NAMES = ("class_names", "attribute_names")
 
 
 def write_arrays(path: Path, images: Tensor, labels: Tensor | None) -> None:
@@ -43,16 +46,87 @@ def write_images(path: Path, parts: Mapping[str, tuple[Images, Tensor]]) -> None
     write_whole(path, write)
 
 
+def write_rows(source: Path, path: Path, split: str, rows: Tensor) -> None:
+    """Write the .npz `source` again with images `rows`, int64 (m,), of one split alone.
+
+    So are all arrays `<split>_*` with a row for each of its images; others stay as they are. Images
+    of an uncompressed file are copied block by block.
+    """
+    members = read_members(source)
+    thinned = _arrays_of(members, split)
+
+    def write(temporary: Path) -> None:
+        with zipfile.ZipFile(source) as whole, zipfile.ZipFile(temporary, "w") as archive:
+            for name in whole.namelist():
+                key = name.removesuffix(".npy")
+                with _member(archive, key) as file, whole.open(name) as same:
+                    if key in thinned:
+                        _write_part(file, source, members[key], rows)
+                    else:
+                        shutil.copyfileobj(same, file)
+
+    write_whole(path, write)
+
+
+def unnamed_arrays(source: Path, split: str) -> list[str]:
+    """Return the keys of arrays as long as a split of the .npz `source`, but of no split by name.
+
+    They may have a row for each of its images: nobody knows.
+    """
+    members = read_members(source)
+    count, splits = npz_counts(members)[split], npz_counts(members)
+    return [
+        key
+        for key, member in members.items()
+        if member.shape[:1] == (count,) and key not in _NAMES and not _split_of(key, splits)
+    ]
+
+
+def _arrays_of(members: Mapping[str, Member], split: str) -> set[str]:
+    """Return the keys of the arrays with a row for each image of `split`."""
+    splits = npz_counts(members)
+    return {
+        key
+        for key, member in members.items()
+        if member.shape[:1] == (splits[split],) and _split_of(key, splits) == split
+    }
+
+
+def _split_of(key: str, splits: Iterable[str]) -> str:
+    """Return the split that an array is of by its key, "" for none.
+
+    "train_extra_images" are of "train_extra" where there is one, not of "train".
+    """
+    return max((split for split in splits if key.startswith(f"{split}_")), key=len, default="")
+
+
+def _write_part(file: IO[bytes], source: Path, member: Member, rows: Tensor) -> None:
+    """Write an array at `rows`."""
+    if member.offset is None or not member.key.endswith("_images"):
+        part = read_array(source, member.key)[rows.numpy()]
+        npy.write_array(file, part, allow_pickle=False)
+        return
+    order: Literal["F", "C"] = "F" if member.fortran else "C"
+    values = np.memmap(source, member.dtype, "r", member.offset, member.shape, order)
+    _write_header(file, (len(rows), *member.shape[1:]))
+    for block in torch.split(rows, _BLOCK):
+        file.write(values[block.numpy()].tobytes())
+
+
 def _member(archive: zipfile.ZipFile, key: str) -> IO[bytes]:
     return archive.open(f"{key}.npy", "w", force_zip64=True)
 
 
 def _write_pixels(file: IO[bytes], images: Images, rows: Tensor) -> None:
     channels = () if images.channels == 1 else (images.channels,)
-    shape = (len(rows), images.size, images.size, *channels)
-    npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    _write_header(file, (len(rows), images.size, images.size, *channels))
     for block in torch.split(rows, _BLOCK):
         file.write(images.take(block.tolist()).permute(0, 2, 3, 1).numpy().tobytes())
+
+
+def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    """Write what stands before the bytes of uint8 images."""
+    npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def _annotations(split: str, images: Images, rows: Tensor) -> dict[str, np.ndarray[Any, Any]]:
@@ -63,6 +137,6 @@ def _annotations(split: str, images: Images, rows: Tensor) -> dict[str, np.ndarr
     if images.attributes is not None:
         found[f"{split}_attributes"] = images.attributes[rows].byte().numpy()
     if split == "train":
-        names = {"class_names": images.class_names, "attribute_names": images.attribute_names}
-        found |= {key: np.array(value) for key, value in names.items() if value}
+        names = zip(_NAMES, (images.class_names, images.attribute_names), strict=True)
+        found |= {key: np.array(value) for key, value in names if value}
     return found

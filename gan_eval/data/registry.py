@@ -231,7 +231,14 @@ def _folder(path: Path) -> _Found:
     return _Found(name, "folder", path, known, lambda split: read_folder(folders[split]))
 
 
-def _find(data: str, root: Path | None, split: str) -> Source:
+def npz_of(data: str, root: Path | None) -> Path | None:
+    """Return the .npz that `data` are read from; None where they are in another layout."""
+    found = _search(data, root_for(data, root))
+    return found.where if found.where and found.source.endswith(".npz") else None
+
+
+def _search(data: str, root: Path | None) -> _Found:
+    """Return where `data` are, by name or by path."""
     found = _locate(data, root) if _is_name(data) else None
     path = Path(data).expanduser()
     if found is None and data not in DATA_NAMES:
@@ -243,6 +250,11 @@ def _find(data: str, root: Path | None, split: str) -> Source:
             found = _locate(data.removesuffix(".npz"), root)
     if found is None:
         raise _unknown(data, root, path)
+    return found
+
+
+def _find(data: str, root: Path | None, split: str) -> Source:
+    found = _search(data, root)
     split = "val" if split in ("valid", "validation") else split
     if split not in found.splits:
         raise NoSplitError(

@@ -32,13 +32,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_eval.data import Images, open_images
-from gan_eval.data.export import write_images
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
 from gan_eval.experiments.classify import Watch
-from gan_eval.experiments.parts import if_there, sample
+from gan_eval.experiments.parts import sample
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, Trial, likeness
+from gan_eval.experiments.thinned import Whole
 from gan_eval.probes.hamming import components, nearest_others
 from gan_eval.records import Record, Written, append_record, check_folder, write_json
 from gan_eval.seeding import stream
@@ -58,7 +58,6 @@ _FEWEST = 8
 _LEAST_ALIKE = 0.01  # quantile of planted copies from which on images are duplicates
 _BLOCK = 1024
 _SHOWN, _SHOWN_OF_EACH = 12, 10
-_OTHER_PARTS = ("val", "test")
 
 
 def dedup(
@@ -85,8 +84,9 @@ def dedup(
         data: the images, as `open_images` takes them.
         root: where named data sets are.
         radius: bits in which the hashes of duplicates differ at most; None chooses it.
-        write: a new .npz for the data without the duplicates, at its own size; parts "val" and
-            "test" go along whole, where there are any.
+        write: a new .npz for the data without the duplicates, at its own size. Of data that are an
+            .npz all arrays go along, those of the train part without the duplicates' rows; of
+            others parts "val" and "test", where there are any.
         seed: of the autoencoder, of the planted copies and of the groups that are shown.
         device: "auto", "cuda", "mps" or "cpu".
         out: where record, groups and figure go; None takes "results".
@@ -101,7 +101,7 @@ def dedup(
     images = open_images(data, root=root, size=SIZE, channels=CHANNELS)
     if len(images) < _FEWEST:
         raise InputError(f"data must hold at least {_FEWEST} images. Got {len(images)}.")
-    whole = {} if write is None else _whole(data, root)
+    whole = None if write is None else Whole.of(data, root)
     learned, untrained = _autoencoders(images, seed, device, watch)
     hashes, others = hash_images((learned, untrained), images, partial(watch, "hashes"))
     trial, control = (
@@ -135,7 +135,7 @@ def dedup(
             "equal hashes": {"duplicates": _duplicates(hashes, 0), **trial.at(0)},
             "untrained": {"duplicates": _duplicates(others, rival), **control.at(rival)},
         },
-        advice=_advice(trial, chosen),
+        advice=(*_advice(trial, chosen), *(whole.advice() if whole else ())),
         fingerprints={"data": images.fingerprint},
         seed=seed,
         device=device,
@@ -143,8 +143,8 @@ def dedup(
         seconds=round(time.perf_counter() - started, 3),
     )
     files = _save(folder, record, images)
-    if write is not None:
-        _write_kept(write, whole, groups)
+    if write and whole:
+        whole.write(write, _kept(len(images), groups))
         files = (*files, write)
     return Written(record=record, files=files)
 
@@ -160,22 +160,6 @@ def _check(radius: int | None, write: Path | None) -> None:
         raise InputError(f"--write must name a new .npz file. Got {write}, {what}; name another.")
     if write is not None:
         check_folder(write.parent, "--write")
-
-
-def _whole(data: str, root: Path | None) -> dict[str, Images]:
-    """Return the parts that there are, with images at their own size, not held."""
-
-    def opened(split: str) -> Images:
-        return open_images(data, root=root, split=split, memory=0)
-
-    try:
-        found = {split: if_there(opened, split) for split in ("train", *_OTHER_PARTS)}
-    except InputError as error:
-        raise InputError(
-            "--write takes squares of one size; leave it out, and the groups say which images to "
-            f"leave out. {error}"
-        ) from error
-    return {split: images for split, images in found.items() if images is not None}
 
 
 def _autoencoders(
@@ -277,9 +261,8 @@ def _strip(images: Images, group: list[int]) -> tuple[str, Tensor]:
     return ", ".join(map(str, shown)) + more, images.take(shown)
 
 
-def _write_kept(path: Path, parts: dict[str, Images], groups: list[list[int]]) -> None:
-    rows = {split: torch.arange(len(images)) for split, images in parts.items()}
-    kept = torch.ones(len(rows["train"]), dtype=torch.bool)
+def _kept(n: int, groups: list[list[int]]) -> Tensor:
+    """Return the rows of n images but for those of each group that are not its first."""
+    kept = torch.ones(n, dtype=torch.bool)
     kept[[row for group in groups for row in group[1:]]] = False
-    rows["train"] = kept.nonzero()[:, 0]
-    write_images(path, {split: (images, rows[split]) for split, images in parts.items()})
+    return kept.nonzero()[:, 0]

@@ -68,6 +68,55 @@ def test_duplicates_are_found_and_left_out_of_what_is_written(data, tmp_path):
     assert len({images.fingerprint for images in tests}) == 1
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_what_else_is_in_the_file_goes_along(data, tmp_path, save):
+    """Rows of duplicates are left out of all that has one for each training image, by its name."""
+    n = DISTINCT + 2
+    with np.load(data) as archive:
+        arrays = dict(archive)
+    arrays |= {
+        "train_images": np.asfortranarray(arrays["train_images"]),
+        "train_labels": arrays["train_labels"].astype(np.uint8)[:, None],
+        "train_ids": np.array([f"photo {row}" for row in range(n)]),
+        "train_boxes": np.arange(n * 4).reshape(n, 4) / 8,
+        "train_mean": np.arange(36.0 * 36),
+        "train_extra_images": arrays["train_images"][::-1].copy(),
+        "train_extra_ids": np.arange(n),
+        "extra_images": arrays["test_images"],
+        "version": np.array(3),
+        "numbers": np.arange(n),
+    }
+    save(tmp_path / "rich.npz", **arrays)
+    kept = tmp_path / "kept.npz"
+    record = dedup(str(tmp_path / "rich.npz"), write=kept, out=tmp_path / "out").record
+    thinned = {name for name in arrays if name.startswith("train_")}
+    thinned -= {"train_mean", "train_extra_images", "train_extra_ids"}
+    with np.load(kept) as found:
+        assert set(found) == set(arrays)
+        for key, whole in arrays.items():
+            expected = whole[:DISTINCT] if key in thinned else whole
+            assert (found[key].dtype, found[key].shape) == (expected.dtype, expected.shape), key
+            assert (found[key] == expected).all(), key
+    (advice,) = (text for text in record.advice if "went along whole" in text)
+    assert advice.startswith("numbers of ")
+
+
+def test_a_named_npz_under_the_root_goes_along_whole_too(data, tmp_path):
+    with np.load(data) as archive:
+        np.savez(tmp_path / "mine.npz", train_ids=np.arange(DISTINCT + 2), **archive)
+    dedup("mine", root=tmp_path, write=tmp_path / "kept.npz", out=tmp_path / "out")
+    with np.load(tmp_path / "kept.npz") as found:
+        assert found["train_ids"].tolist() == list(range(DISTINCT))
+
+
+def test_pickled_arrays_are_refused_and_never_loaded(data, tmp_path):
+    with np.load(data) as archive:
+        np.savez(tmp_path / "bad.npz", train_notes=np.array([None] * (DISTINCT + 2)), **archive)
+    with pytest.raises(InputError, match=r"'train_notes' in .* Got Python objects"):
+        dedup(str(tmp_path / "bad.npz"), write=tmp_path / "kept.npz", out=tmp_path / "out")
+    assert not (tmp_path / "kept.npz").exists()
+
+
 def test_a_part_that_cannot_be_read_is_not_left_out_in_silence(tmp_path):
     for part, count in (("train", 20), ("test", 2)):
         (tmp_path / "photos" / part).mkdir(parents=True)
