@@ -199,7 +199,7 @@ def _chosen(
     if choices is None:
         _check_complete(asked, target)
         return Choices(samples={}, asked=asked, target=target, n=n, **about)
-    if asked or target:
+    if asked or target is not None:
         raise InputError(
             f"--choices holds exemplars and target. Got {', '.join(asked) or '--target'} too; "
             "leave one of them out."
@@ -212,7 +212,7 @@ def _chosen(
 
 
 def _check_complete(asked: Mapping[str, str], target: str | None) -> None:
-    if target and "a" not in asked:
+    if target is not None and "a" not in asked:
         raise InputError(f"--target is of --a, --b and --c. Got {target} without them.")
     if set(asked) not in ({*TERMS}, AVERAGED.keys() - TERMS, {*AVERAGED}):
         raise InputError(

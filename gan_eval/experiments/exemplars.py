@@ -19,6 +19,8 @@ from gan_eval.errors import InputError
 # What arithmetic needs samples of, and of how many the z are averaged: three in Figure 7, four in
 # the turn vector of Figure 8.
 AVERAGED = {"a": 3, "b": 3, "c": 3, "from": 4, "to": 4}
+# What messages call them where their names say little.
+_CALLED = {"from": "the start of --turn", "to": "the end of --turn"}
 # Samples that an attribute stands for at most, which random triples are drawn from.
 _POOL = 50
 
@@ -91,20 +93,21 @@ def parse_concept(concept: str, words: str, n: int) -> tuple[int, ...] | Wanted:
     """Return the numbers, below `n`, or the attributes that `words` name.
 
     Raises:
-        InputError: a number is out of range or there twice, or there are too few.
+        InputError: a word is empty, a number is out of range or there twice, or there are too few.
 
     Example:
         >>> parse_concept("a", "3,17,40", 64), parse_concept("b", "Smiling,-Male", 64)
         ((3, 17, 40), {'Smiling': True, 'Male': False})
     """
+    named = _split(words, _CALLED.get(concept, concept))
     if not is_numbers(words):
-        if any(is_numbers(word) for word in words.split(",")):
+        if any(map(is_numbers, named)):
             raise InputError(
                 f"{concept} must be numbers of samples, as 3,17,40, or attributes, as "
                 f"Smiling,-Male. Got {words!r}, of both kinds."
             )
         return parse_wanted(words)
-    numbers = tuple(map(int, words.split(",")))
+    numbers = tuple(map(int, named))
     check_numbers(concept, numbers, n)
     return numbers
 
@@ -118,12 +121,26 @@ def parse_wanted(words: str) -> Wanted:
     """Return the attributes of "Smiling,-Male", a minus before those that are not to be there.
 
     Raises:
-        InputError: one is there twice.
+        InputError: one is there twice, or a word is empty.
     """
-    found = [(word.strip().removeprefix("-"), word.strip()[:1] != "-") for word in words.split(",")]
+    named = _split(words, "attributes")
+    found = [(word.removeprefix("-"), word[:1] != "-") for word in named]
     if len(dict(found)) < len(found):
         raise InputError(f"attributes must be named once each. Got {words!r}.")
     return dict(found)
+
+
+def _split(words: str, what: str) -> list[str]:
+    """Return the words between commas, none of which may be empty."""
+    found = [word.strip() for word in words.split(",")]
+    if not words.strip():
+        raise InputError(f"{what} must be named. Got nothing; pass 3,17,40, say, or Smiling,-Male.")
+    if not all(word.removeprefix("-") for word in found):
+        raise InputError(
+            f"{what} must be named on both sides of each comma. Got {words!r}; leave out what is "
+            "empty."
+        )
+    return found
 
 
 def goals_of(asked: Mapping[str, str], target: str | None) -> tuple[Wanted, Wanted]:
@@ -138,7 +155,7 @@ def goals_of(asked: Mapping[str, str], target: str | None) -> tuple[Wanted, Want
     }
     a, b, c, start, end = (known.get(name, {}) for name in AVERAGED)
     turn = {name: there for name, there in end.items() if start.get(name) != there}
-    return parse_wanted(target) if target else target_of(a, b, c), turn
+    return target_of(a, b, c) if target is None else parse_wanted(target), turn
 
 
 def spell(wanted: Wanted) -> str | None:
