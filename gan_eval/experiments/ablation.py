@@ -15,7 +15,7 @@ from gan_eval.experiments.responses import Responses, layer_number
 from gan_eval.metrics.frechet import frechet_distance
 from gan_eval.metrics.moments import Moments
 from gan_eval.models.config import GeneratorConfig
-from gan_eval.models.runs import Run
+from gan_eval.models.dcgan import Discriminator
 from gan_eval.seeding import stream
 
 SCORED = 500
@@ -63,18 +63,21 @@ def place_of(config: GeneratorConfig, layer: int | str | None) -> tuple[int, int
 
 
 def scorer_of(
-    run: Run,
     drawing: Drawing,
     place: int,
     judge: AttributeClassifier | None,
     *,
+    discriminator: Discriminator | None,
     precision: Precision,
     seed: int,
 ) -> Scorer:
-    """Return what says of dropped maps, bool (maps,), how images and object fare without them."""
+    """Return what says of dropped maps, bool (maps,), how images and object fare without them.
+
+    Without a discriminator nobody says what it costs.
+    """
     z = drawing.points(SCORED, seed)
     images = drawing.images(z)
-    cost = _cost(run, drawing, images, precision) if run.config().has_discriminator else None
+    cost = _cost(discriminator, drawing, images, precision) if discriminator else None
     before = _share(judge, images)
 
     def scored(dropped: Tensor) -> dict[str, Any]:
@@ -90,14 +93,13 @@ def scorer_of(
 
 
 def _cost(
-    run: Run, drawing: Drawing, before: Tensor, precision: Precision
+    discriminator: Discriminator, drawing: Drawing, before: Tensor, precision: Precision
 ) -> Callable[[Tensor], float]:
     """Return the Fréchet distance to `before` in the answers of D's last convolution."""
-    config = run.config()
     responses = Responses(
-        run.load_discriminator(),
-        config.generator.scale,
-        len(config.discriminator.feature_layers),
+        discriminator,
+        drawing.network.config.scale,
+        len(discriminator.config.feature_layers),
         device=next(drawing.network.parameters()).device.type,
         precision=precision,
     )

@@ -15,7 +15,8 @@ the second those of an untrained network, which G was never trained against (see
 `gan_eval.experiments.panel`).
 
 `feature_distance` is what it cost: the Fréchet distance between those samples before and after, in
-the strongest answers of the maps of D's last convolution, normalised by the samples before.
+the strongest answers of the maps of D's last convolution, normalised by the samples before. D is
+that of G's epoch.
 """
 
 import time
@@ -85,7 +86,7 @@ def dropout(
         attribute: the object, an attribute or class of the data; it finds boxes if none are given.
         layer: of G's maps, 1 being next to z; None for the second-highest.
         label: of a conditional generator; None for the first that it was trained with.
-        epoch: a kept one of the generator, None for its newest weights.
+        epoch: a kept one of both networks, None for their newest weights.
         data: labelled images, as `open_images` takes them; None for the run's own.
         root: where named data sets are.
         seed: of the samples, of negatives and of random maps.
@@ -105,6 +106,7 @@ def dropout(
             "an object must be named by --boxes FILE or --object ATTRIBUTE. Got neither; pass one."
         )
     drawing = open_drawing(run, epoch=epoch, label=label, device=device)
+    critic = run.load_discriminator(epoch) if run.config().has_discriminator else None
     config = drawing.network.config
     layer, place = place_of(config, layer)
     found = read_boxes(boxes, config.image_size) if boxes else []
@@ -125,7 +127,7 @@ def dropout(
     weights = _weights(drawing, place, found, seed)
     judge = panel.judges[attribute] if attribute else None
     scored = derive(seed, "dropout")
-    scorer = scorer_of(run, drawing, place, judge, precision=judging, seed=scored)
+    scorer = scorer_of(drawing, place, judge, discriminator=critic, precision=judging, seed=scored)
     result, controls = with_controls(scorer, weights, seed, watch)
     drawn_from = drawing.describe(run, epoch)
     record = Record(
@@ -139,6 +141,7 @@ def dropout(
             "maps": len(weights),
             "boxes": len(found),
             "object": attribute,
+            "feature_distance_by": critic and weights_sha256(critic),
         },
         result=result,
         controls=controls,

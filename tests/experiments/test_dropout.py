@@ -27,7 +27,7 @@ from gan_eval.experiments.dropout import dropout
 from gan_eval.models.presets import PRESETS, preset
 from gan_eval.models.run_config import ImportConfig
 from gan_eval.models.runs import Run
-from gan_eval.models.weights import save_network
+from gan_eval.models.weights import save_network, weights_sha256
 from gan_eval.probes.logistic import logistic_weights
 from gan_eval.records import read_lines
 from gan_eval.seeding import stream
@@ -234,6 +234,26 @@ class TestDropout:
         other = dropout(run, boxes=boxes, device="cpu", seed=1, out=tmp_path / "out").record
         assert (again.result, again.controls) == (record.result, record.controls)
         assert other.result != record.result
+
+    def test_what_it_costs_is_measured_by_the_discriminator_of_the_epoch(
+        self, make, boxes, tmp_path
+    ):
+        run = make("radford2015-svhn")
+        kept = run.checkpoint(1)
+        save_network(kept / "generator.safetensors", run.load_generator(), {})
+        other = random_discriminator(run.config().discriminator, 8)
+        save_network(kept / "discriminator.safetensors", other, {})
+        records = [
+            dropout(run, boxes=boxes, epoch=epoch, device="cpu", out=tmp_path / "out").record
+            for epoch in (None, 1)
+        ]
+        newest, one = (record.config["feature_distance_by"] for record in records)
+        assert (newest, one) == (weights_sha256(run.load_discriminator()), weights_sha256(other))
+        # The same G, looked at by another D.
+        distances = [record.result["feature_distance"] for record in records]
+        save_network(run.discriminator, other, {})
+        same = dropout(run, boxes=boxes, device="cpu", out=tmp_path / "out").record
+        assert distances[0] != distances[1] == same.result["feature_distance"]
 
     def test_an_attribute_scores_by_real_images(self, run, boxes, real, tmp_path):
         options = {"boxes": boxes, "attribute": "class 1", "data": real, "layer": 1}
