@@ -181,12 +181,13 @@ class RunningNearest:
 
     def _squared(self, rows: Tensor, samples: Tensor, columns: Tensor) -> Tensor:
         """Return the squared distances of queries `rows` to samples `columns`, in float64."""
-        return torch.cat(
-            [
-                (self._given[a].double() - samples[b].double()).square_().sum(1)
-                for a, b in zip(torch.split(rows, _ROWS), torch.split(columns, _ROWS), strict=True)
-            ]
-        )
+        squared = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
+        # Each part has its place already: kept in a list, they come to lie between what is freed
+        # and asked for again, which then has no room there, and memory grows without end.
+        parts = (torch.split(each, _ROWS) for each in (rows, columns, squared))
+        for a, b, out in zip(*parts, strict=True):
+            torch.sum((self._given[a].double() - samples[b].double()).square_(), 1, out=out)
+        return squared
 
     def _keep(self, rows: Tensor, squared: Tensor, columns: Tensor, labels: Tensor) -> None:
         """Keep, for the queries `rows`, samples `columns` of the block where they are nearer."""
