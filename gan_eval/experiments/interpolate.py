@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import resolve_device
+from gan_eval.devices import available_memory, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.attributes import own_features
 from gan_eval.experiments.classify import Watch
@@ -38,6 +38,7 @@ from gan_eval.latent.interpolate import (
     steps_of,
     straight,
 )
+from gan_eval.models.config import GeneratorConfig
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.records import Record, Written, append_record, check_folder
@@ -50,6 +51,9 @@ _PAIRS, _EPSILON = 500, 1e-4
 _UNIT_OF = 1000  # training images that say how far apart two of them are
 _BATCH = 50
 _MILLISECONDS = 80
+# Float32 values at once for each frame of one walk: its pixels, in four walks, joined and rounded
+# to be looked up, as measured; and its features.
+_COPIES, _FEATURES = 24, 3
 
 
 def interpolate(
@@ -95,6 +99,7 @@ def interpolate(
     drawing = open_drawing(run, epoch=epoch, label=label, device=device)
     images = open_run_images(run, data, root=root, device=device)
     space = _Space.of(run, sample(images, _UNIT_OF, seed), device)
+    _check_room(frames, drawing.network.config, space.extractor.width)
     walks = _walks(drawing, frames, seed)
     scale = drawing.network.config.scale
     shown = torch.cat([255 * to_unit(walk.frames, scale) for walk in walks.values()])
@@ -133,6 +138,18 @@ def interpolate(
     )
     written = _draw(folder, walks, images.take(rows[: _POINTS * frames].tolist()), frames, scale)
     return Written(record=record, files=(append_record(folder, record), *written))
+
+
+def _check_room(frames: int, config: GeneratorConfig, width: int) -> None:
+    """Raise an `InputError` where memory does not hold the walks and what is done with them."""
+    pixels = config.channels * config.image_size**2
+    each, free = 4 * _POINTS * (_COPIES * pixels + _FEATURES * width), available_memory()
+    if frames * each > free:
+        raise InputError(
+            f"frames must be so few that all walks fit into memory. Got {frames}, which take "
+            f"{frames * each / 1e9:.1f} GB of {free / 1e9:.1f}; pass --frames "
+            f"{max(2, free // each)}."
+        )
 
 
 def _walks(drawing: Drawing, frames: int, seed: int) -> dict[str, "_Walk"]:

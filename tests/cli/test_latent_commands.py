@@ -213,6 +213,20 @@ def test_what_else_is_refused(refused, runs):
     assert "Did you mean" in refused("interpolate", runs["plain"], "--data", "digit")
 
 
+def test_walks_that_do_not_fit_into_memory_are_refused_with_what_does(
+    call, refused, runs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(interpolate, "available_memory", lambda: 4 * 10**6)
+    walk = ("interpolate", runs["labelled"], "--out", tmp_path / "x", "--frames")
+    said = refused(*walk, 200)
+    assert "frames must be so few that all walks fit into memory. Got 200, which take 0." in said
+    assert not (tmp_path / "x").exists()
+    most = int(said.split("--frames ")[1].rstrip("."))
+    assert 2 < most < 200
+    assert f"Got {most + 1}" in refused(*walk, most + 1)
+    assert call(*walk, most) == 0
+
+
 def test_a_contact_sheet_of_a_conditional_run_shows_the_label_that_sums_are_of(call, runs):
     for name, flags in (
         ("sheet.png", []),
