@@ -24,6 +24,7 @@ from gan_eval.experiments.attributes import AttributeClassifier
 from gan_eval.experiments.boxes import Box, find_boxes, inside, read_boxes, write_boxes
 from gan_eval.experiments.drawing import open_drawing
 from gan_eval.experiments.dropout import dropout
+from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.presets import PRESETS, preset
 from gan_eval.models.run_config import ImportConfig
 from gan_eval.models.runs import Run
