@@ -25,7 +25,7 @@ from gan_eval.models.presets import configure, preset
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.records import CUT_SHORT
-from gan_eval.training.config import of_length
+from gan_eval.training.ledger import of_length
 
 FEATURES = ("disc", "random-disc", "pixels", "kmeans", "inception", "torchvision:NAME")
 _TORCHVISION = "torchvision:"

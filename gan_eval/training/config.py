@@ -15,9 +15,8 @@ from gan_eval.errors import InputError
 from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.recipe import Recipe
 from gan_eval.models.run_config import DataConfig, RunConfig
-from gan_eval.records import LENGTH, versions
-
-_NAMED = 5  # classes without images that are named, at most
+from gan_eval.records import versions
+from gan_eval.training.ledger import differences, length, of_length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +100,8 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
         save_epochs=request.save_epochs or default_save_epochs(recipe.epochs),
         deviations=(
             *network.deviations,
-            *_differences(published.recipe, request, precision),
-            *_circumstances(published, images, recipe.batch_size, world_size),
-            *_lacking(images, unseen),
+            *length(published.recipe, request.epochs, request.steps),
+            *differences(published, recipe, images, precision, world_size),
         ),
         versions=versions(),
         compile=request.compile,
@@ -223,64 +221,9 @@ def _classes(published: Preset, images: Images) -> int | None:
     return images.num_classes
 
 
-def _lacking(images: Images, unseen: tuple[int, ...]) -> tuple[str, ...]:
-    """Return in words which classes have no image, as in the first of sorted data, if any."""
-    if not unseen:
-        return ()
-    names = [images.class_names[label] for label in unseen[:_NAMED]]
-    named = ", ".join([*names, "…"] if len(unseen) > _NAMED else names)
-    return (f"no images of {len(unseen)} of {images.num_classes} classes, never drawn: {named}",)
-
-
 def _recipe(published: Recipe, request: Request) -> Recipe:
     asked: dict[str, Any] = {"epochs": request.epochs, "batch_size": request.batch_size}
     return replace(published, **{k: value for k, value in asked.items() if value is not None})
-
-
-def of_length(config: RunConfig, epochs: int | None, steps: int | None) -> tuple[str, ...]:
-    """Return the deviations of a run of this length, whatever length it has."""
-    published = preset(config.preset)
-    kept = (
-        text
-        for text in config.deviations
-        if not text.startswith(LENGTH) or text in published.deviations
-    )
-    return (*kept, *_length_of(published.recipe, epochs, steps))
-
-
-def _length_of(published: Recipe, epochs: int | None, steps: int | None) -> tuple[str, ...]:
-    """Return in words that a training is of another length than the published, if it is."""
-    if epochs in (None, published.epochs) and steps is None:
-        return ()
-    length = f"{steps} steps" if steps else f"{epochs} epochs"
-    return (f"{LENGTH} {length} instead of {published.epochs} epochs",)
-
-
-def _differences(published: Recipe, request: Request, precision: str) -> tuple[str, ...]:
-    """Return what differs from the published recipe, and the precision where it does."""
-    found = _length_of(published, request.epochs, request.steps)
-    if request.batch_size not in (None, published.batch_size):
-        found += (f"batch_size {request.batch_size} instead of {published.batch_size}",)
-    if precision == "bf16":
-        found += ("products in bf16 where the source computes in float32",)
-    return found
-
-
-def _circumstances(
-    published: Preset, images: Images, batch_size: int, world_size: int
-) -> tuple[str, ...]:
-    """Return what differs from any source by these images, and by the number of processes."""
-    found: tuple[str, ...] = ()
-    left = len(images) % batch_size
-    if left:
-        found += (f"{left} of {len(images)} images left out of each epoch, as no whole batch",)
-    side = published.pad_from
-    if images.native is not None and images.native[1:] == (side, side) and images.fit != "pad":
-        found += ("images resized where the source pads them with zeros",)
-    if world_size > 1:
-        share = batch_size // world_size
-        found += (f"batch normalisation over {share} images, each process's own",)
-    return found
 
 
 def moved(data: DataConfig, name: str | None, root: Path | None) -> DataConfig:
