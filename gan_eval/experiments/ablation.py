@@ -9,9 +9,9 @@ from torch import Tensor
 
 from gan_eval.devices import Precision
 from gan_eval.experiments.attributes import AttributeClassifier
-from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.drawing import Drawing
 from gan_eval.experiments.responses import Responses, layer_number
+from gan_eval.experiments.study import Watch
 from gan_eval.metrics.frechet import frechet_distance
 from gan_eval.metrics.moments import Moments
 from gan_eval.models.config import GeneratorConfig

@@ -6,7 +6,6 @@ the samples that stand for a, b and c, and a classifier that had no part in choo
 how many results it sees what should be there.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +15,8 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import resolve_device, resolve_precision
 from gan_eval.errors import InputError
 from gan_eval.experiments.attributes import attribute_of
-from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.drawing import MOST_SAMPLES, Drawing, open_drawing
 from gan_eval.experiments.exemplars import (
     AVERAGED,
@@ -34,6 +31,7 @@ from gan_eval.experiments.exemplars import (
     spell,
 )
 from gan_eval.experiments.panel import Classifiers, open_panel
+from gan_eval.experiments.study import Watch, begin
 from gan_eval.experiments.sums import (
     CONTROLS,
     STEPS,
@@ -48,7 +46,7 @@ from gan_eval.images import to_uint8
 from gan_eval.latent.arithmetic import along, combine, neighbours
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
-from gan_eval.records import Record, Written, append_record, check_folder, write_json
+from gan_eval.records import Written, append_record, write_json
 from gan_eval.seeding import stream
 from gan_eval.visualize.grids import strips, write_picture
 
@@ -104,12 +102,10 @@ def arithmetic(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    started, device = time.perf_counter(), resolve_device(device)
-    folder = check_folder(out or run.folder)
-    judging = resolve_precision(precision, device)
+    study = begin(out or run.folder, seed=seed, device=device, precision=precision, watch=watch)
     if not 1 <= n <= MOST_SAMPLES:
         raise InputError(f"n must be from 1 to {MOST_SAMPLES}, samples to choose of. Got {n}.")
-    drawing = open_drawing(run, epoch=epoch, label=label, device=device)
+    drawing = open_drawing(run, epoch=epoch, label=label, device=study.device)
     chosen = _chosen(drawing, asked, target, choices, n, seed)
     concepts: Mapping[str, tuple[int, ...] | Wanted] = chosen.samples or {
         name: parse_concept(name, words, n) for name, words in chosen.asked.items()
@@ -120,11 +116,8 @@ def arithmetic(
         data,
         [name for each in concepts.values() if isinstance(each, Mapping) for name in each],
         [*goal, *turn_goal],
+        study=study,
         root=root,
-        seed=seed,
-        device=device,
-        precision=judging,
-        watch=watch,
     )
     chosen = replace(chosen, samples=_numbers(drawing, concepts, chosen, panel.pickers))
     z = drawing.points(1 + max(map(max, chosen.samples.values())), seed)
@@ -134,7 +127,7 @@ def arithmetic(
     for name, turned in turn_rates(drawing, pools, panel.judges, turn_goal, seed).items():
         rates[name]["turn"] = turned
     drawn_from = drawing.describe(run, epoch)
-    record = Record(
+    record = study.record(
         exhibit="arithmetic",
         name="generator",
         protocol={"name": f"sums of 3, at most {trials} trials", "version": 2, "samples": chosen.n},
@@ -148,16 +141,14 @@ def arithmetic(
         result=rates.pop("result"),
         controls=rates,
         advice=(*_advice(len(counted.get("result", ())), trials), *_unseen(panel.images, goal)),
-        deviations=tuple(drawn_from["trained"]["deviations"]),
         fingerprints={"data": panel.images and panel.images.fingerprint, "weights": chosen.weights},
-        seed=seed,
-        device=device,
-        precision=judging,
-        seconds=round(time.perf_counter() - started, 3),
     )
-    files = [folder / "arithmetic-choices.json", *_draw(folder, drawing, pools, chosen.asked, seed)]
+    files = [
+        study.folder / "arithmetic-choices.json",
+        *_draw(study.folder, drawing, pools, chosen.asked, seed),
+    ]
     write_json(files[0], chosen.to_json())
-    return Written(record=record, files=(append_record(folder, record), *files))
+    return Written(record=record, files=(append_record(study.folder, record), *files))
 
 
 def _advice(counted: int, trials: int) -> tuple[str, ...]:

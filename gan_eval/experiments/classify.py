@@ -29,6 +29,7 @@ from gan_eval.errors import NoSizeError
 from gan_eval.experiments.account import controls_of, record_of, slug, title_of
 from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import Parts, open_parts
+from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.store import DType, default_store, extract
 from gan_eval.probes.design import Matrix, gather
@@ -41,8 +42,6 @@ from gan_eval.records import Record, append_record, check_folder
 from gan_eval.visualize.matrices import draw_confusion
 
 SolverName = Literal["newton", "liblinear"]
-# Called with what is being done, how far that is and how far it has to go.
-Watch = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)

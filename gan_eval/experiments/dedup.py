@@ -21,7 +21,6 @@ Memory: beside the images, which are streamed where they take more than half of 
 300 bytes an image for hashes and their tables, and 0.6 GB while the autoencoder is learned.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,12 +31,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_eval.data import Images, open_images
-from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
-from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.parts import sample
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, Trial, likeness
+from gan_eval.experiments.study import Study, Watch, begin
 from gan_eval.experiments.thinned import Whole
 from gan_eval.probes.hamming import components, nearest_others
 from gan_eval.records import Record, Written, append_record, check_folder, write_json
@@ -95,14 +93,13 @@ def dedup(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    started, device = time.perf_counter(), resolve_device(device)
-    folder = check_folder(out or Path("results"))
+    study = begin(out or Path("results"), seed=seed, device=device, watch=watch)
     _check(radius, write)
     images = open_images(data, root=root, size=SIZE, channels=CHANNELS)
     if len(images) < _FEWEST:
         raise InputError(f"data must hold at least {_FEWEST} images. Got {len(images)}.")
     whole = None if write is None else Whole.of(data, root)
-    learned, untrained = _autoencoders(images, seed, device, watch)
+    learned, untrained = _autoencoders(images, study)
     hashes, others = hash_images((learned, untrained), images, partial(watch, "hashes"))
     trial, control = (
         _trial(network, images, found, seed)
@@ -111,7 +108,7 @@ def dedup(
     chosen = trial.choose() if radius is None else radius
     rival = control.choose()
     groups = _groups(components(hashes, chosen, partial(watch, "search")))
-    record = Record(
+    record = study.record(
         exhibit="dedup",
         name="autoencoder",
         protocol={
@@ -137,12 +134,8 @@ def dedup(
         },
         advice=(*_advice(trial, chosen), *(whole.advice() if whole else ())),
         fingerprints={"data": images.fingerprint},
-        seed=seed,
-        device=device,
-        precision="32",
-        seconds=round(time.perf_counter() - started, 3),
     )
-    files = _save(folder, record, images)
+    files = _save(study.folder, record, images)
     if write and whole:
         whole.write(write, _kept(len(images), groups))
         files = (*files, write)
@@ -162,15 +155,13 @@ def _check(radius: int | None, write: Path | None) -> None:
         check_folder(write.parent, "--write")
 
 
-def _autoencoders(
-    images: Images, seed: int, device: str, watch: Watch
-) -> tuple[Autoencoder, Autoencoder]:
+def _autoencoders(images: Images, study: Study) -> tuple[Autoencoder, Autoencoder]:
     """Return the learned one, and the one that it started from."""
-    chosen = sample(images, _LEARNED_FROM, seed)
+    chosen = sample(images, _LEARNED_FROM, study.seed)
     known = chosen.take(range(len(chosen)))
-    tell = partial(watch, "autoencoder: steps")
-    learned = fit_autoencoder(known, seed=seed, device=device, tell=tell)
-    return learned, untrained_autoencoder(known, seed=seed).to(device)
+    tell = partial(study.watch, "autoencoder: steps")
+    learned = fit_autoencoder(known, seed=study.seed, device=study.device, tell=tell)
+    return learned, untrained_autoencoder(known, seed=study.seed).to(study.device)
 
 
 def hash_images(

@@ -19,7 +19,6 @@ the strongest answers of the maps of D's last convolution, normalised by the sam
 that of G's epoch.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_eval.devices import resolve_device, resolve_precision
 from gan_eval.errors import InputError
 from gan_eval.experiments.ablation import (
     RANDOM_DRAWS,
@@ -42,13 +40,13 @@ from gan_eval.experiments.ablation import (
 from gan_eval.experiments.account import slug
 from gan_eval.experiments.attributes import AttributeClassifier
 from gan_eval.experiments.boxes import Box, find_boxes, inside, read_boxes, write_boxes
-from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.panel import open_panel
+from gan_eval.experiments.study import Watch, begin
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.logistic import logistic_weights
-from gan_eval.records import Record, Written, append_record, check_folder
+from gan_eval.records import Written, append_record
 from gan_eval.seeding import derive, stream
 from gan_eval.visualize.grids import write_grid
 
@@ -98,14 +96,12 @@ def dropout(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    started, device = time.perf_counter(), resolve_device(device)
-    folder = check_folder(out or run.folder)
-    judging = resolve_precision(precision, device)
+    study = begin(out or run.folder, seed=seed, device=device, precision=precision, watch=watch)
     if boxes is None and attribute is None:
         raise InputError(
             "an object must be named by --boxes FILE or --object ATTRIBUTE. Got neither; pass one."
         )
-    drawing = open_drawing(run, epoch=epoch, label=label, device=device)
+    drawing = open_drawing(run, epoch=epoch, label=label, device=study.device)
     critic = run.load_discriminator(epoch) if run.config().has_discriminator else None
     config = drawing.network.config
     layer, place = place_of(config, layer)
@@ -116,21 +112,20 @@ def dropout(
         data,
         named if boxes is None else [],
         named,
+        study=study,
         root=root,
-        seed=seed,
-        device=device,
-        precision=judging,
-        watch=watch,
     )
     for finder in panel.pickers.values():
         found = _find(drawing, finder, seed, partial(watch, "boxes"))
     weights = _weights(drawing, place, found, seed)
     judge = panel.judges[attribute] if attribute else None
     scored = derive(seed, "dropout")
-    scorer = scorer_of(drawing, place, judge, discriminator=critic, precision=judging, seed=scored)
+    scorer = scorer_of(
+        drawing, place, judge, discriminator=critic, precision=study.precision, seed=scored
+    )
     result, controls = with_controls(scorer, weights, seed, watch)
     drawn_from = drawing.describe(run, epoch)
-    record = Record(
+    record = study.record(
         exhibit="dropout",
         name=f"generator, layer {layer}",
         protocol=_protocol(boxes),
@@ -145,23 +140,18 @@ def dropout(
         },
         result=result,
         controls=controls,
-        deviations=tuple(drawn_from["trained"]["deviations"]),
         fingerprints={
             "data": panel.images and panel.images.fingerprint,
             "weights": weights_sha256(drawing.network),
         },
-        seed=seed,
-        device=device,
-        precision=judging,
-        seconds=round(time.perf_counter() - started, 3),
     )
     stem = slug("dropout", attribute or (boxes.stem if boxes else ""), "layer", str(layer))
-    files = [folder / f"{stem}.png"]
+    files = [study.folder / f"{stem}.png"]
     _draw(files[0], drawing, place, weights > 0, _points(drawing, _samples(found)[:_DRAWN], seed))
     if boxes is None:
-        files.append(folder / f"{stem}-boxes.json")
+        files.append(study.folder / f"{stem}-boxes.json")
         write_boxes(files[-1], found)
-    return Written(record=record, files=(append_record(folder, record), *files))
+    return Written(record=record, files=(append_record(study.folder, record), *files))
 
 
 def _protocol(boxes: Path | None) -> dict[str, Any]:

@@ -16,7 +16,6 @@ nearly equal size.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -25,17 +24,16 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import resolve_device, resolve_precision
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
-from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.features import describe
 from gan_eval.experiments.responses import Responses, check_layer
 from gan_eval.experiments.run_images import open_run_images
+from gan_eval.experiments.study import Watch, begin
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
-from gan_eval.records import Record, Written, append_record, check_folder
+from gan_eval.records import Written, append_record
 from gan_eval.seeding import stream
 from gan_eval.visualize.grids import write_grid
 
@@ -81,15 +79,13 @@ def filters(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    started, device = time.perf_counter(), resolve_device(device)
-    folder = check_folder(out or run.folder)
+    study = begin(out or run.folder, seed=seed, device=device, precision=precision, watch=watch)
     config, trained = run.config(), run.load_discriminator(epoch)
     layer = check_layer(config.discriminator, layer)
     width = config.discriminator.layers[config.discriminator.feature_layers[layer - 1]].width
     if not 1 <= n <= width:
         raise InputError(f"n must be from 1 to the layer's number of maps, {width}. Got {n}.")
-    chosen = resolve_precision(precision, device)
-    images = open_run_images(run, data, root=root, device=device)
+    images = open_run_images(run, data, root=root, device=study.device)
     _check(images, config.discriminator.classes)
     # Of answers that are equal the first counts: in a folder of classes, those of the first class.
     order = torch.randperm(len(images), generator=stream(seed, "filters", "order"))
@@ -97,10 +93,10 @@ def filters(
     scores, rows = {}, {}
     for name, network in networks.items():
         scale = config.generator.scale
-        responses = Responses(network, scale, layer, device=device, precision=chosen)
+        responses = Responses(network, scale, layer, device=study.device, precision=study.precision)
         scores[name], rows[name] = _look(name, responses, images, order, n, watch)
     described = describe(run, epoch)
-    record = Record(
+    record = study.record(
         exhibit="filters",
         name=f"disc, convolution {layer}",
         protocol={"name": f"guided backpropagation, top {_TOP} images of every map", "version": 2},
@@ -113,16 +109,11 @@ def filters(
         },
         result=scores["trained"],
         controls={"untrained": scores["untrained"]},
-        deviations=tuple(described["deviations"]),
         fingerprints={"data": images.fingerprint, "weights": weights_sha256(trained)},
-        seed=seed,
-        device=device,
-        precision=chosen,
-        seconds=round(time.perf_counter() - started, 3),
     )
-    figure = folder / f"{slug('filters', images.name, 'layer', str(layer))}.png"
+    figure = study.folder / f"{slug('filters', images.name, 'layer', str(layer))}.png"
     write_grid(figure, _sheet(rows["untrained"], rows["trained"]), 2 * _TOP + 1)
-    return Written(record=record, files=(append_record(folder, record), figure))
+    return Written(record=record, files=(append_record(study.folder, record), figure))
 
 
 def _check(images: Images, classes: int) -> None:

@@ -8,7 +8,6 @@ pixels where it gives none, of images that are never rounded to 8 bits. Squared 
 units of the mean squared distance between two training images, so that runs can be compared.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,15 +17,15 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import available_memory, resolve_device
+from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
 from gan_eval.experiments.attributes import own_features
-from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.features import build
 from gan_eval.experiments.memorisation import nearest_images
 from gan_eval.experiments.parts import sample
 from gan_eval.experiments.run_images import open_run_images
+from gan_eval.experiments.study import Watch, begin
 from gan_eval.features.extractor import Extractor
 from gan_eval.images import Scale, to_uint8
 from gan_eval.latent.interpolate import (
@@ -41,7 +40,7 @@ from gan_eval.latent.interpolate import (
 from gan_eval.models.config import GeneratorConfig
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
-from gan_eval.records import Record, Written, append_record, check_folder
+from gan_eval.records import Written, append_record
 from gan_eval.seeding import stream
 from gan_eval.visualize.grids import write_gif, write_grid, write_movie
 
@@ -90,21 +89,20 @@ def interpolate(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    started, device = time.perf_counter(), resolve_device(device)
-    folder = check_folder(out or run.folder)
+    study = begin(out or run.folder, seed=seed, device=device, watch=watch)
     if not 2 <= frames <= _MOST_FRAMES:
         raise InputError(
             f"frames must be from 2 to {_MOST_FRAMES} from point to point. Got {frames}."
         )
-    drawing = open_drawing(run, epoch=epoch, label=label, device=device)
-    images = open_run_images(run, data, root=root, device=device)
-    space = _Space.of(run, sample(images, _UNIT_OF, seed), device)
+    drawing = open_drawing(run, epoch=epoch, label=label, device=study.device)
+    images = open_run_images(run, data, root=root, device=study.device)
+    space = _Space.of(run, sample(images, _UNIT_OF, seed), study.device)
     _check_room(frames, drawing.network.config, space.extractor.width)
     walks = _walks(drawing, frames, seed)
     scale = drawing.network.config.scale
     shown = torch.cat([255 * to_unit(walk.frames, scale) for walk in walks.values()])
     tell = partial(watch, "nearest training images")
-    distances, rows = nearest_images(shown, images, tell, device=device)
+    distances, rows = nearest_images(shown, images, tell, device=study.device)
     found = {
         name: {
             **walk.measure(space, drawing, seed, partial(watch, f"path length: {name}")),
@@ -113,7 +111,7 @@ def interpolate(
         for (name, walk), near in zip(walks.items(), distances.chunk(len(walks)), strict=True)
     }
     drawn_from = drawing.describe(run, epoch)
-    record = Record(
+    record = study.record(
         exhibit="interpolate",
         name="generator",
         protocol={
@@ -129,15 +127,12 @@ def interpolate(
         },
         result={**found["straight"], "spherical": found["spherical"]},
         controls={name: found[name] for name in ("crossfade", "untrained")},
-        deviations=tuple(drawn_from["trained"]["deviations"]),
         fingerprints={"data": images.fingerprint, "weights": weights_sha256(drawing.network)},
-        seed=seed,
-        device=device,
-        precision="32",
-        seconds=round(time.perf_counter() - started, 3),
     )
-    written = _draw(folder, walks, images.take(rows[: _POINTS * frames].tolist()), frames, scale)
-    return Written(record=record, files=(append_record(folder, record), *written))
+    written = _draw(
+        study.folder, walks, images.take(rows[: _POINTS * frames].tolist()), frames, scale
+    )
+    return Written(record=record, files=(append_record(study.folder, record), *written))
 
 
 def _check_room(frames: int, config: GeneratorConfig, width: int) -> None:

@@ -9,7 +9,6 @@ the test part is not looked at before. Controls: the real training images withou
 validation, and samples of an untrained generator. Copies: see `gan_eval.experiments.memorisation`.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,25 +19,19 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import (
-    Precision,
-    keep_freed_memory,
-    resolve_device,
-    resolve_precision,
-    with_float64,
-)
+from gan_eval.devices import keep_freed_memory, with_float64
 from gan_eval.errors import InputError
-from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.features import describe, form_of
 from gan_eval.experiments.memorisation import Copies, Tell, blocks, real_distances, statistics
 from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.experiments.sample_stream import LOT, SampleStream, StateFile, kept_epochs
+from gan_eval.experiments.study import Study, Watch, begin
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.nearest_neighbor import RunningNearest
 from gan_eval.probes.protocol import Protocol
-from gan_eval.records import Record, Written, append_record, check_folder
+from gan_eval.records import Record, Written, append_record
 from gan_eval.seeding import derive
 
 _HELD_OUT = Protocol(name="neighbors")  # which training images are for validation
@@ -89,16 +82,13 @@ def neighbors(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    started, device = time.perf_counter(), resolve_device(device)
-    folder = check_folder(out or run.folder)
-    bench = _Bench(
-        seed=seed, device=device, precision=resolve_precision(precision, device), watch=watch
-    )
+    study = begin(out or run.folder, seed=seed, device=device, precision=precision, watch=watch)
+    bench = _Bench(study)
     if samples < 1:
         raise InputError(f"samples must be at least 1. Got {samples}; pass --samples 50000.")
     run.load_generator(epoch)  # mistakes come to light before the data are read
     parts = None if memorisation_only else _open_parts(run, data, root)
-    train = parts.train if parts else open_run_images(run, data, root=root, device=device)
+    train = parts.train if parts else open_run_images(run, data, root=root, device=study.device)
     keep_freed_memory()
     tried = bench.try_epochs(run, parts, samples) if parts and epoch is None else []
     if tried:
@@ -107,9 +97,9 @@ def neighbors(
     streams = {"result": trained, "untrained": trained.untrained()}
     # The longest comes last, so that its state is kept until the record is written.
     copies, sides = bench.look_up(streams, train, samples)
-    state = bench.classify(sides, streams, parts, samples, folder) if parts else None
+    state = bench.classify(sides, streams, parts, samples) if parts else None
     drawn_from = describe(run, epoch)
-    record = Record(
+    record = study.record(
         exhibit="neighbors",
         name="generator",
         protocol=_protocol(parts, samples, chosen=bool(tried)),
@@ -120,36 +110,28 @@ def neighbors(
         },
         result=sides.pop("result"),
         controls=sides,
-        deviations=tuple(drawn_from["deviations"]),
         advice=_advice(tried, epoch),
         fingerprints={
             "train": train.fingerprint,
             "test": parts and parts.test.fingerprint,
             "weights": weights_sha256(trained.network),
         },
-        seed=seed,
-        device=device,
-        precision=bench.precision,
-        seconds=round(time.perf_counter() - started, 3),
     )
-    written = _write(folder, record, copies, train)
+    written = _write(study.folder, record, copies, train)
     if state:
         state.path.unlink(missing_ok=True)
     return written
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Bench:
     """How every stream of a call is made and measured."""
 
-    seed: int
-    device: str
-    precision: Precision
-    watch: Watch
+    study: Study
 
     def stream(self, run: Run, epoch: Epoch | None, seed: int) -> SampleStream:
-        network = run.load_generator(epoch).to(self.device)
-        return SampleStream(network=network, seed=seed, precision=self.precision)
+        network = run.load_generator(epoch).to(self.study.device)
+        return SampleStream(network=network, seed=seed, precision=self.study.precision)
 
     def try_epochs(self, run: Run, parts: Parts, samples: int) -> list[list[Any]]:
         """Return the validation error of each kept epoch of the run, and of None, its newest."""
@@ -157,8 +139,8 @@ class _Bench:
         order = range(len(parts.known) - parts.held_out, len(parts.known))
         tried = []
         for epoch in kept_epochs(run):
-            lots = partial(self.stream(run, epoch, derive(self.seed, "validation")).lots, n)
-            tell = partial(self.watch, f"validation: epoch {epoch or 'newest'}")
+            lots = partial(self.stream(run, epoch, derive(self.study.seed, "validation")).lots, n)
+            tell = partial(self.study.watch, f"validation: epoch {epoch or 'newest'}")
             found = self._pass(parts.known, order, lots, n, tell)
             tried.append([epoch, found["error"]])
         return tried
@@ -169,18 +151,17 @@ class _Bench:
         streams: Mapping[str, SampleStream],
         parts: Parts,
         samples: int,
-        folder: Path,
     ) -> StateFile:
         """Add error, number of samples and curve to every side; return what was kept on the way."""
         test = partial(self._pass, parts.test, range(len(parts.test)))
         n = len(parts.known) - parts.held_out
-        sides["real"] |= test(partial(_real, parts), n, partial(self.watch, "real images"))
-        few, tell = min(samples, _UNTRAINED), partial(self.watch, "untrained samples")
+        sides["real"] |= test(partial(_real, parts), n, partial(self.study.watch, "real images"))
+        few, tell = min(samples, _UNTRAINED), partial(self.study.watch, "untrained samples")
         sides["untrained"] |= test(partial(streams["untrained"].lots, few), few, tell)
         stream = streams["result"]
         of = {**stream.identity, "test": parts.test.fingerprint}
-        state = StateFile(folder=folder, samples=samples, of=of)
-        lots, tell = partial(stream.lots, samples), partial(self.watch, "samples")
+        state = StateFile(folder=self.study.folder, samples=samples, of=of)
+        lots, tell = partial(stream.lots, samples), partial(self.study.watch, "samples")
         sides["result"] |= test(lots, samples, tell, state)
         return state
 
@@ -195,7 +176,8 @@ class _Bench:
     ) -> dict[str, Any]:
         """Return the error on `rows` of `queries` by the nearest of n samples, and its curve."""
         assert queries.labels is not None
-        nearest = RunningNearest(queries.take(rows).flatten(1), device=with_float64(self.device))
+        device = with_float64(self.study.device)
+        nearest = RunningNearest(queries.take(rows).flatten(1), device=device)
         truth = queries.labels[rows.start : rows.stop].to(nearest.labels.device)
         curve = state.load(nearest) if state else []
         for images, labels in lots(nearest.seen // LOT):
@@ -212,10 +194,10 @@ class _Bench:
         self, streams: Mapping[str, SampleStream], train: Images, samples: int
     ) -> tuple[Copies, _Sides]:
         """Return what is nearest to the first samples of the run, and every side's statistics."""
-        tell = partial(self.watch, "nearest training images")
-        real = real_distances(train, self.seed, tell, self.device)
+        study, tell = self.study, partial(self.study.watch, "nearest training images")
+        real = real_distances(train, study.seed, tell, study.device)
         copies = {
-            name: Copies.of(next(stream.lots(min(samples, _COPIES)))[0], train, tell, self.device)
+            name: Copies.of(next(stream.lots(min(samples, _COPIES)))[0], train, tell, study.device)
             for name, stream in streams.items()
         }
         distances = {"real": real, **{name: each.distances for name, each in copies.items()}}

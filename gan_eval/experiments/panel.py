@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from gan_eval.data import Images
-from gan_eval.devices import Precision
 from gan_eval.experiments.attributes import (
     AttributeClassifier,
     attribute_of,
@@ -14,10 +13,10 @@ from gan_eval.experiments.attributes import (
     own_features,
     train_attribute_classifier,
 )
-from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import halves
 from gan_eval.experiments.run_images import open_run_images
+from gan_eval.experiments.study import Study
 from gan_eval.models.runs import Run
 
 Classifiers = Mapping[str, AttributeClassifier]
@@ -53,11 +52,8 @@ def open_panel(
     picked: Iterable[str],
     judged: Iterable[str],
     *,
+    study: Study,
     root: Path | None,
-    seed: int,
-    device: str,
-    precision: Precision,
-    watch: Watch,
 ) -> Panel:
     """Return classifiers of `picked` and of `judged` attributes; of none, no data is opened.
 
@@ -67,21 +63,21 @@ def open_panel(
     wanted = [list(dict.fromkeys(names)) for names in (picked, judged)]
     if not any(wanted):
         return Panel(images=None, pickers={}, judges={})
-    images = open_run_images(run, data, root=root, device=device)
+    images = open_run_images(run, data, root=root, device=study.device)
     for name in (*wanted[0], *wanted[1]):
         attribute_of(images, name)
-    parts = halves(images, seed)
-    specs = own_features(run), judge_features(images.size, seed)
+    parts = halves(images, study.seed)
+    specs = own_features(run), judge_features(images.size, study.seed)
 
     def train(
         who: str, half: Images, spec: FeatureSpec, names: list[str]
     ) -> dict[str, AttributeClassifier]:
-        extractor = build(spec, half, device=device, precision=precision)
+        extractor = build(spec, half, device=study.device, precision=study.precision)
         found = {}
         for done, name in enumerate(names):
-            watch(f"{who} of attributes", done, len(names))
+            study.watch(f"{who} of attributes", done, len(names))
             found[name] = train_attribute_classifier(half, name, extractor=extractor)
-            watch(f"{who} of attributes", done + 1, len(names))
+            study.watch(f"{who} of attributes", done + 1, len(names))
         return found
 
     pickers, judges = map(train, ("pickers", "judges"), parts, specs, wanted)

@@ -17,9 +17,9 @@ from gan_eval.data.registry import data_root, inventory
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import use_of
-from gan_eval.experiments.classify import Watch
 from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import open_parts
+from gan_eval.experiments.study import Watch
 from gan_eval.models.importers import import_newmu
 from gan_eval.models.runs import Run
 from gan_eval.probes.protocol import Protocol

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from gan_eval.devices import keep_freed_memory, make_fabric, processes, resolve_device
 from gan_eval.errors import InputError
-from gan_eval.experiments.score_bench import Bench, Pair, Watch
+from gan_eval.experiments.score_bench import Bench, Pair
 from gan_eval.experiments.score_extractors import ExtractorSpec
 from gan_eval.experiments.score_figures import ScoreProtocol
 from gan_eval.experiments.score_sides import Given, Sampling, Side, side_of
+from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.statistics_file import check_target, save_statistics
 from gan_eval.features.store import default_store

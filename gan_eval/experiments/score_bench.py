@@ -1,7 +1,7 @@
 """One reference and the models that are compared with it: opened, extracted, measured."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,12 @@ from gan_eval.experiments.score_figures import (
     figures,
 )
 from gan_eval.experiments.score_sides import Side
+from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.inception import Inception
 from gan_eval.features.statistics_file import Statistics
 from gan_eval.features.store import extract
 from gan_eval.records import Record
-
-# Called with what is being done, how far that is and how far it has to go.
-Watch = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

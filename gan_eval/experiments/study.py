@@ -1,0 +1,64 @@
+"""What every experiment begins and ends with: where it computes and writes, and its record."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gan_eval.devices import Precision, resolve_device, resolve_precision
+from gan_eval.records import Record, check_folder
+
+# Called with what is being done, how far that is and how far it has to go.
+Watch = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """An experiment under way.
+
+    Attributes:
+        folder: where record and pictures go.
+        seed: of all randomness.
+        device, precision: resolved ones; the second is that of networks' products.
+        watch: is told of the progress.
+    """
+
+    folder: Path
+    seed: int
+    device: str
+    precision: Precision
+    watch: Watch
+    started: float = field(default_factory=time.perf_counter)
+
+    def record(self, **found: Any) -> Record:
+        """Return the record of what was `found`, with all that the study itself knows."""
+        trained = found["config"].get("trained") or {}
+        return Record(
+            **found,
+            deviations=tuple(trained.get("deviations", ())),
+            seed=self.seed,
+            device=self.device,
+            precision=self.precision,
+            seconds=round(time.perf_counter() - self.started, 3),
+        )
+
+
+def begin(folder: Path, *, seed: int, device: str, watch: Watch, precision: str = "32") -> Study:
+    """Return a study whose folder can be written to; nothing is written yet.
+
+    Args:
+        device: "auto", "cuda", "mps" or "cpu".
+        precision: "auto", "32" or "bf16".
+
+    Raises:
+        InputError: there is no such device, or nothing can be written to the folder.
+    """
+    device = resolve_device(device)
+    return Study(
+        folder=check_folder(folder),
+        seed=seed,
+        device=device,
+        precision=resolve_precision(precision, device),
+        watch=watch,
+    )
