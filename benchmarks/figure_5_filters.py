@@ -6,7 +6,7 @@ D of `pytorch-examples` trained on faces, as the paper's was on bedrooms; D of `
 trained on CIFAR-10, whose labels make selectivity a number. Control: an untrained D.
 
 Paper: trained filters respond to beds and windows, random ones to nothing. Ours:
-results/figure_5_filters; selectivity .40 on CIFAR-10, an untrained D's .32, and more concentrated
+results/figure_5_filters; selectivity .39 on CIFAR-10, an untrained D's .32, and more concentrated
 gradients. On 2 cores: 35 and 17 minutes of training, then two.
 """
 
