@@ -175,6 +175,23 @@ def read_array(path: Path, key: str) -> Array:
     return array
 
 
+def check_whole(path: Path) -> None:
+    """Read all of the .npz at `path` once.
+
+    Raises:
+        InputError: an array of it is damaged, one that nobody looks at among them.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        damaged = str(error)
+    if damaged:
+        raise InputError(
+            f"{path} must be whole to be written again. It is not ({damaged}); make it again."
+        )
+
+
 def _labels(path: Path, members: dict[str, Member], split: str, count: int) -> Array | None:
     key = f"{split}_labels"
     if key not in members or _several(members, split):

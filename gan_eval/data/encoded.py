@@ -163,7 +163,10 @@ def _sixteen_bit(values: Array, clear: int | None) -> Array:
             f"must have 16-bit values, 0 to 65535. Got {wide.min()} to {wide.max()}; "
             "save it as a 16-bit PNG."
         )
-    return np.where(wide == clear, 255, (wide + 128) // 257).astype(np.uint8)
+    grey = ((wide + 128) // 257).astype(np.uint8)
+    if clear is not None:
+        grey[wide == clear] = 255
+    return grey
 
 
 def _area(size: tuple[int, int]) -> tuple[int, int]:

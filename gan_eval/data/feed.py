@@ -6,7 +6,7 @@ Of each batch, process `rank` of `world_size` takes the rank-th of `world_size` 
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 from gan_eval import seeding
 from gan_eval.data.images_set import Images
 from gan_eval.errors import InputError
+
+# uint8 images and their labels, if they have any.
+Batches = Generator[tuple[Tensor, Tensor | None], None, None]
 
 
 class Feed:
@@ -52,7 +55,7 @@ class Feed:
         self._pixels = None if images.pixels is None else images.pixels.to(device)
         self._labels = None if images.labels is None else images.labels.to(device)
 
-    def batches(self, start: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def batches(self, start: int = 0) -> Batches:
         """Yield the batches of steps `start`, `start` + 1, ... without end.
 
         Yields:
@@ -61,7 +64,7 @@ class Feed:
         """
         return self._hold(start) if self._images.stream is None else self._stream(start)
 
-    def _hold(self, start: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _hold(self, start: int) -> Batches:
         assert self._pixels is not None
         for rows in self._rows(start, self._device):
             yield self._pixels.index_select(0, rows), self._labels_of(rows)
@@ -69,7 +72,7 @@ class Feed:
     def _labels_of(self, rows: Tensor) -> Tensor | None:
         return None if self._labels is None else self._labels.index_select(0, rows)
 
-    def _stream(self, start: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    def _stream(self, start: int) -> Batches:
         assert self._images.stream is not None
         cuda = self._device.type == "cuda"
         loader = DataLoader(

@@ -99,7 +99,7 @@ def filters(
     record = study.record(
         exhibit="filters",
         name=f"disc, convolution {layer}",
-        protocol={"name": f"guided backpropagation, top {_TOP} images of every map", "version": 2},
+        protocol={"name": f"guided backpropagation, top {_TOP} images of every map", "version": 3},
         config={
             "trained": described,
             "data": images.describe(),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images, open_images
+from gan_eval.data.arrays import check_whole
 from gan_eval.data.export import unnamed_arrays, write_images, write_rows
 from gan_eval.data.registry import npz_of
 from gan_eval.errors import InputError
@@ -33,9 +34,11 @@ class Whole:
         """Return `data`, as `open_images` takes them.
 
         Raises:
-            InputError: they are no .npz, and their images no squares of one size.
+            InputError: they are a damaged .npz, or none and their images no squares of one size.
         """
         source = npz_of(data, root)
+        if source:
+            check_whole(source)
         return cls(source=source, parts={} if source else _opened(data, root))
 
     def advice(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from gan_eval.data import Feed, Images
+from gan_eval.devices import gather
 from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
 from gan_eval.models.run_config import RunConfig
@@ -109,7 +110,10 @@ def train(
         write_lines(run.metrics, rows)
     progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
     save = partial(_save, run, trainer, progress)
-    batches = saving(feed.batches(start), fabric, save)
+    batches = feed.batches(start)
+    # Held images are whole. What is held is up to the memory of each machine.
+    if any(gather(images.stream is not None)):
+        batches = saving(batches, fabric, save)
 
     with (
         closing(batches),  # or workers that read ahead outlive an error

@@ -52,14 +52,25 @@ def saving(
         InputError: an image cannot be read, by this process or another.
     """
     while True:
-        refused = []
+        refused = ""
         try:
             batch = next(batches)
         except InputError as error:
-            refused.append(str(error))
+            refused = str(error)
         if agree([len(refused)], fabric):
-            if fabric.is_global_zero:
-                save()
-            told = next(filter(None, gather(refused)))[0]
-            raise InputError(f"{told} What was trained is saved, and --resume goes on.")
+            unsaved = _failure_of(save) if fabric.is_global_zero else ""
+            # A process that raised before the others have heard would keep them waiting.
+            heard = gather((refused, unsaved))
+            broken = next(text for text, _ in heard if text)
+            saved = "What was trained is saved, and --resume goes on."
+            raise InputError(f"{broken} {next((text for _, text in heard if text), saved)}")
         yield batch
+
+
+def _failure_of(save: Callable[[], None]) -> str:
+    """Save, and return why that was not possible; "" where it was."""
+    try:
+        save()
+    except (InputError, OSError) as error:
+        return str(error)
+    return ""

@@ -1,5 +1,6 @@
 """Duplicates are found, distinct images are left alone, and both are measured."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,22 @@ def test_pickled_arrays_are_refused_and_never_loaded(data, tmp_path):
     with pytest.raises(InputError, match=r"'train_notes' in .* Got Python objects"):
         dedup(str(tmp_path / "bad.npz"), write=tmp_path / "kept.npz", out=tmp_path / "out")
     assert not (tmp_path / "kept.npz").exists()
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_an_array_that_is_damaged_comes_to_light_before_the_work(data, tmp_path, save):
+    """Also one that nobody looks at, but that would go along."""
+    notes = np.random.default_rng(0).integers(0, 256, 4000, np.uint8)
+    with np.load(data) as archive:
+        save(tmp_path / "bad.npz", **archive, notes=notes)
+    with zipfile.ZipFile(tmp_path / "bad.npz") as archive:
+        place = archive.getinfo("notes.npy").header_offset + 2000
+    content = bytearray((tmp_path / "bad.npz").read_bytes())
+    content[place] ^= 1
+    (tmp_path / "bad.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.npz must be whole to be written again"):
+        dedup(str(tmp_path / "bad.npz"), write=tmp_path / "kept.npz", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_part_that_cannot_be_read_is_not_left_out_in_silence(tmp_path):

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from gan_eval import Request, carry_out, new_job
+from gan_eval.errors import InputError
 from gan_eval.records import read_lines
 from gan_eval.training.config import default_save_epochs
 from gan_eval.training.loop import Habits, _Progress, _warn_of_collapse
+from gan_eval.training.stopping import saving
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,21 @@ def test_the_seed_decides_the_weights(tmp_path):
         carry_out(job)
         finals.append(job.run.generator.read_bytes())
     assert finals[0] == finals[1] != finals[2]
+
+
+def test_an_image_that_cannot_be_read_says_whether_what_was_trained_is_saved(fabric):
+    def batches():
+        yield 1
+        raise InputError("image a.png must be whole.")
+
+    def full() -> None:
+        raise OSError("no space left")
+
+    for save, end in (
+        (lambda: None, r"is saved, and --resume goes on\.$"),
+        (full, "no space left$"),
+    ):
+        given = saving(batches(), fabric, save)
+        assert next(given) == 1
+        with pytest.raises(InputError, match=rf"^image a\.png must be whole\. .*{end}"):
+            next(given)
