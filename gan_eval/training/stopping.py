@@ -44,27 +44,28 @@ def agree(stopped: list[int], fabric: Fabric) -> int | None:
 
 
 def saving(
-    batches: Iterator[_Batch], fabric: Fabric, save: Callable[[], None]
+    batches: Generator[_Batch, None, None], fabric: Fabric, save: Callable[[], None]
 ) -> Generator[_Batch, None, None]:
     """Yield `batches`; where one of the processes cannot read its own, the first one `save`s.
 
     Raises:
         InputError: an image cannot be read, by this process or another.
     """
-    while True:
-        refused = ""
-        try:
-            batch = next(batches)
-        except InputError as error:
-            refused = str(error)
-        if agree([len(refused)], fabric):
-            unsaved = _failure_of(save) if fabric.is_global_zero else ""
-            # A process that raised before the others have heard would keep them waiting.
-            heard = gather((refused, unsaved))
-            broken = next(text for text, _ in heard if text)
-            saved = "What was trained is saved, and --resume goes on."
-            raise InputError(f"{broken} {next((text for _, text in heard if text), saved)}")
-        yield batch
+    with contextlib.closing(batches):  # and its workers with it, whenever this one is
+        while True:
+            refused = ""
+            try:
+                batch = next(batches)
+            except InputError as error:
+                refused = str(error)
+            if agree([len(refused)], fabric):
+                unsaved = _failure_of(save) if fabric.is_global_zero else ""
+                # A process that raised before the others have heard would keep them waiting.
+                heard = gather((refused, unsaved))
+                broken = next(text for text, _ in heard if text)
+                saved = "What was trained is saved, and --resume goes on."
+                raise InputError(f"{broken} {next((text for _, text in heard if text), saved)}")
+            yield batch
 
 
 def _failure_of(save: Callable[[], None]) -> str:

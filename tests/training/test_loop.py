@@ -75,3 +75,20 @@ def test_an_image_that_cannot_be_read_says_whether_what_was_trained_is_saved(fab
         assert next(given) == 1
         with pytest.raises(InputError, match=rf"^image a\.png must be whole\. .*{end}"):
             next(given)
+
+
+def test_what_reads_ahead_ends_with_the_training(fabric):
+    ended = []
+
+    def batches():
+        try:
+            while True:
+                yield 1
+        finally:
+            ended.append(True)
+
+    read = batches()
+    given = saving(read, fabric, lambda: None)
+    next(given)
+    given.close()
+    assert ended == [True]
