@@ -41,7 +41,8 @@ def differences(
         yield "products in bf16 where the source computes in float32"
     left = len(images) % batch_size
     if left:
-        yield f"each epoch leaves out {left} of {len(images)} images, others each time: no whole batch"
+        n = len(images)
+        yield f"each epoch leaves out {left} of {n} images, others each time: no whole batch"
     side = published.pad_from
     if images.native is not None and images.native[1:] == (side, side) and images.fit != "pad":
         yield "images resized where the source pads them with zeros"
