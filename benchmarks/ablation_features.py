@@ -1,14 +1,10 @@
 """Which use of a discriminator's features is best? Judged on validation images alone.
 
-    python benchmarks/ablation_features.py --run runs/… [--data cifar10] [--n 5000]
+    python benchmarks/ablation_features.py --run runs/… [--n 5000]
 
-Each variant is fitted on the first n training images, of which batch norm's statistics are too, and
-judged on the last n, at the best C of the authors' grid. The test part is not opened. Each appends
-a line to results/table_1_cifar10/ablation.jsonl, which the report shows; what is there of the same
-weights is not measured again.
-
-On one thread, beside other work: under five minutes with --n 2500, for the 28,672 features of
-`radford2015-imagenet32`.
+Each variant is fitted on CIFAR-10's first n training images, of which batch norm's statistics are
+too, and judged on the last n, at the best C of the authors' grid; no test image is opened. Each
+appends a line to results/table_1_cifar10/ablation.jsonl, unless its weights have one there already.
 """
 
 import argparse
@@ -48,65 +44,56 @@ def variants(layers: int) -> dict[str, tuple[dict[str, Any], tuple[int, ...]]]:
 
 def features(run: Run, train: Images, rows: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
     """Return features of all layers of uint8 images, float32 (n, width); statistics of `train`."""
-    given, config = dict(options), run.config()
-    untrained, mirror = given.pop("untrained", False), given.pop("mirror", False)
-    network = (
-        random_discriminator(config.discriminator, 0) if untrained else run.load_discriminator()
-    )
-    scale = config.generator.scale
+    given, network, scale = dict(options), run.load_discriminator(), run.config().generator.scale
+    mirror, untrained = given.pop("mirror", False), given.pop("untrained", False)
+    if untrained:
+        network = random_discriminator(network.config, 0)
     disc = DiscriminatorFeatures(network, scale, train=train, precision="bf16", **given)
     extractor = Mirrored(disc) if mirror else disc
     extractor.prepare()
-    return torch.cat([extractor(part) for part in rows.split(256)])
+    return torch.cat([*map(extractor, rows.split(256))])
 
 
-def columns(run: Run, layers: tuple[int, ...], width: int) -> torch.Tensor:
-    """Return which of `width` features are of `layers`."""
-    config = run.config().discriminator
-    maps = [config.layers[i].width for i in config.feature_layers]
-    parts = torch.arange(width).split([width // sum(maps) * each for each in maps])
-    return torch.cat([parts[layer] for layer in layers])
+def of_layers(x: torch.Tensor, layers: tuple[int, ...], maps: list[int]) -> torch.Tensor:
+    """Return the features of `layers`, of those of all of them, which have so many `maps`."""
+    parts = x.split([x.shape[1] // sum(maps) * each for each in maps], dim=1)
+    return torch.cat([parts[layer] for layer in layers], dim=1)
 
 
 def best_of_grid(x: torch.Tensor, labels: torch.Tensor, n: int) -> tuple[float, float]:
     """Return the lowest validation error, and its C."""
-    models = fit_l2_svm(x[:n], labels[:n], C_GRID)
-    wrong = (said != labels[n:] for said in predictions(models, x[n:]))
-    return min(zip([float(each.double().mean()) for each in wrong], C_GRID, strict=True))
+    said = predictions(fit_l2_svm(x[:n], labels[:n], C_GRID), x[n:])
+    wrong = [float((each != labels[n:]).double().mean()) for each in said]
+    return min(zip(wrong, C_GRID, strict=True))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--data", default="cifar10")
     parser.add_argument("--n", type=int, default=5000)
     asked = parser.parse_args()
-    run, n = Run(asked.run), asked.n
-    network, steps = run.config().discriminator, run.steps()
+    run, n, network = Run(asked.run), asked.n, Run(asked.run).config().discriminator
     shape = {"root": None, "size": network.image_size, "channels": network.channels}
-    train = open_images(asked.data, limit=n, **shape)
-    images = open_images(asked.data, **shape)
-    chosen = torch.cat([torch.arange(n), torch.arange(len(images) - n, len(images))])
+    train, images = open_images("cifar10", limit=n, **shape), open_images("cifar10", **shape)
+    chosen = [*range(n), *range(len(images) - n, len(images))]
     rows, labels = images.take(chosen), images.labels[chosen]
-    about = {"run": run.folder.name, "steps": steps, "n": n, "data": images.name,
+    about = {"run": run.folder.name, "steps": run.steps(), "n": n, "data": images.name,
              "weights": weights_sha256(run.load_discriminator())}  # fmt: skip
     known = [(row["name"], *map(row.get, about)) for row in read_lines(RESULTS)]
+    maps = [network.layers[place].width for place in network.feature_layers]
     held: dict[str, torch.Tensor] = {}
-    for name, (options, layers) in variants(len(network.feature_layers)).items():
+    for name, (options, layers) in variants(len(maps)).items():
         if (name, *about.values()) in known:
             continue
         start = time.perf_counter()
         if str(options) not in held:
             held = {str(options): features(run, train, rows, options)}
-        x = held[str(options)]
-        x = x[:, columns(run, layers, x.shape[1])]
+        x = of_layers(held[str(options)], layers, maps)
         error, cost = best_of_grid(x, labels, n)
-        row = {"benchmark": "ablation_features", "name": name, **about,
-               "feature_width": x.shape[1], "C": cost,
-               "validation_error": error, "seconds": round(time.perf_counter() - start, 1),
-               **provenance()}  # fmt: skip
-        append_line(RESULTS, row)
-        print(f"{name}: {error:.2%}, {row['seconds']:.0f} s", flush=True)
+        append_line(RESULTS, {"benchmark": "ablation_features", "name": name, **about,
+                              "feature_width": x.shape[1], "C": cost, "validation_error": error,
+                              "seconds": time.perf_counter() - start, **provenance()})  # fmt: skip
+        print(f"{name}: {error:.2%}", flush=True)
 
 
 if __name__ == "__main__":

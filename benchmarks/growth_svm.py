@@ -15,7 +15,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
-from speed_svm import ONE_C, RESULTS, features
+from speed_svm import ONE_C, RESULTS
+from svm_sides import features
 
 from gan_eval.devices import give_back_memory, keep_freed_memory
 from gan_eval.probes.l2_svm import check_memory, fit_l2_svm
@@ -33,17 +34,15 @@ POINTS = {
 
 def labels_of(labels: torch.Tensor, classes: int) -> torch.Tensor:
     """Return as many classes as asked for: CIFAR-10's joined or split at random."""
+    parts, random = classes // 10, torch.Generator().manual_seed(0)
     if classes <= 10:
         return labels % classes
-    parts = classes // 10
-    random = torch.Generator().manual_seed(0)
     return labels * parts + torch.randint(parts, labels.shape, generator=random)
 
 
 def held_at_most() -> int:
     """Return the most bytes that the process has held since its peak was set back (Linux)."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+    return 1024 * int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 
 
 def point(run: Path, n: int, d: int, classes: int) -> None:
@@ -57,11 +56,9 @@ def point(run: Path, n: int, d: int, classes: int) -> None:
     start = time.perf_counter()
     (model,) = fit_l2_svm(held, labels_of(labels[:n], classes), [ONE_C])
     seconds = time.perf_counter() - start
-    row = {"benchmark": "growth_svm", "n": n, "d": d, "classes": classes,
-           "seconds": seconds, "converged": model.converged,
-           "foretold_bytes": check_memory(n, d, classes, 4),
-           "held_bytes": held_at_most() - before,
-           **provenance()}  # fmt: skip
+    row = {"benchmark": "growth_svm", "n": n, "d": d, "classes": classes, "seconds": seconds,
+           "converged": model.converged, "foretold_bytes": check_memory(n, d, classes, 4),
+           "held_bytes": held_at_most() - before, **provenance()}  # fmt: skip
     append_line(OUT, row)
     print(n, d, classes, f"{seconds:.2f} s", row["foretold_bytes"], row["held_bytes"], flush=True)
 
@@ -71,19 +68,18 @@ def plot() -> None:
     newest = {(row["n"], row["d"], row["classes"]): row for row in read_lines(OUT)}
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
     for axis, (name, points), place in zip(axes, POINTS.items(), range(3), strict=True):
-        for fixed in dict.fromkeys(tuple(v for i, v in enumerate(p) if i != place) for p in points):
-            mine = [p for p in points if tuple(v for i, v in enumerate(p) if i != place) == fixed]
+        for fixed in dict.fromkeys(p[:place] + p[place + 1 :] for p in points):
+            mine = [p for p in points if p[:place] + p[place + 1 :] == fixed]
             others = [word for i, word in enumerate(("rows", "features", "classes")) if i != place]
             label = ", ".join(f"{v:,} {word}" for v, word in zip(fixed, others, strict=True))
-            axis.loglog(
-                [p[place] for p in mine], [newest[p]["seconds"] for p in mine], "o-", label=label
-            )
-        values = sorted({p[place] for p in points})
-        axis.set_xticks(values, [f"{value:,}" for value in values], rotation=45)
+            seconds = [newest[p]["seconds"] for p in mine]
+            axis.loglog([p[place] for p in mine], seconds, "o-", label=label)
+        values = {p[place]: f"{p[place]:,}" for p in points}
+        axis.set_xticks([*values], [*values.values()], rotation=45)
         axis.set_xticks([], minor=True)
         axis.set(xlabel=name, ylabel="seconds", ylim=(0.02, 20))
         axis.legend()
-    figure.savefig(OUT.with_suffix(".png"), dpi=100)
+    figure.savefig(OUT.with_suffix(".png"))
 
 
 def main() -> None:
@@ -94,9 +90,9 @@ def main() -> None:
     if given.point:
         point(given.run, *given.point)
         return
+    command = [sys.executable, __file__, "--run", str(given.run), "--point"]
     for each in dict.fromkeys(p for points in POINTS.values() for p in points):
-        command = [sys.executable, __file__, "--run", str(given.run), "--point", *map(str, each)]
-        subprocess.run(command, check=True)
+        subprocess.run([*command, *map(str, each)], check=True)
     plot()
 
 

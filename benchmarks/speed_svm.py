@@ -14,77 +14,22 @@ large  50,000 x 28,672, one C and seven, which LinearSVC cannot hold on a machin
 """
 
 import argparse
-import multiprocessing
 import resource
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.svm import LinearSVC
+from svm_sides import features, ours, patient, theirs
 
-from gan_eval.data import open_images
 from gan_eval.devices import keep_freed_memory
-from gan_eval.features.discriminator import DiscriminatorFeatures
-from gan_eval.features.store import default_store, extract
-from gan_eval.models.runs import Run
 from gan_eval.probes.draws import FitDraws
-from gan_eval.probes.l2_svm import LinearModel, fit_l2_svm
 from gan_eval.probes.protocol import C_GRID
 from gan_eval.records import append_line, provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_svm" / "speed.jsonl"
 ONE_C = 2e-4
-
-
-def features(folder: Path, data: str) -> tuple[Any, torch.Tensor]:
-    """Return the discriminator's features of the training images, and their labels."""
-    run = Run(folder)
-    images = open_images(data, root=None, size=run.config().discriminator.image_size)
-    scale = run.config().generator.scale
-    disc = DiscriminatorFeatures(run.load_discriminator(), scale, train=images, precision="bf16")
-    assert images.labels is not None
-    return extract(disc, images, store=default_store()), images.labels
-
-
-def ours(x: Any, labels: torch.Tensor, costs: tuple[float, ...]) -> tuple[float, list[LinearModel]]:
-    """Return our seconds and models."""
-    start = time.perf_counter()
-    models = fit_l2_svm(x, labels, costs)
-    assert all(model.converged for model in models)
-    return time.perf_counter() - start, models
-
-
-def theirs(x: np.ndarray, y: np.ndarray, cost: float, out: Any = None) -> tuple[float, list[float]]:
-    """Return LinearSVC's seconds and the objectives that it reached."""
-    warnings.simplefilter("ignore")
-    start = time.perf_counter()
-    model = LinearSVC(C=cost).fit(x, y)
-    seconds = time.perf_counter() - start
-    objectives = []
-    for label, w, b in zip(model.classes_, model.coef_, model.intercept_, strict=True):
-        slack = np.maximum(0, 1 - np.where(y == label, 1, -1) * (x @ w + b))
-        objectives.append(float(0.5 * (w @ w + b * b) + cost * (slack @ slack)))
-    if out is not None:
-        out.put((seconds, objectives))
-    return seconds, objectives
-
-
-def patient(x: np.ndarray, y: np.ndarray, cost: float, patience: float) -> float:
-    """Return LinearSVC's seconds, or `patience` where it took longer."""
-    fork = multiprocessing.get_context("fork")
-    out = fork.Queue()
-    process = fork.Process(target=theirs, args=(x, y, cost, out))
-    process.start()
-    process.join(patience)
-    if process.is_alive():
-        process.kill()
-        return patience
-    if process.exitcode:
-        raise SystemExit(f"LinearSVC broke off at C = {cost:g} with exit code {process.exitcode}")
-    return float(out.get()[0])
 
 
 def one(given: argparse.Namespace) -> dict[str, Any]:
@@ -127,7 +72,7 @@ def sweep(given: argparse.Namespace) -> dict[str, Any]:
 def large(given: argparse.Namespace) -> dict[str, Any]:
     x, labels = features(given.run, "cifar10")
     alone, _ = ours(x, labels, (ONE_C,))
-    seven = None if given.one_c else ours(x, labels, C_GRID)[0]
+    seven, _ = ours(x, labels, C_GRID)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"one": alone, "seven": seven, "peak_gib": peak / 2**30, "rows": len(x)}
 
@@ -140,7 +85,6 @@ def main() -> None:
     parser.add_argument("--svhn-run", type=Path)
     parser.add_argument("--parts", nargs="+", choices=parts, default=["one", "sweep", "large"])
     parser.add_argument("--patience", type=float, default=600)
-    parser.add_argument("--one-c", action="store_true", help="of the part large: no path")
     parser.add_argument("--fits", type=int, default=2)
     given = parser.parse_args()
     for name in given.parts:

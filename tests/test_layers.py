@@ -10,6 +10,7 @@ import gan_eval
 
 PACKAGE = Path(gan_eval.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
+BENCHMARKS = sorted((Path(__file__).parent.parent / "benchmarks").glob("*.py"))
 
 # From the roof down. A room may use those of lower floors, and of its own floor only itself.
 FLOORS = (
@@ -105,6 +106,20 @@ def test_file_keeps_to_its_place(path: Path):
         assert homeless(room, source) == []
     assert len(source.splitlines()) <= 300
     assert path.stem not in NAMELESS
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_a_benchmark_is_short_and_calls_public_functions_only(path: Path):
+    source = path.read_text()
+    assert len(source.splitlines()) <= 100
+    nodes = list(ast.walk(ast.parse(source)))
+    used = [alias.name for each in nodes if isinstance(each, ast.ImportFrom) for alias in each.names]
+    used += [
+        each.attr
+        for each in nodes
+        if isinstance(each, ast.Attribute) and ast.unparse(each.value) != "self"
+    ]
+    assert [name for name in used if name.startswith("_")] == []
 
 
 def test_arrays_only_rooms_do_not_even_share_a_floor_with_networks():

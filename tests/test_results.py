@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gan_eval.report.exhibits import EXHIBITS
+from gan_eval.report.headlines import headlines, longest
 from gan_eval.report.read import read_results
 from gan_eval.report.tables import comparison
 
@@ -27,9 +28,9 @@ def test_the_readmes_are_not_stale(readme):
     assert readme.block(results) in (ROOT / "README.md").read_text()
 
 
-def test_the_block_holds_every_number_beside_the_papers(readme):
+def test_the_block_holds_every_number_beside_the_papers():
     results = read_results(ROOT / "results")
-    found = readme.headlines(results)
+    found = headlines(results)
     everything = {line.what for each in EXHIBITS if each.folder in results.sections
                   for line in comparison(each, results.sections[each.folder])
                   if line.ours is not None}  # fmt: skip
@@ -40,14 +41,14 @@ def test_the_block_holds_every_number_beside_the_papers(readme):
     assert sum(map(int, re.findall(r"\d+", verdicts))) == 2  # of both concepts
 
 
-def test_of_several_trainings_of_a_network_the_block_shows_the_longest(readme):
+def test_of_several_trainings_of_a_network_the_block_shows_the_longest():
     records = read_results(ROOT / "results").sections["table_3_mnist"].records
-    shown = readme.longest(records)
+    shown = longest(records)
     steps = {each.config["trained"]["steps"] for each in shown}
     assert steps == {max(each.config["trained"]["steps"] for each in records)}
     assert len(shown) < len(records)
     # Controls that nobody trained, and imported weights, stay.
     for folder in ("table_1_cifar10", "table_2_svhn"):
         records = read_results(ROOT / "results").sections[folder].records
-        kept = {id(each) for each in readme.longest(records)}
+        kept = {id(each) for each in longest(records)}
         assert all(each.config["trained"].get("steps") for each in records if id(each) not in kept)

@@ -4,7 +4,7 @@ On a CPU with bf16 instructions oneDNN's convolutions run near the processor's m
 in the deepest layers, where many maps meet few positions: there its gradient to the weights runs
 at well under half of the peak and each call reorders the weights first. As a product of the patch
 matrix (im2col) with the weights the same layer runs at the peak, and copying the patches costs
-little because the maps are small. Measured by `benchmarks/speed_train.py --layers`.
+little because the maps are small. Measured by `benchmarks/speed_layers.py`.
 
 Both directions use one pair of adjoint maps: `_patches` P and `_overlap_add` P^T.
   convolution  y = P(x) W^T     dx = P^T(dy W)     dW = dy^T P(x)
@@ -38,7 +38,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, paddin
     """Return the convolution of `x` (n, c, h, h) with `weight` (maps, c, k, k)."""
     if _prefers_patches(x, weight, x.shape[-1]):
         dtype = torch.get_autocast_dtype("cpu")
-        y = _convolved(x.to(dtype), weight.to(dtype), stride, padding)
+        y = convolve_by_patches(x.to(dtype), weight.to(dtype), stride, padding)
         return y if bias is None else y + bias.to(dtype).view(1, -1, 1, 1)
     if weight.shape[-1] == 1 and stride > 1:
         # The same numbers; oneDNN's own gradient of it crashes on few channels-last maps.
@@ -52,7 +52,7 @@ def convolve_transposed(
     """Return the transposed convolution of `x` (n, maps, h, h) to (n, c, `side`, `side`)."""
     if _prefers_patches(x, weight, side):
         dtype = torch.get_autocast_dtype("cpu")
-        y = _transposed(x.to(dtype), weight.to(dtype), stride, padding, side)
+        y = convolve_transposed_by_patches(x.to(dtype), weight.to(dtype), stride, padding, side)
         return y if bias is None else y + bias.to(dtype).view(1, -1, 1, 1)
     extra = side - ((x.shape[-1] - 1) * stride - 2 * padding + weight.shape[-1])
     return functional.conv_transpose2d(x, weight, bias, stride, padding, extra)
@@ -107,14 +107,18 @@ def _overlap_add(patches: Tensor, g: _Geometry) -> Tensor:
     return total[:, inside, inside].permute(0, 3, 1, 2)
 
 
-def _convolved(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+def convolve_by_patches(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    """Return the convolution of `x` with `weight` as one product with the patch matrix."""
     side, kernel = x.shape[-1], weight.shape[-1]
     small = (side + 2 * padding - kernel) // stride + 1
     g = _Geometry(len(x), x.shape[1], side, small, kernel, stride, padding)
     return _maps(_Patches.apply(x, g) @ _kernel_matrix(weight).t(), g.n, small)
 
 
-def _transposed(x: Tensor, weight: Tensor, stride: int, padding: int, side: int) -> Tensor:
+def convolve_transposed_by_patches(
+    x: Tensor, weight: Tensor, stride: int, padding: int, side: int
+) -> Tensor:
+    """Return the transposed convolution of `x` with `weight` as one product, then sums."""
     g = _Geometry(len(x), weight.shape[1], side, x.shape[-1], weight.shape[-1], stride, padding)
     y: Tensor = _OverlapAdd.apply(_matrix(x) @ _kernel_matrix(weight), g)
     return y

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from gan_eval.models import convolution
-from gan_eval.models.convolution import _convolved, _transposed
+from gan_eval.models.convolution import convolve_by_patches, convolve_transposed_by_patches
 
 # kernel, stride, padding, side of the large maps: as the presets have them, and odd sides.
 CASES = [
@@ -40,7 +40,7 @@ def _gradients(y: torch.Tensor, *inputs: torch.Tensor) -> tuple[torch.Tensor, ..
 @pytest.mark.parametrize(("kernel", "stride", "padding", "side"), CASES)
 def test_convolution_by_patches_is_conv2d(kernel: int, stride: int, padding: int, side: int):
     x, weight = _normal(2, 3, side, side), _normal(4, 3, kernel, kernel, seed=1)
-    ours = _convolved(x, weight, stride, padding)
+    ours = convolve_by_patches(x, weight, stride, padding)
     torchs = functional.conv2d(x, weight, None, stride, padding)
     torch.testing.assert_close(ours, torchs)
     for one, other in zip(_gradients(ours, x, weight), _gradients(torchs, x, weight), strict=True):
@@ -54,7 +54,7 @@ def test_transposed_by_patches_is_conv_transpose2d(
     small = _small_side(kernel, stride, padding, side)
     extra = side - ((small - 1) * stride - 2 * padding + kernel)
     x, weight = _normal(2, 4, small, small), _normal(4, 3, kernel, kernel, seed=1)
-    ours = _transposed(x, weight, stride, padding, side)
+    ours = convolve_transposed_by_patches(x, weight, stride, padding, side)
     torchs = functional.conv_transpose2d(x, weight, None, stride, padding, extra)
     assert ours.shape[-1] == side
     torch.testing.assert_close(ours, torchs)
@@ -67,10 +67,10 @@ def test_gradients_agree_with_finite_differences(kernel: int, stride: int, paddi
     small = _small_side(kernel, stride, padding, side)
     weight = _normal(2, 2, kernel, kernel, seed=1)
     torch.autograd.gradcheck(
-        lambda x, w: _convolved(x, w, stride, padding), (_normal(1, 2, side, side), weight)
+        lambda x, w: convolve_by_patches(x, w, stride, padding), (_normal(1, 2, side, side), weight)
     )
     torch.autograd.gradcheck(
-        lambda x, w: _transposed(x, w, stride, padding, side),
+        lambda x, w: convolve_transposed_by_patches(x, w, stride, padding, side),
         (_normal(1, 2, small, small), weight),
     )
 
@@ -80,7 +80,7 @@ def test_gradients_that_nobody_needs_are_left_out(needed: tuple[bool, bool]):
     x = _normal(2, 3, 7, 7).detach().requires_grad_(needed[0])
     weight = _normal(4, 3, 5, 5, seed=1).detach().requires_grad_(needed[1])
     wanted = x if needed[0] else weight
-    ours = _gradients(_convolved(x, weight, 2, 2), wanted)[0]
+    ours = _gradients(convolve_by_patches(x, weight, 2, 2), wanted)[0]
     torchs = _gradients(functional.conv2d(x, weight, None, 2, 2), wanted)[0]
     torch.testing.assert_close(ours, torchs)
 
@@ -88,7 +88,7 @@ def test_gradients_that_nobody_needs_are_left_out(needed: tuple[bool, bool]):
 def _routed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note which of the two patch routes is taken."""
     taken: list[str] = []
-    for route in (_convolved, _transposed):
+    for route in (convolve_by_patches, convolve_transposed_by_patches):
 
         def spy(*inputs: object, _route=route) -> object:
             taken.append(_route.__name__)
@@ -112,7 +112,7 @@ def test_bf16_layer_is_close_to_float32_and_uses_its_bias(
     with torch.autocast("cpu", torch.bfloat16):
         y = convolution.convolve(x, weight, forward, 2, 2)
         up = convolution.convolve_transposed(small, weight, backward, 2, 2, 8)
-    assert taken == ["_convolved", "_transposed"]
+    assert taken == ["convolve_by_patches", "convolve_transposed_by_patches"]
     assert y.dtype == up.dtype == torch.bfloat16
     for routed, native in (
         (y, functional.conv2d(x, weight, forward, 2, 2)),
