@@ -113,12 +113,10 @@ def test_a_benchmark_is_short_and_calls_public_functions_only(path: Path):
     source = path.read_text()
     assert len(source.splitlines()) <= 100
     nodes = list(ast.walk(ast.parse(source)))
-    used = [alias.name for each in nodes if isinstance(each, ast.ImportFrom) for alias in each.names]
-    used += [
-        each.attr
-        for each in nodes
-        if isinstance(each, ast.Attribute) and ast.unparse(each.value) != "self"
-    ]
+    imports = [each for each in nodes if isinstance(each, ast.ImportFrom)]
+    attributes = [each for each in nodes if isinstance(each, ast.Attribute)]
+    used = [alias.name for each in imports for alias in each.names]
+    used += [each.attr for each in attributes if ast.unparse(each.value) != "self"]
     assert [name for name in used if name.startswith("_")] == []
 
 
