@@ -86,6 +86,21 @@ def gather(value: _Value) -> list[_Value]:
     return found
 
 
+@contextmanager
+def as_one() -> Iterator[None]:
+    """Raise on every process what one of them could not do, or the others would wait for it.
+
+    All must enter and leave it together.
+    """
+    failed: InputError | OSError | None = None
+    try:
+        yield
+    except (InputError, OSError) as error:
+        failed = error
+    for told in filter(None, gather(failed)):
+        raise told
+
+
 def resolve_device(device: str) -> str:
     """Return "cuda", "mps" or "cpu" for `device`, where "auto" is the first of them there is."""
     there = {

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import gather, processes
+from gan_eval.devices import as_one, gather, processes
 from gan_eval.errors import InputError
 from gan_eval.features.array_file import ArrayFile
 from gan_eval.features.extractor import Extractor
@@ -85,16 +85,11 @@ def extract(
     # The first process looks and decides for all: what others see may lag behind.
     if not gather(file.finished())[0]:
         with file.alone() if rank == 0 else nullcontext():
-            refused = None
             if gather(rank == 0 and file.begin())[0]:
                 extractor.prepare()
-                try:
+                # Rows that one process refuses are everyone's, so that the first sweeps up.
+                with as_one():
                     _fill(file, extractor, images, batch_size, progress)
-                except InputError as error:
-                    refused = str(error)
-            # Rows that one process refuses are everyone's, so that the first sweeps up.
-            for told in filter(None, gather(refused)):
-                raise InputError(told)
             if rank == 0:
                 file.finish({**about, "versions": versions()})
             gather(None)

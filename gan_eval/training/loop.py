@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from gan_eval.data import Feed, Images
-from gan_eval.devices import gather
+from gan_eval.devices import as_one, gather
 from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
 from gan_eval.models.run_config import RunConfig
@@ -30,7 +30,7 @@ from gan_eval.training.board import check_board, open_board
 from gan_eval.training.checkpoint import is_finite, load_state, save_state
 from gan_eval.training.measures import Measure, due, steps_to_measure, take
 from gan_eval.training.step import Trainer, Watched
-from gan_eval.training.stopping import agree, saving, stop_signals
+from gan_eval.training.stopping import highest, saving, stop_signals
 from gan_eval.visualize.curves import draw_losses
 from gan_eval.visualize.grids import write_grid
 
@@ -103,11 +103,12 @@ def train(
     )
     trainer = Trainer.start(config, fabric)
     start = load_state(trainer, run.state) if run.state.exists() else 0
-    chief, stop = fabric.is_global_zero, None
-    if chief:
-        rows = [row for row in run.rows() if row["step"] <= start]
-        run.write_config(config)
-        write_lines(run.metrics, rows)
+    chief, stop = fabric.is_global_zero, 0
+    with as_one():
+        if chief:
+            rows = [row for row in run.rows() if row["step"] <= start]
+            run.write_config(config)
+            write_lines(run.metrics, rows)
     progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
     save = partial(_save, run, trainer, progress)
     batches = feed.batches(start)
@@ -120,8 +121,9 @@ def train(
         stop_signals() as stopped,
         open_board(run.folder, start) if habits.tensorboard and chief else nullcontext() as board,
     ):
-        if chief and not run.state.exists():
-            _save(run, trainer, progress)  # without one, weights are of a run that was damaged
+        with as_one():
+            if chief and not run.state.exists():
+                _save(run, trainer, progress)  # without one, weights are of a run that was damaged
         for step, (pixels, labels) in zip(range(start, config.steps), batches, strict=False):
             # Do the step, watching it closely where its figures are about to be written.
             watch = _steps_to_log(step, config, habits) <= 2
@@ -137,31 +139,42 @@ def train(
 
             # Write down how it goes, and keep what must not be lost.
             if _steps_to_log(step, config, habits) == 1:
-                _check(progress, trainer, run)
-                row = _row(progress, config)
-                with _off_the_clock(progress):
-                    measured = take(due(step, config, habits.measures), trainer)
-                    if chief:
-                        _write_down(run, row | measured, progress, config, habits, board)
-                    if chief and (measured or last):
-                        rows = run.rows()
-                        draw_losses(rows, run.folder / "losses.png")
-                        keep_best(run, trainer, rows, epoch)
-            stop = agree(stopped, fabric)
-            if chief and ((whole and epoch in config.save_epochs) or last):
-                _keep(run, trainer, progress, epoch)
-            elif chief and stop:
-                _check(progress, trainer, run)
-                save_networks(run.folder, trainer, progress.step, epoch)
+                _log(run, trainer, progress, habits, board)
             overdue = time.perf_counter() - progress.saved > habits.save_seconds
             # Measuring may take minutes, and a kill meanwhile shall not cost those before it.
             overdue |= not last and bool(due(step + 1, config, habits.measures))
-            if chief and (whole or overdue or stop or last):
-                _save(run, trainer, progress)
+            heard = stopped[0] if stopped else 0
+            stop, late = highest(fabric, heard, chief and overdue)
+            if whole or late or stop or last:
+                with as_one():
+                    if chief and ((whole and epoch in config.save_epochs) or last):
+                        _keep(run, trainer, progress, epoch)
+                    elif chief and stop:
+                        _check(progress, trainer, run)
+                        save_networks(run.folder, trainer, progress.step, epoch)
+                    if chief:
+                        _save(run, trainer, progress)
             if stop and not last:
                 break
     fabric.barrier()
-    return stop if progress.step < config.steps else None
+    return stop if stop and progress.step < config.steps else None
+
+
+def _log(run: Run, trainer: Trainer, progress: _Progress, habits: Habits, board: Any) -> None:
+    """Write the row of the steps since the last one, with what is measured after this step."""
+    config = trainer.config
+    with as_one():
+        _check(progress, trainer, run)
+    row = _row(progress, config)
+    with _off_the_clock(progress):
+        measured = take(due(progress.step - 1, config, habits.measures), trainer)
+        with as_one():
+            if trainer.fabric.is_global_zero:
+                _write_down(run, row | measured, progress, config, habits, board)
+                if measured or progress.step == config.steps:
+                    rows = run.rows()
+                    draw_losses(rows, run.folder / "losses.png")
+                    keep_best(run, trainer, rows, _epoch(progress.step, config))
 
 
 def _steps_to_log(step: int, config: RunConfig, habits: Habits) -> int:

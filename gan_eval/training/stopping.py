@@ -34,13 +34,13 @@ def stop_signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def agree(stopped: list[int], fabric: Fabric) -> int | None:
-    """Return the number, a signal's, at which all processes stop after this step, or None."""
-    number = stopped[0] if stopped else 0
-    if fabric.world_size > 1:
-        highest = fabric.all_reduce(torch.tensor(float(number)), reduce_op="max")
-        number = int(highest)  # type: ignore[arg-type]
-    return number or None
+def highest(fabric: Fabric, *numbers: int) -> list[int]:
+    """Return the highest that any of the processes says, of each of `numbers`."""
+    if fabric.world_size == 1:
+        return list(numbers)
+    said = fabric.all_reduce(torch.tensor(numbers, dtype=torch.float32), reduce_op="max")
+    assert isinstance(said, torch.Tensor)
+    return [int(number) for number in said]
 
 
 def saving(
@@ -58,7 +58,7 @@ def saving(
                 batch = next(batches)
             except InputError as error:
                 refused = str(error)
-            if agree([len(refused)], fabric):
+            if any(highest(fabric, len(refused))):
                 unsaved = _failure_of(save) if fabric.is_global_zero else ""
                 # A process that raised before the others have heard would keep them waiting.
                 heard = gather((refused, unsaved))

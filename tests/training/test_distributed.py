@@ -211,3 +211,46 @@ def test_an_image_that_one_process_cannot_read_stops_both_after_the_state_is_sav
     assert f"{broken.name} must be a whole image file" in ended.stderr
     assert "What was trained is saved" in ended.stderr
     assert saved_step(run.state) == 2
+
+
+_SPOILED = """
+import sys
+
+import torch
+from gan_eval.training import loop
+
+cause = sys.argv.pop(1)
+step, save_state = loop.Trainer.step, loop.save_state
+
+def spoiled(self, number, *rest):
+    if number == 2 and cause == "nan" and self.fabric.is_global_zero:
+        with torch.no_grad():
+            self.discriminator.blocks[0].bias += float("nan")
+    return step(self, number, *rest)
+
+def full(trainer, path, number):
+    if number and cause == "full":
+        raise OSError(28, "No space left on device", str(path))
+    save_state(trainer, path, number)
+
+loop.Trainer.step, loop.save_state = spoiled, full
+from gan_eval.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"), [("nan", "losses must stay finite"), ("full", "disk space must be left")]
+)
+def test_what_only_the_first_process_sees_ends_both_in_one_sentence(
+    tmp_path: Path, cause: str, told: str
+):
+    script = tmp_path / "spoiled.py"
+    script.write_text(_SPOILED)
+    words = "train --preset bubbliiiing --width 2 --image-size 16 --batch-size 8 --steps 6 "
+    words += f"--limit 32 --device cpu --precision 32 --data digits --out {tmp_path / 'run'}"
+    ended = _torchrun(str(script), cause, *words.split())
+    assert "exitcode  : 2" in ended.stderr
+    assert told in ended.stderr
+    assert "RuntimeError" not in ended.stderr  # of one that still waits for the other
+    assert saved_step(Run(tmp_path / "run").state) == 0
