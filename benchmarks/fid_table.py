@@ -24,9 +24,9 @@ from gan_eval.experiments.features import form_of
 from gan_eval.experiments.parts import halves, if_there, sample
 from gan_eval.experiments.reproduction import MissingError, Reproduction
 from gan_eval.experiments.score import score
-from gan_eval.experiments.score_extractors import ExtractorSpec
-from gan_eval.experiments.score_figures import ScoreProtocol
-from gan_eval.experiments.score_sides import array_side
+from gan_eval.experiments.score.extractors import ExtractorSpec
+from gan_eval.experiments.score.figures import ScoreProtocol
+from gan_eval.experiments.score.sides import array_side
 from gan_eval.features.inception import OFFICIAL_SHA256, URL, official_weights
 from gan_eval.models.runs import Run
 from gan_eval.seeding import stream

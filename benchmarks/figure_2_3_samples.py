@@ -19,8 +19,8 @@ import torch
 from gan_eval.experiments.neighbors import neighbors
 from gan_eval.experiments.reproduction import Reproduction
 from gan_eval.experiments.score import score
-from gan_eval.experiments.score_extractors import ExtractorSpec
-from gan_eval.experiments.score_figures import ScoreProtocol
+from gan_eval.experiments.score.extractors import ExtractorSpec
+from gan_eval.experiments.score.figures import ScoreProtocol
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate
 from gan_eval.records import append_line, provenance, read_lines

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from gan_eval.experiments.interpolate import interpolate as interpolate
     from gan_eval.experiments.neighbors import neighbors as neighbors
     from gan_eval.experiments.score import score as score
-    from gan_eval.experiments.score_extractors import ExtractorSpec as ExtractorSpec
-    from gan_eval.experiments.score_figures import ScoreProtocol as ScoreProtocol
+    from gan_eval.experiments.score.extractors import ExtractorSpec as ExtractorSpec
+    from gan_eval.experiments.score.figures import ScoreProtocol as ScoreProtocol
     from gan_eval.features.modules import Modules as Modules
     from gan_eval.models.dcgan import Discriminator as Discriminator
     from gan_eval.models.dcgan import Generator as Generator
@@ -45,7 +45,7 @@ _HOMES = {
     "L2SVM": "probes.estimator",
     "PRESETS": "models.presets",
     "Discriminator": "models.dcgan",
-    "ExtractorSpec": "experiments.score_extractors",
+    "ExtractorSpec": "experiments.score.extractors",
     "Generator": "models.dcgan",
     "Images": "data",
     "InputError": "errors",
@@ -53,7 +53,7 @@ _HOMES = {
     "NearestNeighbor": "probes.nearest_estimator",
     "Request": "training.config",
     "Run": "models.runs",
-    "ScoreProtocol": "experiments.score_figures",
+    "ScoreProtocol": "experiments.score.figures",
     "arithmetic": "experiments.arithmetic",
     "carry_out": "training.job",
     "choose_protocol": "probes.protocol",

@@ -129,8 +129,8 @@ def _looked_at(run: Any) -> dict[str, Any]:
 def _scored(run: Any) -> list[Any]:
     """Return the scores of samples against the test digits, in spaces that need no download."""
     from gan_eval.experiments.score import score
-    from gan_eval.experiments.score_extractors import ExtractorSpec
-    from gan_eval.experiments.score_figures import ScoreProtocol
+    from gan_eval.experiments.score.extractors import ExtractorSpec
+    from gan_eval.experiments.score.figures import ScoreProtocol
 
     protocol = ScoreProtocol(kid_subset_size=_SUBSET)
     with Watching() as watch:

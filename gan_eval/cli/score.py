@@ -86,8 +86,8 @@ def score(models: tuple[str, ...], against: str | None, as_json: bool, **options
     """
     from gan_eval.devices import processes
     from gan_eval.experiments.score import score as run_score
-    from gan_eval.experiments.score_extractors import ExtractorSpec
-    from gan_eval.experiments.score_figures import ScoreProtocol
+    from gan_eval.experiments.score.extractors import ExtractorSpec
+    from gan_eval.experiments.score.figures import ScoreProtocol
 
     if not against:
         raise InputError(
@@ -117,7 +117,7 @@ def score(models: tuple[str, ...], against: str | None, as_json: bool, **options
 
 
 def _report(found: Sequence[Any], saved: Path | None, as_json: bool) -> None:
-    from gan_eval.experiments.score_account import tables_of
+    from gan_eval.experiments.score.account import tables_of
 
     records = [each.record for each in found]
     files = sorted(

@@ -221,7 +221,7 @@ def _measured(job: Any, options: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         job = replace(job, config=replace(job.config, probed=probe.about))
         measures.append(probe)
     if _wanted("score", ("extractor", "weights"), options):
-        from gan_eval.experiments.score_training import UNTRAINED, watch_samples
+        from gan_eval.experiments.score.training import UNTRAINED, watch_samples
 
         given = {"every": options["score_every"], "root": options["data_root"]}
         extractor = _other(options["score_extractor"] or UNTRAINED, job.run.folder)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_eval.experiments.score_extractors import EXTRACTORS
+from gan_eval.experiments.score.extractors import EXTRACTORS
 from gan_eval.records import read_lines
 
 KEYS = {

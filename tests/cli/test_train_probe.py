@@ -15,8 +15,8 @@ from PIL import Image
 from gan_eval.cli.going_on import command_again
 from gan_eval.cli.train import train
 from gan_eval.data import open_images
-from gan_eval.experiments import score_training
-from gan_eval.experiments.score_training import watch_samples
+from gan_eval.experiments.score import training as score_training
+from gan_eval.experiments.score.training import watch_samples
 from gan_eval.models.runs import Run
 from gan_eval.records import read_lines
 
@@ -192,7 +192,7 @@ _RANKS = """
 import os, signal, sys
 import functools
 import gan_eval.experiments.validation, gan_eval.training.job
-from gan_eval.experiments import score_training
+from gan_eval.experiments.score import training as score_training
 from gan_eval.cli import main
 score_training.watch_samples = functools.partial(score_training.watch_samples, n=40)
 ranks = []

@@ -14,9 +14,9 @@ from torch import Tensor
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.score import score
-from gan_eval.experiments.score_account import _chosen, tables_of
-from gan_eval.experiments.score_extractors import ExtractorSpec
-from gan_eval.experiments.score_figures import FIGURES, ScoreProtocol
+from gan_eval.experiments.score.account import _chosen, tables_of
+from gan_eval.experiments.score.extractors import ExtractorSpec
+from gan_eval.experiments.score.figures import FIGURES, ScoreProtocol
 from gan_eval.features.inception import inception_identity
 from gan_eval.metrics import kernel_distance
 from gan_eval.models.runs import Run
@@ -347,7 +347,7 @@ def test_an_epoch_chosen_by_the_images_that_it_is_scored_against_is_remarked_on(
 def test_features_whose_covariance_does_not_fit_are_refused_before_they_are_made(
     scored, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("gan_eval.experiments.score_figures.available_memory", lambda device: 2**17)
+    monkeypatch.setattr("gan_eval.experiments.score.figures.available_memory", lambda device: 2**17)
     with pytest.raises(InputError, match=r"fid of 64 features needs .* leave fid out of --metrics"):
         scored([noise(20)], noise(20))
     assert list(tmp_path.iterdir()) == []

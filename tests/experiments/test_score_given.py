@@ -15,9 +15,9 @@ import gan_eval
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.score import score
-from gan_eval.experiments.score_account import tables_of
-from gan_eval.experiments.score_extractors import ExtractorSpec
-from gan_eval.experiments.score_figures import ScoreProtocol
+from gan_eval.experiments.score.account import tables_of
+from gan_eval.experiments.score.extractors import ExtractorSpec
+from gan_eval.experiments.score.figures import ScoreProtocol
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.features.pixels import Pixels
 from gan_eval.models.dcgan import Generator
@@ -95,7 +95,7 @@ def test_features_are_of_what_is_drawn_and_not_of_the_weights(scored, made, chan
 
 def test_samples_are_called_what_the_first_process_calls_them(scored, made, monkeypatch):
     gather = lambda value: ["pixels-sha256:first", value]  # noqa: E731
-    monkeypatch.setattr("gan_eval.experiments.score_bench.gather", gather)
+    monkeypatch.setattr("gan_eval.experiments.score.bench.gather", gather)
     records = scored([made("run"), noise(size=32)], noise(size=32, seed=1))
     assert records[0].fingerprints["fake"] == "pixels-sha256:first"
     assert records[1].fingerprints["fake"] != "pixels-sha256:first"

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from gan_eval.errors import InputError
 from gan_eval.experiments.score import score
-from gan_eval.experiments.score_extractors import ExtractorSpec
-from gan_eval.experiments.score_figures import Features, ScoreProtocol, figures
+from gan_eval.experiments.score.extractors import ExtractorSpec
+from gan_eval.experiments.score.figures import Features, ScoreProtocol, figures
 from gan_eval.features.inception import Inception
 from gan_eval.metrics import inception_score
 from gan_eval.seeding import stream

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
-from gan_eval.experiments.score_pixels import to_pixels
-from gan_eval.experiments.score_sides import Sampling, array_side, side_of, split_of
+from gan_eval.experiments.score.pixels import to_pixels
+from gan_eval.experiments.score.sides import Sampling, array_side, side_of, split_of
 from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.sampling import generate
 from gan_eval.seeding import stream
@@ -59,7 +59,7 @@ def test_all_kinds_of_arrays_are_the_same_images(tmp_path: Path):
 
 
 def test_large_arrays_are_converted_in_blocks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("gan_eval.experiments.score_pixels._BLOCK", 2)
+    monkeypatch.setattr("gan_eval.experiments.score.pixels._BLOCK", 2)
     for given in (PIXELS, PIXELS / 255, LAST, np.float32(LAST / 255), LAST[..., 0]):
         assert torch.equal(opened(given), PIXELS[:, : opened(given).shape[1]])
     broken = PIXELS / 255

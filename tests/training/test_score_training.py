@@ -16,9 +16,9 @@ from lightning_fabric import Fabric
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.score import score
-from gan_eval.experiments.score_extractors import ExtractorSpec
-from gan_eval.experiments.score_figures import ScoreProtocol
-from gan_eval.experiments.score_training import watch_samples
+from gan_eval.experiments.score.extractors import ExtractorSpec
+from gan_eval.experiments.score.figures import ScoreProtocol
+from gan_eval.experiments.score.training import watch_samples
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.models.dcgan import Discriminator, Generator, initialise
 from gan_eval.models.run_config import RunConfig
@@ -244,7 +244,7 @@ def test_distances_that_memory_cannot_hold_are_refused_before_training(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ):
     config, images = tiny()
-    monkeypatch.setattr("gan_eval.experiments.score_figures.available_memory", lambda device: 2**17)
+    monkeypatch.setattr("gan_eval.experiments.score.figures.available_memory", lambda device: 2**17)
     with pytest.raises(InputError, match=r"fid of .* features needs .* GiB of memory"):
         watch_samples(config, images, every=1, extractor="pixels", n=30)
 

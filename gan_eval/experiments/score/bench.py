@@ -9,16 +9,16 @@ from typing import Any
 from gan_eval.data import Images
 from gan_eval.devices import gather, processes
 from gan_eval.errors import InputError, NoSizeError
-from gan_eval.experiments.score_account import number, record_of
-from gan_eval.experiments.score_extractors import ExtractorSpec
-from gan_eval.experiments.score_figures import (
+from gan_eval.experiments.score.account import number, record_of
+from gan_eval.experiments.score.extractors import ExtractorSpec
+from gan_eval.experiments.score.figures import (
     Features,
     ScoreProtocol,
     check_memory,
     features_of,
     figures,
 )
-from gan_eval.experiments.score_sides import Side
+from gan_eval.experiments.score.sides import Side
 from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.inception import Inception

@@ -30,7 +30,7 @@ from gan_eval.data.prepare import prepare
 from gan_eval.data.source import ArrayRows, DiskRows, Rows, Source
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import describe, form_of
-from gan_eval.experiments.score_pixels import Array, joined, layout_of, pixels_of, to_pixels
+from gan_eval.experiments.score.pixels import Array, joined, layout_of, pixels_of, to_pixels
 from gan_eval.features.statistics_file import Statistics, load_statistics
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run

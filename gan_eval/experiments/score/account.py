@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gan_eval.data import Images
-from gan_eval.experiments.score_figures import FIGURES, ScoreProtocol
-from gan_eval.experiments.score_sides import Side
+from gan_eval.experiments.score.figures import FIGURES, ScoreProtocol
+from gan_eval.experiments.score.sides import Side
 from gan_eval.features.extractor import Extractor
 from gan_eval.records import Record
 

@@ -26,9 +26,9 @@ from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
 from gan_eval.experiments.parts import describe_sample, held_sample
 from gan_eval.experiments.run_images import watched_part
-from gan_eval.experiments.score_extractors import ExtractorSpec, check_weights
-from gan_eval.experiments.score_figures import check_memory
-from gan_eval.experiments.score_sides import Sampling, Side, side_of
+from gan_eval.experiments.score.extractors import ExtractorSpec, check_weights
+from gan_eval.experiments.score.figures import check_memory
+from gan_eval.experiments.score.sides import Sampling, Side, side_of
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.features.extractor import Extractor
 from gan_eval.metrics import Moments, frechet_distance, kernel_distance

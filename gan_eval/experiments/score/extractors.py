@@ -14,7 +14,7 @@ from typing import Any, get_args
 from gan_eval.devices import Precision
 from gan_eval.errors import InputError, closest
 from gan_eval.experiments.features import form_of
-from gan_eval.experiments.score_sides import Side
+from gan_eval.experiments.score.sides import Side
 from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.features.extractor import Extractor, NamedExtractor
 from gan_eval.features.inception import SIDE, Dims, Inception, Resize, inception_identity

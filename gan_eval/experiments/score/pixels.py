@@ -35,7 +35,7 @@ def pixels_of(given: Array | Dataset[Any] | Iterable[Any], name: str) -> Tensor:
         return _joined(_batches(given, name), name)
     raise InputError(
         f"images must be a run, a generator, data, an array or statistics. Got "
-        f"{type(given).__name__}; see `gan_eval.experiments.score_sides`."
+        f"{type(given).__name__}; see `gan_eval.experiments.score.sides`."
     )
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from gan_eval.devices import keep_freed_memory, make_fabric, processes, resolve_device
 from gan_eval.errors import InputError
-from gan_eval.experiments.score_bench import Bench, Pair
-from gan_eval.experiments.score_extractors import ExtractorSpec
-from gan_eval.experiments.score_figures import ScoreProtocol
-from gan_eval.experiments.score_sides import Given, Sampling, Side, side_of
+from gan_eval.experiments.score.bench import Bench, Pair
+from gan_eval.experiments.score.extractors import ExtractorSpec
+from gan_eval.experiments.score.figures import ScoreProtocol
+from gan_eval.experiments.score.sides import Given, Sampling, Side, side_of
 from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.statistics_file import check_target, save_statistics
@@ -47,7 +47,7 @@ def score(
     one alone writes, and the others return nothing.
 
     Args:
-        models: runs, generators, data, arrays or statistics, one or several; see `score_sides`.
+        models: runs, generators, data, arrays or statistics, one or several; see `score.sides`.
         against: the reference, any of them too.
         protocol: what is measured; None takes `ScoreProtocol()`.
         extractor: by which features, or the name of these, or an extractor of one's own, as
