@@ -1,6 +1,7 @@
 """Images from a trained generator: the i-th sample of a seed is the same however many are drawn."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -34,24 +35,26 @@ def generate(
     label: int | None = None,
     precision: Precision = "32",
     first: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield n uint8 images (up to 256, channels, s, s) and their labels, made in evaluation mode.
 
     A conditional network draws the labels that it was trained with in turn, beginning where sample
     number `first` would be, or always `label`. `precision` "bf16" computes under `torch.autocast`.
+    Of a `share` (i, k) every k-th batch is made, from batch i on.
 
     Raises:
         InputError: n is not positive, `label` is not one that the network was trained with, or
             samples are not finite.
     """
     _check(network, n, label)
-    device, done = next(network.parameters()).device, 0
-    for z in latents(network, n, seed):
+    device = next(network.parameters()).device
+    for number, z in islice(enumerate(latents(network, n, seed)), share[0], None, share[1]):
+        done = number * _BLOCK
         labels = labels_of(network.config, len(z), first + done, label)
         with products(device.type, precision):
             images = network(z.to(device), None if labels is None else labels.to(device))
         _check_finite(images, done)
-        done += len(z)
         yield to_uint8(images, network.config.scale).cpu(), labels
 
 

@@ -123,9 +123,20 @@ def test_mistakes_end_with_one_line_and_write_nothing(refused, tmp_path, argumen
 
 # Blocks so small that both processes have neighbours to look for; one process keeps its own size.
 _SMALL = """
+import os
 from gan_eval.cli import main
 from gan_eval.metrics import matrix
+from gan_eval.models.dcgan import Generator
+
 matrix._ROWS = 16
+forward = Generator.forward
+
+def counted(self, z, *labels):
+    with open("drawn-" + os.environ["RANK"], "a") as file:
+        file.write(f"{len(z)}\\n")
+    return forward(self, z, *labels)
+
+Generator.forward = counted
 main()
 """
 
@@ -135,6 +146,7 @@ def test_two_processes_agree_with_one_and_print_once(run, tmp_path):
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
     # Behind "--", for torchrun takes --n for an abbreviation of its own options.
     words = ("score", str(run), "digits", *FEW, "--extractor", f"disc:{run}", "--json")
+    words += ("--n", "600")  # three batches
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     rows = []
     for start, name in (
@@ -153,3 +165,5 @@ def test_two_processes_agree_with_one_and_print_once(run, tmp_path):
     # Of images that are alike, so that there are neighbours to agree about.
     assert min(rows[0][1][name] for name in ("precision", "recall", "density", "coverage")) > 0.5
     assert len(list(read_lines(tmp_path / "together" / "records.jsonl"))) == 2
+    drawn = [(tmp_path / f"drawn-{rank}").read_text().split() for rank in (0, 1)]
+    assert drawn == [["256", "88"], ["256"]]  # each its share

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_eval.data import Images
-from gan_eval.devices import gather, processes
+from gan_eval.devices import processes
 from gan_eval.errors import InputError, NoSizeError
 from gan_eval.experiments.score.account import number, record_of
 from gan_eval.experiments.score.extractors import ExtractorSpec
@@ -142,16 +142,9 @@ class Bench:
         return self._extractors[key]
 
     def _open(self, side: Side, form: Mapping[str, Any]) -> Images | None:
-        """Return a side's images, those of many sizes in the extractor's own.
-
-        Samples are called what the first of several processes calls them: on other devices their
-        last bit may differ.
-        """
+        """Return a side's images, those of many sizes in the extractor's own."""
         if side.open is None:
             return None
-        if side.n is not None:
-            drawn = side.open(**form)
-            return replace(drawn, fingerprint=gather(drawn.fingerprint)[0])
         try:
             return side.open(**form)
         except NoSizeError as error:

@@ -11,7 +11,7 @@ Arrays are uint8, or floats in [0, 1], which become uint8 by the rule of `gan_ev
 image passes through the same 8 bits, whatever it was.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,6 +28,7 @@ from gan_eval.data.arrays import read_array, read_members
 from gan_eval.data.images_set import fingerprint_pixels
 from gan_eval.data.prepare import prepare
 from gan_eval.data.source import ArrayRows, DiskRows, Rows, Source
+from gan_eval.devices import as_one, gather, processes
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import describe, form_of
 from gan_eval.experiments.score.pixels import Array, joined, layout_of, pixels_of, to_pixels
@@ -147,8 +148,7 @@ def _drawn(network: Generator, name: str, sampling: Sampling, run: Run | None) -
     network = deepcopy(network).to(sampling.device).eval()  # for it may be in training
 
     def draw(**form: Any) -> Images:
-        drawn = (pixels for pixels, _ in generate(network, sampling.n, sampling.seed))
-        images = _prepared(joined(drawn, sampling.n), name, **form)
+        images = _prepared(joined(_batches(network, sampling), sampling.n), name, **form)
         # Known by their pixels: hooks and classes of one's own may draw others by the same weights.
         return replace(images, split="samples", source="drawn")
 
@@ -165,6 +165,18 @@ def _drawn(network: Generator, name: str, sampling: Sampling, run: Run | None) -
         },
         form=form_of(run.config()) if run else own,
     )
+
+
+def _batches(network: Generator, sampling: Sampling) -> Iterator[Tensor]:
+    """Yield all samples in order, of which each of several processes draws its share."""
+    own = generate(network, sampling.n, sampling.seed, share=processes())
+    done = 0
+    while done < sampling.n:
+        with as_one():
+            drawn = next(own, None)
+        for batch in filter(None, gather(drawn)):
+            done += len(batch[0])
+            yield batch[0]
 
 
 def _named(text: str, sampling: Sampling, root: Path | None) -> Side:
