@@ -16,9 +16,10 @@ from plain_dcgan import Plain
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from gan_eval.devices import keep_freed_memory, make_fabric, resolve_device, resolve_precision
+from gan_eval.devices import keep_freed_memory, make_fabric, resolve_device
 from gan_eval.models.presets import configure
 from gan_eval.models.run_config import DataConfig, RunConfig
+from gan_eval.precision import resolve_precision
 from gan_eval.records import versions
 from gan_eval.training.step import Trainer
 

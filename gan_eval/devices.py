@@ -1,4 +1,4 @@
-"""Where networks run, in which precision and in how much memory."""
+"""Where networks run, in how many processes and in how much memory."""
 
 import atexit
 import ctypes
@@ -6,28 +6,23 @@ import logging
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import distributed
 
 from gan_eval.errors import InputError
+from gan_eval.precision import Precision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-Precision = Literal["32", "bf16"]
 # The others wait for as long as the first process fits classifiers, which may take hours.
 _PATIENCE = timedelta(days=7)
 _Value = TypeVar("_Value")
-
-# How float32 was multiplied before, then how those want it that are at work.
-_float32: list[str] = []
-_setting = Lock()
 
 _GROUP = Path("/sys/fs/cgroup")
 _MALLOC_TRIM_THRESHOLD, _MALLOC_TOP_PAD, _MALLOC_MMAP_MAX = -1, -2, -4
@@ -37,21 +32,25 @@ def make_fabric(device: str = "auto", precision: Precision = "32") -> "Fabric":
     """Return a launched Fabric on `device`, data-parallel where `torchrun` started the process.
 
     Raises:
-        InputError: the device is not on this machine.
+        InputError: the device is not on this machine, or has not room for so many processes.
     """
     # Half a second, which looking at data does not need.
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
     chosen = resolve_device(device)
-    world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    world, local = _check_processes(chosen)
+    # What is no tensor of a GPU is exchanged beside it: NCCL would let the GPU's queue run empty.
+    backend = "cpu:gloo,cuda:nccl" if chosen == "cuda" else "gloo"
     # Fabric announces the precision on standard error; `gan-eval train` says it in its own line.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator=chosen,
-        devices=local,
+        devices=[torch.cuda.current_device()] if chosen == "cuda" and world == 1 else local,
         num_nodes=world // local,
-        strategy=DDPStrategy(timeout=_PATIENCE) if world > 1 else "auto",
+        strategy=DDPStrategy(process_group_backend=backend, timeout=_PATIENCE)
+        if world > 1
+        else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
     fabric.launch()
@@ -59,6 +58,21 @@ def make_fabric(device: str = "auto", precision: Precision = "32") -> "Fabric":
         # Fabric sees to NCCL only; Gloo's threads abort the process if it exits before they do.
         atexit.register(_part)
     return fabric
+
+
+def _check_processes(device: str) -> tuple[int, int]:
+    """Return how many processes there are, and on this machine; no more than `device` can have."""
+    world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    if world > 1 and device == "mps":
+        raise InputError(
+            "--device must be cpu or cuda for several processes. Got mps; pass --device cpu."
+        )
+    if device == "cuda" and local > torch.cuda.device_count():
+        raise InputError(
+            f"processes on a machine must be at most its GPUs, {torch.cuda.device_count()}. Got "
+            f"{local}; pass a smaller --nproc-per-node, or --device cpu."
+        )
+    return world, local
 
 
 def _part() -> None:
@@ -123,19 +137,6 @@ def with_float64(device: str) -> str:
     return "cpu" if device == "mps" else device
 
 
-def resolve_precision(precision: str, device: str) -> Precision:
-    """Return "bf16" or "32" for `precision`, where "auto" is bf16 if `device` computes in it.
-
-    Raises:
-        InputError: it is neither.
-    """
-    if precision == "auto":
-        return "bf16" if computes_bf16(device) else "32"
-    if precision not in get_args(Precision):
-        raise InputError(f"precision must be auto, 32 or bf16. Got {precision!r}.")
-    return cast(Precision, precision)
-
-
 def memory_for_images(device: str) -> int | None:
     """Return how many bytes of images a GPU can hold, or None, which leaves it to main memory.
 
@@ -148,19 +149,12 @@ def memory_for_images(device: str) -> int | None:
     return min(available_memory(device), available_memory() // processes) // 2
 
 
-def take_own_gpu() -> None:
+def take_own_gpu(device: str) -> None:
     """Let "cuda" be this process's GPU under `torchrun`, before Fabric sees to that."""
     rank = os.environ.get("LOCAL_RANK")
-    if rank is not None and torch.cuda.is_available():
-        torch.cuda.set_device(int(rank) % torch.cuda.device_count())
-
-
-def computes_bf16(device: str) -> bool:
-    """Return whether `device` multiplies bfloat16 in hardware."""
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    supported = torch.cpu.get_capabilities() if device == "cpu" else {}
-    return bool(supported.get("avx512_bf16") or supported.get("amx_bf16"))
+    if rank is not None and resolve_device(device) == "cuda":
+        _check_processes("cuda")
+        torch.cuda.set_device(int(rank))
 
 
 def keep_freed_memory() -> None:
@@ -181,52 +175,6 @@ def give_back_memory() -> None:
     """Return freed memory to the system, once: before something as large as what was freed."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def full_float32() -> AbstractContextManager[None]:
-    """Let float32 be that on a GPU too, and not TF32 of three digits."""
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    return flags
-
-
-@contextmanager
-def float32_products(precision: Literal["highest", "medium"]) -> Iterator[None]:
-    """Take products of float32 as they are, or rounded to bfloat16 and summed in float32.
-
-    The second where the processor can. The setting is the whole process's: of threads that want
-    both, the rough one has its way, and the last one to end puts back what was before the first.
-    """
-    with _setting:
-        if not _float32:
-            _float32.append(torch.get_float32_matmul_precision())
-        _float32.append(precision)
-        _set_float32()
-    try:
-        yield
-    finally:
-        with _setting:
-            del _float32[len(_float32) - 1 - _float32[::-1].index(precision)]
-            _set_float32()
-
-
-def _set_float32() -> None:
-    """Let float32 be multiplied as those at work want it; put back what was before the first."""
-    wanted = _float32[1:]
-    chosen = "medium" if "medium" in wanted else "highest" if wanted else _float32.pop()
-    torch.set_float32_matmul_precision(chosen)
-
-
-@contextmanager
-def products(device: str, precision: Precision = "32") -> Iterator[None]:
-    """Compute a network's products in `precision`.
-
-    Not around training: autocast keeps rounded weights until the outermost context ends.
-    """
-    with (
-        full_float32(),
-        torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"),
-    ):
-        yield
 
 
 def available_memory(device: str | torch.device = "cpu") -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,8 @@ from gan_eval import devices
 from gan_eval.data import Images
 from gan_eval.devices import (
     available_memory,
-    float32_products,
+    make_fabric,
     memory_for_images,
-    resolve_precision,
     take_own_gpu,
     with_float64,
 )
@@ -24,6 +24,7 @@ from gan_eval.models.dcgan import Discriminator, Generator, initialise
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate
+from gan_eval.precision import float32_products, full_float32, resolve_precision
 from gan_eval.seeding import stream
 from gan_eval.training.job import Job, carry_out
 
@@ -46,8 +47,29 @@ def test_processes_share_main_memory_and_have_a_gpu_each(monkeypatch: pytest.Mon
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert memory_for_images("cuda") == 15
-    take_own_gpu()
+    take_own_gpu("cpu")
+    assert taken == []
+    take_own_gpu("auto")
     assert taken == [1]
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [
+        ("cuda", r"at most its GPUs, 2\. Got 3; pass a smaller --nproc-per-node, or --device cpu"),
+        ("mps", r"cpu or cuda for several processes\. Got mps; pass --device cpu"),
+    ],
+)
+def test_processes_that_a_device_has_no_room_for_are_refused(
+    device: str, told: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(getattr(torch.backends if device == "mps" else torch, device),
+                        "is_available", lambda: True)  # fmt: skip
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "3")
+    with pytest.raises(InputError, match=told):
+        make_fabric(device)
 
 
 def test_files_that_were_read_are_no_memory_in_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -81,6 +103,40 @@ def test_the_precision_of_products_is_put_back_whatever_threads_do():
     finally:
         torch.set_float32_matmul_precision("highest")
     assert set(inside) == {"medium"}
+
+
+@pytest.fixture
+def unset() -> Iterator[None]:
+    """Put torch's settings back as they are when it is imported."""
+    yield
+    torch.backends.fp32_precision = "none"
+    torch.backends.cudnn.allow_tf32 = True
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("unset")
+@pytest.mark.parametrize(
+    "owner", ["", "cudnn", "cudnn.conv", "cudnn.rnn", "cuda.matmul", "mkldnn", "mkldnn.matmul"]
+)
+@pytest.mark.parametrize("value", ["tf32", "ieee"])
+def test_torchs_newer_settings_are_obeyed_and_put_back(owner: str, value: str):
+    of = attrgetter(owner)(torch.backends) if owner else torch.backends
+    of.fp32_precision = value
+    known = ("cudnn.conv", "cudnn.rnn", "cuda.matmul", "mkldnn.matmul")
+    before = [attrgetter(name)(torch.backends).fp32_precision for name in known]
+    with full_float32(), float32_products("highest"):
+        within = {attrgetter(name)(torch.backends).fp32_precision for name in known}
+        torch.ones(3, 3) @ torch.ones(3, 3)
+    assert within == {"ieee"}
+    assert [attrgetter(name)(torch.backends).fp32_precision for name in known] == before
+
+
+def test_convolutions_stay_deterministic_where_they_were_asked_to(monkeypatch: pytest.MonkeyPatch):
+    cudnn = torch.backends.cudnn
+    for name in ("deterministic", "benchmark"):
+        monkeypatch.setattr(cudnn, name, True)
+    with full_float32():
+        assert (cudnn.deterministic, cudnn.benchmark) == (True, True)
 
 
 def test_a_precision_that_is_none_is_named():

@@ -2,7 +2,9 @@
 
 import errno
 import importlib
+import os
 import sys
+import traceback
 from typing import Any, NoReturn
 
 import click
@@ -32,6 +34,8 @@ _COMMANDS = (
 # Commands whose module and function cannot have their name, a Python keyword.
 _MODULES = {"import": "imports"}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What errors say where a CPU's memory, a GPU's or one that others use is full.
+_FULL_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "busy or unavailable")
 
 
 class _Commands(click.Group):
@@ -71,6 +75,16 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; a user's mistake ends it with one line and exit code 2."""
     try:
+        _run()
+    except Exception:
+        if _alone():
+            raise
+        traceback.print_exc()
+        _leave(1)
+
+
+def _run() -> NoReturn:
+    try:
         code = cli.main(prog_name="gan-eval", standalone_mode=False)
     except InputError as error:
         _give_up(str(error))
@@ -104,11 +118,29 @@ def main() -> NoReturn:
 
 
 def _is_full_memory(error: Exception) -> bool:
-    """Return whether memory was full: torch says it of a CPU by an error of no special kind."""
+    """Return whether memory was full: torch often says it by an error of no special kind."""
     told = type(error).__name__ in ("MemoryError", "OutOfMemoryError")  # torch is not imported yet
-    return told or "can't allocate memory" in str(error)
+    return told or any(words in str(error) for words in _FULL_MEMORY)
 
 
 def _give_up(message: str) -> NoReturn:
     click.echo(f"Error: {message}", err=True)
-    sys.exit(2)
+    _leave(2)
+
+
+def _alone() -> bool:
+    """Return whether no other processes share the work."""
+    devices = sys.modules.get("gan_eval.devices")  # importing it takes a second
+    return devices is None or devices.processes()[1] == 1
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process after an error, at once where others may be waiting for it.
+
+    Parting from them in good order would wait for them.
+    """
+    if _alone():
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

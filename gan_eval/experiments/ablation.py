@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_eval.devices import Precision
 from gan_eval.experiments.attributes import AttributeClassifier
 from gan_eval.experiments.drawing import Drawing
 from gan_eval.experiments.responses import Responses, layer_number
@@ -16,6 +15,7 @@ from gan_eval.metrics.frechet import frechet_distance
 from gan_eval.metrics.moments import Moments
 from gan_eval.models.config import GeneratorConfig
 from gan_eval.models.dcgan import Discriminator
+from gan_eval.precision import Precision
 from gan_eval.seeding import stream
 
 SCORED = 500

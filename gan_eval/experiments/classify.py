@@ -16,15 +16,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import (
-    Precision,
-    keep_freed_memory,
-    make_fabric,
-    processes,
-    resolve_device,
-    resolve_precision,
-    with_float64,
-)
+from gan_eval.devices import keep_freed_memory, make_fabric, processes, resolve_device, with_float64
 from gan_eval.errors import NoSizeError
 from gan_eval.experiments.account import controls_of, record_of, slug, title_of
 from gan_eval.experiments.features import FeatureSpec, build
@@ -32,6 +24,7 @@ from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.store import DType, default_store, extract
+from gan_eval.precision import Precision, resolve_precision
 from gan_eval.probes.design import Matrix, gather
 from gan_eval.probes.draws import FitDraws, draws_at_once
 from gan_eval.probes.l2_svm import LinearModel, check_memory, fit_l2_svm

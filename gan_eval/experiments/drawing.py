@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_eval.devices import products
 from gan_eval.experiments.features import describe
 from gan_eval.images import to_uint8
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.sampling import generate, latents, untrained
+from gan_eval.precision import products
 
 # Numbers of samples are below: more are not drawn to find the last of them.
 MOST_SAMPLES = 100_000

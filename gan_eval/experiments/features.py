@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from gan_eval.data import Images
-from gan_eval.devices import Precision
 from gan_eval.errors import InputError, closest
 from gan_eval.features.discriminator import (
     BatchNormBy,
@@ -24,6 +23,7 @@ from gan_eval.images import Fit
 from gan_eval.models.presets import configure, preset
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Epoch, Run
+from gan_eval.precision import Precision
 from gan_eval.records import CUT_SHORT
 from gan_eval.training.ledger import of_length
 

@@ -8,12 +8,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from gan_eval.devices import Precision, products
 from gan_eval.errors import InputError
 from gan_eval.images import Scale, to_float
 from gan_eval.models.config import DiscriminatorConfig
 from gan_eval.models.dcgan import Discriminator
 from gan_eval.models.statistics import batch_statistics, set_statistics
+from gan_eval.precision import Precision, products
 from gan_eval.visualize.guided_backprop import GuidedBackprop
 
 

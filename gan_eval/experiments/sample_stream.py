@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_eval.devices import Precision
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate, untrained
 from gan_eval.models.weights import load_tensors, save_tensors, weights_sha256
+from gan_eval.precision import Precision
 from gan_eval.probes.nearest_neighbor import RunningNearest
 from gan_eval.seeding import derive
 

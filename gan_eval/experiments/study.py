@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_eval.devices import Precision, resolve_device, resolve_precision
+from gan_eval.devices import resolve_device
+from gan_eval.precision import Precision, resolve_precision
 from gan_eval.records import Record, check_folder
 
 # Called with what is being done, how far that is and how far it has to go.

@@ -24,13 +24,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from gan_eval.data import Images
-from gan_eval.devices import Precision, gather, processes, products, resolve_device
+from gan_eval.devices import gather, processes, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.images import Scale, to_float
 from gan_eval.models.config import DiscriminatorConfig
 from gan_eval.models.dcgan import BatchNorm, Discriminator, initialise
 from gan_eval.models.statistics import batch_statistics, set_statistics
 from gan_eval.models.weights import weights_sha256
+from gan_eval.precision import Precision, products
 from gan_eval.seeding import stream
 
 BatchNormBy = Literal["dataset", "running", "batch"]

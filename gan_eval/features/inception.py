@@ -19,11 +19,12 @@ from pytorch_fid import inception  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gan_eval.devices import Precision, products, resolve_device
+from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError, one_line
 from gan_eval.features.inception_network import faster
 from gan_eval.images import to_channels
 from gan_eval.models.weights import read_state
+from gan_eval.precision import Precision, products
 from gan_eval.records import file_sha256
 
 URL: str = inception.FID_WEIGHTS_URL

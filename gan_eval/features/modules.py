@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gan_eval.devices import Precision, products, resolve_device, resolve_precision
+from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError, closest, one_line
 from gan_eval.images import fit_square, to_channels
 from gan_eval.models.weights import weights_sha256
+from gan_eval.precision import Precision, products, resolve_precision
 
 # What torch itself keeps in every module, and what compiling adds.
 _TORCHS = {*vars(nn.Module()), "_is_torch_compile"}

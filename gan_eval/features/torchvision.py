@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gan_eval.devices import Precision
 from gan_eval.errors import InputError, closest, one_line
 from gan_eval.features.modules import Modules
 from gan_eval.models.weights import read_state
+from gan_eval.precision import Precision
 from gan_eval.seeding import derive
 
 SIDE = 224

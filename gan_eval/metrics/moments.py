@@ -78,6 +78,12 @@ class Moments:
             self._scatter.addmm_(centred.T, centred)
             self._join(len(centred), mean)
 
+    def cpu(self) -> "Moments":
+        """Return the same on the CPU."""
+        moved = Moments()
+        moved.n, moved.mean, moved._scatter = self.n, self.mean.cpu(), self._scatter.cpu()
+        return moved
+
     def __add__(self, other: "Moments") -> "Moments":
         """Return the moments of what both have seen."""
         total = Moments()

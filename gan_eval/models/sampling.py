@@ -6,12 +6,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from gan_eval.devices import Precision, products
 from gan_eval.errors import InputError
 from gan_eval.images import to_uint8
 from gan_eval.models.config import GeneratorConfig
 from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.statistics import batch_statistics, set_statistics
+from gan_eval.precision import Precision, products
 from gan_eval.seeding import stream
 
 # z is drawn in blocks of this fixed size, because PyTorch's first numbers depend on how many are

@@ -7,6 +7,8 @@ memory-mapped half-precision matrix of any size costs no more than a block of it
 import mmap
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from threading import Lock
 from typing import Any
 
@@ -15,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_eval.devices import computes_bf16, float32_products
+from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
+from gan_eval.precision import computes_bf16, float32_products
 
 Matrix = NDArray[np.generic] | Tensor
 _warned = Lock()
@@ -63,6 +66,29 @@ def as_tensor(values: Matrix | Sequence[Any]) -> Tensor:
         return torch.from_numpy(array)
 
 
+def _as_tensors_say(device: str | torch.device) -> torch.device:
+    """Return a device as its tensors have it: "cuda" is a GPU of a number."""
+    return torch.empty(0, device=device).device
+
+
+def nearest(x: Matrix, device: str | torch.device, beside: int = 0) -> Matrix:
+    """Return X on a GPU, as it is stored, where it fits there with so many bytes `beside`; else X.
+
+    What reads X many times then waits for the disk, and the way from there, once.
+    """
+    place, stored = _as_tensors_say(device), as_tensor(x[:1])
+    wanted = x.shape[0] * x.shape[1] * stored.dtype.itemsize
+    if place.type == "cpu" or stored.device == place or wanted + beside > available_memory(place):
+        return x
+    held = torch.empty(x.shape, dtype=stored.dtype, device=place)
+    step = max(1, _BLOCK_BYTES * len(x) // max(1, wanted))
+    for start in range(0, len(x), step):
+        rows = slice(start, min(start + step, len(x)))
+        held[rows] = as_tensor(x[rows])
+        _let_go(x, rows)
+    return held
+
+
 def block_bytes(d: int) -> int:
     """Return the bytes of the largest block of rows."""
     return max(_BLOCK_BYTES, 8 * d)
@@ -79,7 +105,7 @@ class Design:
     def __init__(
         self, x: Matrix, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
     ) -> None:
-        self.x, self.device = x, torch.device(device)
+        self.x, self.device = x, _as_tensors_say(device)
         self.n: int = x.shape[0]
         self.d: int = x.shape[1]
         double = x.dtype in (torch.float64, np.float64)
@@ -164,9 +190,11 @@ class Design:
             if ridge >= _HIDDEN * (self.energy() / self.n - 1 - float(mean.square().sum())):
                 return self._rounded_gram(mean)
         out = torch.empty(self.n, self.n, dtype=self.dtype, device=self.device)
-        for i, j in self._lower_half():
-            with float32_products("medium"):
-                out[i, j] = product(self.block(i), self.block(j).T)
+        for i, below in groupby(self._lower_half(), itemgetter(0)):
+            left = self.block(i)
+            for _, j in below:
+                with float32_products("medium"):
+                    out[i, j] = product(left, (left if i == j else self.block(j)).T)
         return self._mirrored(out).add_(1)
 
     def _rounded_gram(self, mean: Tensor) -> Tensor:
@@ -215,7 +243,8 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     """Return ab where a or b is thin: a quarter of MKL's time, see design.md."""
     if a.device.type != "cpu":
         return a @ b
-    rough = torch.get_float32_matmul_precision() != "highest"
+    backends: Any = torch.backends
+    rough = backends.mkldnn.matmul.fp32_precision not in ("none", "ieee")
     if a.dtype != torch.float32 or rough or not _ONEDNN:
         wide = a.dtype == torch.float64 and min(a.shape[0], b.shape[1]) >= _WIDE
         if torch.get_num_threads() == 1 or wide:

@@ -19,7 +19,8 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
-from gan_eval.devices import available_memory, float32_products
+from gan_eval.devices import available_memory
+from gan_eval.precision import float32_products
 from gan_eval.probes.design import Design, Matrix, check_finite, gather
 from gan_eval.probes.gram import GramSpace, largest
 from gan_eval.probes.l2_svm import (

@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_eval.devices import available_memory, float32_products
+from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
-from gan_eval.probes.design import Design, Matrix, as_tensor
+from gan_eval.precision import float32_products
+from gan_eval.probes.design import Design, Matrix, as_tensor, nearest
 from gan_eval.probes.gram import GramSpace, RefinedSpace, gram_bytes
 from gan_eval.probes.newton import Minimum, Points, Space, line_search, minimise, wanted_gap
 from gan_eval.probes.primal import PrimalSpace, primal_bytes
@@ -108,7 +109,8 @@ def fit_l2_svm(
             f"labels must be as many as the rows of X. Got {len(labels):,} for {design.n:,} rows."
         )
     classes, signs = signs_of(labels.to(design.device))
-    check_memory(design.n, design.d, signs.shape[1], design.dtype.itemsize, design.device)
+    size = (design.n, design.d, signs.shape[1], design.dtype.itemsize)
+    design.x = nearest(x, design.device, beside=check_memory(*size, design.device))
     path = _Path(design, signs, tol, max_iter, 0.5 / max(C))
     # From the smallest up, where each solution is a good start for the next.
     solved = {value: path.solve(float(value)) for value in sorted(set(C))}

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gan_eval.devices import available_memory, float32_products, give_back_memory
+from gan_eval.devices import available_memory, give_back_memory
+from gan_eval.precision import float32_products
 from gan_eval.probes.design import Design, block_bytes, check_finite, product
 from gan_eval.probes.newton import Points, System, line_search
 from gan_eval.seeding import stream

@@ -10,11 +10,12 @@ import torch
 from gan_eval.data import Images, open_images
 from gan_eval.data.feed import check_batch
 from gan_eval.data.registry import path_of, root_for
-from gan_eval.devices import memory_for_images, resolve_device, resolve_precision
+from gan_eval.devices import memory_for_images, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.recipe import Recipe
 from gan_eval.models.run_config import DataConfig, RunConfig
+from gan_eval.precision import resolve_precision
 from gan_eval.records import versions
 from gan_eval.training.ledger import differences, length, of_length
 

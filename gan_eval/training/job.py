@@ -14,17 +14,12 @@ import torch
 from gan_eval.data import Images
 from gan_eval.data.feed import check_batch
 from gan_eval.data.registry import path_of
-from gan_eval.devices import (
-    full_float32,
-    keep_freed_memory,
-    make_fabric,
-    resolve_device,
-    take_own_gpu,
-)
+from gan_eval.devices import keep_freed_memory, make_fabric, resolve_device, take_own_gpu
 from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run, new_run
+from gan_eval.precision import full_float32
 from gan_eval.records import nearest_there, remove_unfinished, versions
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, extend, mended, moved, reopen, resolve
@@ -54,7 +49,7 @@ def new_job(folder: Path, request: Request) -> Job:
     Raises:
         InputError: the folder is taken, or the request cannot be met; nothing was written.
     """
-    take_own_gpu()
+    take_own_gpu(request.device)
     run, path = new_run(folder), path_of(request.data, request.root)
     if path is not None and path.is_dir() and folder.resolve().is_relative_to(path):
         raise InputError(
@@ -84,9 +79,9 @@ def resumed_job(
     Raises:
         InputError: there is no run, an option differs, or the images are not the same.
     """
-    take_own_gpu()
     run = Run(folder)
     config = run.config()
+    take_own_gpu(device or config.device)
     for name, value in (same or {}).items():
         started_with = config.asked.get(name, value)
         value = list(value) if isinstance(value, tuple) else value
@@ -169,8 +164,19 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
             if not job.run.exists:  # one that is resumed is changed once its state was read
                 job.run.write_config(config)
         fabric.barrier()
-        with full_float32():
+        with full_float32(), _fastest_convolutions():
             return train(job.run, config, images, fabric, habits or Habits())
+
+
+@contextmanager
+def _fastest_convolutions() -> Iterator[None]:
+    """Let cuDNN try its ways for a training's few shapes, unless they must be deterministic."""
+    cudnn, before = torch.backends.cudnn, torch.backends.cudnn.benchmark
+    cudnn.benchmark = before or not cudnn.deterministic
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
+from torch import distributed
 
 from gan_eval.devices import gather
 from gan_eval.errors import InputError
@@ -38,9 +39,9 @@ def highest(fabric: Fabric, *numbers: int) -> list[int]:
     """Return the highest that any of the processes says, of each of `numbers`."""
     if fabric.world_size == 1:
         return list(numbers)
-    said = fabric.all_reduce(torch.tensor(numbers, dtype=torch.float32), reduce_op="max")
-    assert isinstance(said, torch.Tensor)
-    return [int(number) for number in said]
+    said = torch.tensor(numbers)
+    distributed.all_reduce(said, distributed.ReduceOp.MAX)
+    return said.tolist()
 
 
 def saving(

@@ -33,6 +33,8 @@ def test_lines_that_nobody_reads_any_more_end_no_work(monkeypatch):
         MemoryError("no room"),
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA error: out of memory"),  # of a GPU that others fill
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
 def test_full_memory_is_one_line(refused, monkeypatch, error):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gan_eval.probes import design as design_module
-from gan_eval.probes.design import Design
+from gan_eval.probes.design import Design, nearest
 
 STATUS = Path("/proc/self/status")
 
@@ -45,3 +45,21 @@ def test_what_was_changed_in_a_private_map_stays(path: Path):
     found = Design(x).margins(weights)
     assert torch.equal(found[:100], torch.full((100, 2), 2049.0, dtype=torch.float64))
     assert (x[:100] == 1).all()
+
+
+def test_what_is_read_often_lies_on_another_device_where_it_fits(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    x = np.load(path, mmap_mode="r")
+    assert nearest(x, "cpu") is x
+    held = nearest(x, "meta")
+    assert (held.device.type, held.shape, held.dtype) == ("meta", x.shape, torch.float16)
+    assert nearest(held, "meta") is held
+    monkeypatch.setattr(design_module, "available_memory", lambda device: x.nbytes)
+    assert nearest(x, "meta") is not x
+    assert nearest(x, "meta", beside=1) is x
+
+
+def test_a_device_is_known_by_the_name_that_tensors_say():
+    assert Design(torch.ones(2, 2), "cpu").device == torch.ones(1).device
+    assert Design(torch.ones(2, 2), "meta").device == torch.ones(1, device="meta").device

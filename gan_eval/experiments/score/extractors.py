@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from gan_eval.devices import Precision
 from gan_eval.errors import InputError, closest
 from gan_eval.experiments.features import form_of
 from gan_eval.experiments.score.sides import Side
@@ -23,6 +22,7 @@ from gan_eval.features.statistics_file import Statistics
 from gan_eval.features.torchvision import SIDE as TORCHVISION_SIDE
 from gan_eval.features.torchvision import torchvision_features
 from gan_eval.models.runs import Run
+from gan_eval.precision import Precision
 
 _DIMS: dict[str, Dims] = {
     "inception": 2048,

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -24,7 +23,7 @@ from gan_eval.metrics import (
     precision_recall,
 )
 from gan_eval.metrics.inception_score import inception_score_of_blocks
-from gan_eval.metrics.matrix import Matrix
+from gan_eval.metrics.matrix import Matrix, placed
 from gan_eval.seeding import stream
 
 METRICS = ("fid", "kid", "isc", "prdc")
@@ -140,14 +139,16 @@ def features_of(rows: NDArray[Any], protocol: ScoreProtocol, device: str) -> Fea
 
     Each of several processes takes the moments of its share, and gets those of all.
     """
-    taken: Matrix = torch.from_numpy(np.array(rows)).to(device) if device == "cuda" else rows
+    taken = placed(rows, device)
     if "fid" not in protocol.metrics:
         return Features(rows=taken)
     (rank, world), n, share = processes(), len(rows), Moments()
     part = taken[n * rank // world : n * (rank + 1) // world]
     if len(part):
         share.update(part)
-    return Features(rows=taken, moments=sum(gather(share), Moments()))
+    # A tensor of a GPU would come back on that GPU, in every process.
+    parts = gather(share.cpu()) if world > 1 else [share]
+    return Features(rows=taken, moments=sum(parts, Moments()))
 
 
 def figures(
