@@ -22,7 +22,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from gan_eval import Request, carry_out, new_job
-from gan_eval.records import append_line, provenance, read_lines
+from gan_eval.files import append_line, read_lines
+from gan_eval.records import provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "figure_2_3_samples"
 PRESET, THINNER, EVERY = "radford2015-imagenet32", 8, 250

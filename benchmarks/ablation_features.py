@@ -2,9 +2,9 @@
 
     python benchmarks/ablation_features.py --run runs/… [--n 5000]
 
-Each variant is fitted on CIFAR-10's first n training images, of which batch norm's statistics are
-too, and judged on the last n, at the best C of the authors' grid; no test image is opened. Each
-appends a line to results/table_1_cifar10/ablation.jsonl, unless its weights have one there already.
+Each variant is fitted on CIFAR-10's first n training images and their batch-norm statistics, judged
+on the last n at the best C of the authors' grid, and appended to table_1_cifar10/ablation.jsonl in
+results/ unless its weights are there; no test image is opened.
 """
 
 import argparse
@@ -17,11 +17,12 @@ import torch
 from gan_eval.data import Images, open_images
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.features.mirrored import Mirrored
+from gan_eval.files import append_line, read_lines
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.l2_svm import fit_l2_svm, predictions
 from gan_eval.probes.protocol import C_GRID
-from gan_eval.records import append_line, provenance, read_lines
+from gan_eval.records import provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "table_1_cifar10" / "ablation.jsonl"
 
@@ -63,8 +64,7 @@ def of_layers(x: torch.Tensor, layers: tuple[int, ...], maps: list[int]) -> torc
 def best_of_grid(x: torch.Tensor, labels: torch.Tensor, n: int) -> tuple[float, float]:
     """Return the lowest validation error, and its C."""
     said = predictions(fit_l2_svm(x[:n], labels[:n], C_GRID), x[n:])
-    wrong = [float((each != labels[n:]).double().mean()) for each in said]
-    return min(zip(wrong, C_GRID, strict=True))
+    return min(zip((float((e != labels[n:]).double().mean()) for e in said), C_GRID, strict=True))
 
 
 def main() -> None:

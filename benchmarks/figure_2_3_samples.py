@@ -21,13 +21,13 @@ from gan_eval.experiments.reproduction import Reproduction
 from gan_eval.experiments.score import score
 from gan_eval.experiments.score.extractors import ExtractorSpec
 from gan_eval.experiments.score.figures import ScoreProtocol
+from gan_eval.files import append_line, read_lines
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate
-from gan_eval.records import append_line, provenance, read_lines
+from gan_eval.records import provenance
 from gan_eval.visualize.grids import write_grid
 
-SAMPLES, COLUMNS = 36, 6
-SCORED, KID_SUBSET = 5000, 500
+SAMPLES, COLUMNS, SCORED, KID_SUBSET = 36, 6, 5000, 500
 # Preset, images, epochs, and options of the request.
 EXHIBITS: tuple[tuple[str, str, int, dict[str, Any]], ...] = (
     ("radford2015-svhn", "cifar10", 20, {}),

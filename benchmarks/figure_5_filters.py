@@ -3,7 +3,8 @@
     gan-eval benchmark figure_5_filters
 
 D of `pytorch-examples` trained on faces, as the paper's was on bedrooms; D of `radford2015-svhn`
-trained on CIFAR-10, whose labels make selectivity a number. Control: an untrained D.
+trained on CIFAR-10, whose labels make selectivity a number. Control: an untrained D. In a hurry:
+the second only.
 
 Paper: trained filters respond to beds and windows, random ones to nothing. Ours:
 results/figure_5_filters; selectivity .39 on CIFAR-10, an untrained D's .32, and more concentrated

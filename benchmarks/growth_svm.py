@@ -2,9 +2,9 @@
 
     python benchmarks/growth_svm.py --run runs/radford2015-imagenet32-on-tiny-imagenet32
 
-Each point is a process of its own that fits CIFAR-10 features at one C and reports its seconds, the
-memory that `check_memory` foretold and the most that the process held beyond the features. More
-than ten classes are CIFAR-10's, each split at random. Writes results/speed_svm/growth.{jsonl,png}.
+Each point is a process of its own that fits CIFAR-10 features at one C: seconds, the memory that
+`check_memory` foretold and the most that was held beyond the features. More than ten classes are
+CIFAR-10's, each split at random. Writes results/speed_svm/growth.{jsonl,png}.
 """
 
 import argparse
@@ -19,8 +19,9 @@ from speed_svm import ONE_C, RESULTS
 from svm_sides import features
 
 from gan_eval.devices import give_back_memory, keep_freed_memory
+from gan_eval.files import append_line, read_lines
 from gan_eval.probes.l2_svm import check_memory, fit_l2_svm
-from gan_eval.records import append_line, provenance, read_lines
+from gan_eval.records import provenance
 
 ROWS, WIDTHS, CLASSES = (500, 1000, 2000, 4000, 8000), (1792, 7168, 28672), (2, 5, 10, 20, 50)
 OUT = RESULTS.parent / "growth.jsonl"
@@ -88,8 +89,7 @@ def main() -> None:
     parser.add_argument("--point", type=int, nargs=3, metavar=("N", "D", "CLASSES"))
     given = parser.parse_args()
     if given.point:
-        point(given.run, *given.point)
-        return
+        return point(given.run, *given.point)
     command = [sys.executable, __file__, "--run", str(given.run), "--point"]
     for each in dict.fromkeys(p for points in POINTS.values() for p in points):
         subprocess.run([*command, *map(str, each)], check=True)

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from gan_eval import Request, carry_out, generate, new_job, open_images
-from gan_eval.records import append_line, provenance
+from gan_eval.files import append_line
+from gan_eval.records import provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_train"
 SAMPLES = 2000

@@ -21,7 +21,8 @@ from typing import Any
 
 from fid_folders import PARTS, weights, write_folders
 
-from gan_eval.records import append_line, provenance
+from gan_eval.files import append_line
+from gan_eval.records import provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_fid" / "speed.jsonl"
 

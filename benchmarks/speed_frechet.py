@@ -13,8 +13,9 @@ import torch
 from fid_folders import PARTS
 from pytorch_fid.fid_score import calculate_frechet_distance
 
+from gan_eval.files import append_line
 from gan_eval.metrics import Moments, frechet_distance
-from gan_eval.records import append_line, provenance
+from gan_eval.records import provenance
 from gan_eval.seeding import stream
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_fid" / "speed.jsonl"

@@ -18,8 +18,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from gan_eval.data import open_images
+from gan_eval.files import append_line
 from gan_eval.probes import RunningNearest
-from gan_eval.records import append_line, peak_memory_bytes, provenance
+from gan_eval.records import peak_memory_bytes, provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_neighbors" / "speed.jsonl"
 

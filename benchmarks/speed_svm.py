@@ -1,13 +1,13 @@
 """The L2-SVM solver side by side with scikit-learn's LinearSVC, on real discriminator features.
 
-    python benchmarks/speed_svm.py --run RUN [--svhn-run RUN] [--parts one sweep path large]
+    python benchmarks/speed_svm.py --run RUN [--svhn-run RUN] [--parts one sweep large]
 
 RUN is a `radford2015-imagenet32` run (28,672 features of CIFAR-10), --svhn-run a `radford2015-svhn`
 one (7,168 features of svhn10k). Each part appends one JSON line to results/speed_svm/speed.jsonl:
 
 one    5,000 x 28,672, 10 classes, one C
-path   the same, seven values of C; each fit of LinearSVC is given up after --patience seconds, and
-       the ratio is then a lower bound
+path   (where it is named) the same, seven values of C; each fit of LinearSVC is given up after
+       --patience seconds, and the ratio is then a lower bound
 sweep  table 2's: 7 C x 10 draws and 100 draws of 1,000 x 7,168; LinearSVC fits --fits of each kind,
        and its time for all is that many times more
 large  50,000 x 28,672, one C and seven, which LinearSVC cannot hold on a machine of 24 GiB
@@ -24,9 +24,10 @@ import torch
 from svm_sides import features, ours, patient, theirs
 
 from gan_eval.devices import keep_freed_memory
+from gan_eval.files import append_line
 from gan_eval.probes.draws import FitDraws
 from gan_eval.probes.protocol import C_GRID
-from gan_eval.records import append_line, provenance
+from gan_eval.records import provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_svm" / "speed.jsonl"
 ONE_C = 2e-4

@@ -19,8 +19,9 @@ import torch
 from training_rate import PRESET, wait
 
 from gan_eval.devices import resolve_device
+from gan_eval.files import append_line
 from gan_eval.precision import resolve_precision
-from gan_eval.records import append_line, provenance
+from gan_eval.records import provenance
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "speed_train" / "speed.jsonl"

@@ -8,7 +8,7 @@ import inspect
 import re
 from pathlib import Path
 
-from gan_eval.records import write_bytes
+from gan_eval.files import write_bytes
 
 PAGE = Path(__file__).parent / "api.md"
 MODULES = (

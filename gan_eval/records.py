@@ -25,15 +25,12 @@ Scripts that time or compare write lines of their own beside them: "benchmark", 
 found, and the last four of these fields.
 """
 
-import hashlib
 import json
-import os
 import platform
 import resource
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
@@ -44,139 +41,14 @@ from typing import Any
 
 import torch
 
-from gan_eval.errors import InputError
+from gan_eval.files import append_line
 
 SCHEMA = 1
 CUT_SHORT = "weights after"  # so begins the deviation of a run whose training was not over
 LENGTH = "trained for"  # and that of one whose recipe says another length
 _quick = ContextVar("quick", default=False)
 _paper: ContextVar[Mapping[str, float] | None] = ContextVar("paper", default=None)
-_UNFINISHED = ".unfinished."
 _PACKAGES = ("gan-eval", "torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn")
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, flush it to disk and rename it over `path`.
-
-    A kill at any moment leaves the old file or the new one, never a part.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f"{_UNFINISHED}{path.stem}.", suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def check_folder(folder: Path, option: str = "--out") -> Path:
-    """Return `folder`, which is there or can be made, and can be written to. Nothing is written.
-
-    Raises:
-        InputError: it cannot, which should not come to light after the work.
-    """
-    there = nearest_there(folder)
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        what = "cannot be written to" if there.is_dir() else "is a file"
-        raise InputError(
-            f"{option} must lead to a folder that can be written to. Got {folder}: {there} {what}; "
-            "name another."
-        )
-    return folder
-
-
-def nearest_there(folder: Path) -> Path:
-    """Return `folder`, or the nearest above it that exists."""
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove the temporary files that a killed `write_whole` left under `folder`."""
-    for path in folder.rglob(f"{_UNFINISHED}*"):
-        path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data`, whole or not at all."""
-    write_whole(path, lambda temporary: temporary.write_bytes(data))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    write_bytes(path, text.encode())
-
-
-def append_line(path: Path, row: dict[str, Any]) -> None:
-    """Append `row` to a JSON-lines file in one write, so that a kill cuts the last line at most.
-
-    A last line that was cut is removed first; one that only lacks its end is ended.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = (json.dumps(row, allow_nan=False) + "\n").encode()
-    with path.open("a+b") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.seek(0)
-                before, newline, last = file.read().rpartition(b"\n")
-                if _object(last) is not None:
-                    line = b"\n" + line
-                else:
-                    file.truncate(len(before + newline))
-        file.write(line)
-
-
-def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write `rows` as a JSON-lines file, whole or not at all."""
-    text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-    write_bytes(path, text.encode())
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a JSON-lines file; a last line cut short by a kill is left out.
-
-    Raises:
-        InputError: another line is no JSON object.
-    """
-    if not path.exists():
-        return
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-        row = _object(line)
-        if row is not None:
-            yield row
-        elif line.endswith(b"\n"):
-            raise InputError(
-                f"{path} must hold a JSON object in every line. Line {number} is none; remove it."
-            )
-
-
-def _object(line: bytes) -> dict[str, Any] | None:
-    """Return what a whole line holds; what a kill cut lacks its last brace."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) else None
 
 
 def versions() -> dict[str, str]:

@@ -20,7 +20,7 @@ FLOORS = (
     {"training", "features"},
     {"models", "data", "visualize", "probes", "metrics", "latent"},
     {"images", "seeding", "records", "devices"},
-    {"precision"},
+    {"precision", "files"},
     {"errors"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

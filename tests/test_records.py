@@ -11,18 +11,16 @@ import pytest
 
 from gan_eval import records
 from gan_eval.errors import InputError
-from gan_eval.records import (
-    Record,
+from gan_eval.files import (
     append_line,
-    append_record,
     check_folder,
     read_lines,
     remove_unfinished,
-    versions,
     write_json,
     write_lines,
     write_whole,
 )
+from gan_eval.records import Record, append_record, versions
 
 
 class BrokenError(Exception):

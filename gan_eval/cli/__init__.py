@@ -33,6 +33,8 @@ _COMMANDS = (
 )
 # Commands whose module and function cannot have their name, a Python keyword.
 _MODULES = {"import": "imports"}
+# Commands that several processes share under torchrun; of others each would do the whole.
+_SHARED = ("train", "classify", "score")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What errors say where a CPU's memory, a GPU's or one that others use is full.
 _FULL_MEMORY = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "busy or unavailable")
@@ -54,6 +56,12 @@ class _Commands(click.Group):
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-"):
             raise InputError(f"command {name!r} is not known. {closest(name, _COMMANDS)}")
+        processes = os.environ.get("WORLD_SIZE", "1")
+        if name not in _SHARED and processes != "1":
+            raise InputError(
+                f"{name} runs in one process; {', '.join(_SHARED)} in several. Got WORLD_SIZE="
+                f"{processes}; start it without torchrun."
+            )
         return super().resolve_command(ctx, args)
 
 

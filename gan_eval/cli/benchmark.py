@@ -77,7 +77,7 @@ def benchmark(names: tuple[str, ...], every: bool, as_json: bool, **options: Any
     gan-eval benchmark table_1_cifar10 figure_4_walk --budget 2h
     gan-eval benchmark --all --quick
     """
-    from gan_eval.records import check_folder
+    from gan_eval.files import check_folder
 
     scripts = _scripts()
     chosen = _chosen(names, every, scripts)
@@ -174,7 +174,8 @@ def _keep_line(
     spent: Sequence[float] = (),
 ) -> None:
     """Keep how an exhibit went: what it `needs` if nothing was run, else the rows `missing`."""
-    from gan_eval.records import append_line, provenance
+    from gan_eval.files import append_line
+    from gan_eval.records import provenance
 
     line = {
         "benchmark": name,
@@ -196,7 +197,7 @@ def _sizes(folder: Path) -> dict[Path, int]:
 
 def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
     """Run each in a process of its own, whose memory is its own; return those that broke off."""
-    from gan_eval.records import read_lines
+    from gan_eval.files import read_lines
 
     given = [
         *("--quick" for _ in range(options["quick"])),
@@ -251,7 +252,7 @@ def _wait_for(command: Sequence[str]) -> int:
 
 def _report(out: Path, names: list[str], as_json: bool) -> None:
     """Write the report, and print how each exhibit went."""
-    from gan_eval.records import read_lines
+    from gan_eval.files import read_lines
     from gan_eval.report.page import report
 
     page = report(out).files[-1]

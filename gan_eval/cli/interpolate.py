@@ -46,5 +46,5 @@ def _table(record: Any) -> None:
     print_table(
         f"{record.protocol['name']}; distances to images of {record.config['data']['name']}",
         ("walk", *(name.replace("_", " ") for name in _SCORES)),
-        ((name, *(f"{row[score]:.3f}" for score in _SCORES)) for name, row in rows.items()),
+        ((name, *(f"{row[score]:.3g}" for score in _SCORES)) for name, row in rows.items()),
     )

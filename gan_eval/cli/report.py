@@ -16,6 +16,8 @@ from gan_eval.cli.output import print_json, print_table, say
 def report(results: Path, as_json: bool) -> None:
     """Write RESULTS/report.html and RESULTS/tables from the JSON lines and pictures in RESULTS.
 
+    Without RESULTS, those in results/ here.
+
     The page needs no network. It has a section for each exhibit of the paper, run or not: the
     paper's numbers beside ours, a verdict by a rule that it states, scores, controls, curves,
     pictures, deviations and provenance. Tables are Markdown, CSV and LaTeX.

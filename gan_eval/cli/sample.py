@@ -51,6 +51,7 @@ def sample(
 
     from gan_eval.data.export import write_arrays
     from gan_eval.devices import resolve_device
+    from gan_eval.files import check_folder
     from gan_eval.models.runs import Run
     from gan_eval.models.sampling import generate
     from gan_eval.visualize import grids
@@ -59,6 +60,7 @@ def sample(
         raise InputError(f"--out must end in .png or .npz. Got {out}.")
     if contact_sheet and out.suffix != ".png":
         raise InputError(f"--contact-sheet is a picture: --out must end in .png. Got {out}.")
+    check_folder(out.parent)
     network = Run(run).load_generator(epoch).to(resolve_device(device))
     _check_room(n, network.config)
     if contact_sheet and network.config.classes and label is None:

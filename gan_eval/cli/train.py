@@ -45,12 +45,12 @@ _CHANGEABLE = ("data", "epochs", "steps", "device")
 @choice_option(
     "--fit",
     ["auto", "crop", "pad"],
-    help="Square images by centre crop and resize, or by zero padding.",
+    help="Square images by centre crop and resize, or by zero padding; auto: as the source does.",
 )
 @click.option("--split", default="train", help="Which part of the data.")
 @click.option("--limit", type=int, help="Use the first N images only.")
 @click.option("--latent-dim", type=int, help="Length of z.  [default: the preset's]")
-@click.option("--width", type=int, help="Base width, where the source leaves it open.")
+@click.option("--width", type=int, help="Base width, where the source leaves it open: bubbliiiing.")
 @click.option(
     "--save-epochs",
     callback=numbers(int, "whole numbers", "1,5,25"),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gan_eval.data.arrays import Member, npz_counts, read_array, read_members
 from gan_eval.data.images_set import Images
-from gan_eval.records import write_whole
+from gan_eval.files import write_whole
 
 _BLOCK = 512  # images written at a time
 _NAMES = ("class_names", "attribute_names")

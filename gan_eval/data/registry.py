@@ -278,12 +278,15 @@ def _unknown(data: str, root: Path | None, path: Path) -> InputError:
         return InputError(_needs(data, root))
     rule = "data must be a name, or the path of a folder of images or an .npz file"
     if path.exists():
-        return InputError(f"{rule}. Got the file {data!r}; name the folder that it is in.")
+        saved = "save its array as train_images in an .npz"
+        remedy = saved if path.suffix == ".npy" else "name the folder that it is in"
+        return InputError(f"{rule}. Got the file {data!r}; {remedy}.")
     if not _is_name(data) or data.endswith(".npz"):
         return InputError(f"{rule}. Got {data!r}, which does not exist; check the path.")
-    stems = sorted(found.stem for found in root.glob("*.npz")) if root else []
-    known = [*DATA_NAMES, *(stem for stem in stems if stem not in DATA_NAMES)]
-    return InputError(f"data must be a known name or a path. Got {data!r}. {closest(data, known)}")
+    stems = sorted({found.stem for found in root.glob("*.npz")} - {*DATA_NAMES}) if root else []
+    others = "" if root else f" For others name their root with --data-root or {ROOT_VARIABLE}."
+    hint = closest(data, [*DATA_NAMES, *stems]) + others
+    return InputError(f"data must be a known name or a path. Got {data!r}. {hint}")
 
 
 def _needs(name: str, root: Path | None) -> str:

@@ -42,11 +42,12 @@ from gan_eval.experiments.sums import (
     turn_rates,
     turn_vector,
 )
+from gan_eval.files import write_json
 from gan_eval.images import to_uint8
 from gan_eval.latent.arithmetic import along, combine, neighbours
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
-from gan_eval.records import Written, append_record, write_json
+from gan_eval.records import Written, append_record
 from gan_eval.seeding import stream
 from gan_eval.visualize.grids import strips, write_picture
 
@@ -102,7 +103,7 @@ def arithmetic(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    study = begin(out or run.folder, seed=seed, device=device, precision=precision, watch=watch)
+    study = begin(out, run, seed=seed, device=device, precision=precision, watch=watch)
     if not 1 <= n <= MOST_SAMPLES:
         raise InputError(f"n must be from 1 to {MOST_SAMPLES}, samples to choose of. Got {n}.")
     drawing = open_drawing(run, epoch=epoch, label=label, device=study.device)

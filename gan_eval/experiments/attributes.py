@@ -202,6 +202,8 @@ def balanced_accuracy(decided: Tensor, wanted: Tensor) -> float:
 def best_threshold(scores: Tensor, wanted: Tensor) -> tuple[float, float]:
     """Return the highest balanced accuracy of `scores > threshold`, and that threshold.
 
+    Of thresholds between scores: some are always above it, and some are not.
+
     Args:
         scores: (n,).
         wanted: bool (n,), of both kinds.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gan_eval.errors import InputError
 from gan_eval.experiments.drawing import MOST_SAMPLES
-from gan_eval.records import write_json
+from gan_eval.files import write_json
 
 _FORM = '[{"z": 12, "box": [x0, y0, x1, y1]}, ...]'
 # Sides of the square that hides a part, and of its steps, as parts of an image's side.

@@ -24,6 +24,7 @@ from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.store import DType, default_store, extract
+from gan_eval.files import check_folder
 from gan_eval.precision import Precision, resolve_precision
 from gan_eval.probes.design import Matrix, gather
 from gan_eval.probes.draws import FitDraws, draws_at_once
@@ -31,7 +32,7 @@ from gan_eval.probes.l2_svm import LinearModel, check_memory, fit_l2_svm
 from gan_eval.probes.liblinear import check_liblinear_memory, fit_liblinear
 from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import Labelled, Result, SealedTest, Solver, evaluate, select
-from gan_eval.records import Record, append_record, check_folder
+from gan_eval.records import Record, append_record
 from gan_eval.visualize.matrices import draw_confusion
 
 SolverName = Literal["newton", "liblinear"]

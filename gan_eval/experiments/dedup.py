@@ -37,8 +37,9 @@ from gan_eval.experiments.parts import sample
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, Trial, likeness
 from gan_eval.experiments.study import Study, Watch, begin
 from gan_eval.experiments.thinned import Whole
+from gan_eval.files import check_folder, write_json
 from gan_eval.probes.hamming import components, nearest_others
-from gan_eval.records import Record, Written, append_record, check_folder, write_json
+from gan_eval.records import Record, Written, append_record
 from gan_eval.seeding import stream
 from gan_eval.training.autoencoder import (
     BITS,
@@ -93,7 +94,7 @@ def dedup(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    study = begin(out or Path("results"), seed=seed, device=device, watch=watch)
+    study = begin(out, seed=seed, device=device, watch=watch)
     _check(radius, write)
     images = open_images(data, root=root, size=SIZE, channels=CHANNELS)
     if len(images) < _FEWEST:

@@ -53,6 +53,7 @@ from gan_eval.visualize.grids import write_grid
 # Samples in which an object is looked for, and how many of them get a box: the paper's number.
 _SEARCHED, _BOXED = 1000, 52
 _DRAWN = 10
+_SEEING = 0.6  # balanced accuracy of a classifier of which figures say something
 
 
 def dropout(
@@ -96,7 +97,7 @@ def dropout(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    study = begin(out or run.folder, seed=seed, device=device, precision=precision, watch=watch)
+    study = begin(out, run, seed=seed, device=device, precision=precision, watch=watch)
     if boxes is None and attribute is None:
         raise InputError(
             "an object must be named by --boxes FILE or --object ATTRIBUTE. Got neither; pass one."
@@ -140,6 +141,7 @@ def dropout(
         },
         result=result,
         controls=controls,
+        advice=_advice([*panel.pickers.values(), *panel.judges.values()], result["before"]),
         fingerprints={
             "data": panel.images and panel.images.fingerprint,
             "weights": weights_sha256(drawing.network),
@@ -161,6 +163,22 @@ def _protocol(boxes: Path | None) -> dict[str, Any]:
         "boxes": "from a file" if boxes else f"found in {_SEARCHED} samples by occlusion",
         "random_draws": RANDOM_DRAWS,
     }
+
+
+def _advice(classifiers: Sequence[AttributeClassifier], before: float | None) -> tuple[str, ...]:
+    """Return what to do where the classifiers, or the samples, can show no difference."""
+    blind = min((each.accuracy for each in classifiers), default=1.0)
+    advice = []
+    if blind < _SEEING:
+        advice.append(
+            f"a classifier of the object is right of {100 * blind:.0f} % of real images, with and "
+            "without it weighed alike, where 50 % is chance: the figures say little; take more "
+            "labelled images, or another object."
+        )
+    if before in (0.0, 1.0):
+        often = "every one" if before else "none"
+        advice.append(f"{often} of the samples shows the object before anything is dropped.")
+    return tuple(advice)
 
 
 def _draw(path: Path, drawing: Drawing, place: int, dropped: Tensor, z: Tensor) -> None:

@@ -198,7 +198,7 @@ def pick(concept: str, words: str, wanted: Wanted, scores: Mapping[str, Tensor])
     ]
     least, order = torch.stack(signed).amin(0).sort(descending=True, stable=True)
     found = tuple(order[least > 0][:_POOL].tolist())
-    _check_enough(concept, words, found)
+    _check_enough(concept, words, found, "ask for less, or search more with --n")
     return found
 
 
@@ -213,13 +213,13 @@ def check_numbers(concept: str, numbers: Sequence[int], n: int) -> None:
     words = ",".join(map(str, numbers))
     if len(set(numbers)) < len(numbers):
         raise InputError(f"{concept} must be different samples. Got {words}; name each once.")
-    _check_enough(concept, words, numbers)
+    _check_enough(concept, words, numbers, "name more")
 
 
-def _check_enough(concept: str, words: str, samples: Sequence[int]) -> None:
+def _check_enough(concept: str, words: str, samples: Sequence[int], remedy: str) -> None:
     """Raise an `InputError` unless a concept has as many samples as are averaged."""
     if len(samples) < AVERAGED[concept]:
         raise InputError(
             f"{concept} must have at least {AVERAGED[concept]} samples, which are averaged. Got "
-            f"{len(samples)} of {words!r}; name more, ask for less, or search more with --n."
+            f"{len(samples)} of {words!r}; {remedy}."
         )

@@ -88,11 +88,16 @@ class FeatureSpec:
 
     def variant(self) -> list[str]:
         """Return in words how it differs from the paper's use, for names of files."""
-        layers = [] if self.layers is None else [f"layers {' '.join(map(str, self.layers))}"]
-        pool = [] if self.pool == 4 else [f"pool {self.pool}"]
-        by = [] if self.batch_norm == "dataset" else [f"by {self.batch_norm}"]
-        maps = [] if self.maps == _MAPS else [f"{self.maps} maps"]
-        return [*layers, *pool, *by, *maps, *(["mirror"] if self.mirror else [])]
+        of_disc, differs = self.name in ("disc", "random-disc"), []
+        if of_disc and self.layers is not None:
+            differs.append(f"layers {' '.join(map(str, self.layers))}")
+        if of_disc and self.pool != 4:
+            differs.append(f"pool {self.pool}")
+        if of_disc and self.batch_norm != "dataset":
+            differs.append(f"by {self.batch_norm}")
+        if self.name == "kmeans" and self.maps != _MAPS:
+            differs.append(f"{self.maps} maps")
+        return [*differs, *(["mirror"] if self.mirror else [])]
 
     def form(self) -> dict[str, Any]:
         """Return the size, channels and fit of the images it takes; {} for the data's own."""

@@ -79,7 +79,7 @@ def filters(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    study = begin(out or run.folder, seed=seed, device=device, precision=precision, watch=watch)
+    study = begin(out, run, seed=seed, device=device, precision=precision, watch=watch)
     config, trained = run.config(), run.load_discriminator(epoch)
     layer = check_layer(config.discriminator, layer)
     width = config.discriminator.layers[config.discriminator.feature_layers[layer - 1]].width

@@ -89,7 +89,7 @@ def interpolate(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    study = begin(out or run.folder, seed=seed, device=device, watch=watch)
+    study = begin(out, run, seed=seed, device=device, watch=watch)
     if not 2 <= frames <= _MOST_FRAMES:
         raise InputError(
             f"frames must be from 2 to {_MOST_FRAMES} from point to point. Got {frames}."
@@ -116,7 +116,7 @@ def interpolate(
         name="generator",
         protocol={
             "name": f"tour of {_POINTS} points, {frames} frames each; {_PAIRS} paths",
-            "version": 1,
+            "version": 2,
             "epsilon": _EPSILON,
         },
         config={

@@ -4,7 +4,7 @@ Radford, Metz & Chintala 2015, section 8.1, Table 3. A conditional generator dra
 many of each label, and each test image takes the label of the one nearest sample, by the Euclidean
 distance of pixels: uint8, unscaled, at the network's size. The samples pass by and none is kept.
 
-The epoch is chosen on validation images, the last 10,000 of the training part, with other samples;
+The epoch is chosen on validation images, their own part or the last of training, by other samples;
 the test part is not looked at before. Controls: the real training images without those of
 validation, and samples of an untrained generator. Copies: see `gan_eval.experiments.memorisation`.
 """
@@ -82,7 +82,7 @@ def neighbors(
     Raises:
         InputError: what was asked for cannot be had; nothing was written.
     """
-    study = begin(out or run.folder, seed=seed, device=device, precision=precision, watch=watch)
+    study = begin(out, run, seed=seed, device=device, precision=precision, watch=watch)
     bench = _Bench(study)
     if samples < 1:
         raise InputError(f"samples must be at least 1. Got {samples}; pass --samples 50000.")

@@ -67,6 +67,7 @@ def open_parts(
 
     opened = partial(open_part, data, root=root, size=size, channels=channels, fit=fit, limit=limit)
     train = opened("train")
+    opened = partial(opened, size=train.size, channels=train.channels)  # of all parts alike
     _check_classes(train, train)
     test, validation = if_there(opened, "test"), if_there(opened, "val")
     if test is None:
@@ -85,7 +86,8 @@ def open_parts(
     check_labels(known.labels[: len(known) - held_out], protocol.labels_per_class)
     refits = protocol.refit == "train+validation"
     learned = known.labels if refits else known.labels[: len(known) - held_out]
-    notes = (*train.notes, *notes, *_never_learned(test, learned))
+    others = (note for part in (validation, test) if part for note in part.notes)
+    notes = tuple(dict.fromkeys([*train.notes, *notes, *others, *_never_learned(test, learned)]))
     return Parts(train=train, known=known, held_out=held_out, test=test, notes=notes)
 
 

@@ -20,10 +20,11 @@ from gan_eval.experiments.account import use_of
 from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import open_parts
 from gan_eval.experiments.study import Watch
+from gan_eval.files import read_lines
 from gan_eval.models.importers import import_newmu
 from gan_eval.models.runs import Run
 from gan_eval.probes.protocol import Protocol
-from gan_eval.records import as_json, read_lines
+from gan_eval.records import as_json
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, reopen
 from gan_eval.training.job import Job, carry_out, new_job, resumed_job

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gan_eval.devices import resolve_device
+from gan_eval.files import check_folder
+from gan_eval.models.runs import Run
 from gan_eval.precision import Precision, resolve_precision
-from gan_eval.records import Record, check_folder
+from gan_eval.records import Record
 
 # Called with what is being done, how far that is and how far it has to go.
 Watch = Callable[[str, int, int], None]
@@ -45,19 +47,31 @@ class Study:
         )
 
 
-def begin(folder: Path, *, seed: int, device: str, watch: Watch, precision: str = "32") -> Study:
+def begin(
+    out: Path | None,
+    run: Run | None = None,
+    *,
+    seed: int,
+    device: str,
+    watch: Watch,
+    precision: str = "32",
+) -> Study:
     """Return a study whose folder can be written to; nothing is written yet.
 
     Args:
+        out: None takes the folder of `run`, or "results" without one.
+        run: what is studied.
         device: "auto", "cuda", "mps" or "cpu".
         precision: "auto", "32" or "bf16".
 
     Raises:
-        InputError: there is no such device, or nothing can be written to the folder.
+        InputError: there is no such run or device, or nothing can be written to the folder.
     """
+    if run is not None:
+        run.config()
     device = resolve_device(device)
     return Study(
-        folder=check_folder(folder),
+        folder=check_folder(out or (run.folder if run else Path("results"))),
         seed=seed,
         device=device,
         precision=resolve_precision(precision, device),

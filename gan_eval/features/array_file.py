@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from gan_eval.errors import InputError
-from gan_eval.records import write_bytes, write_json
+from gan_eval.files import write_bytes, write_json
 
 _COUNT_BYTES = 8
 

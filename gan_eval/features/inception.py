@@ -22,10 +22,10 @@ from torch.nn import functional
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError, one_line
 from gan_eval.features.inception_network import faster
+from gan_eval.files import file_sha256
 from gan_eval.images import to_channels
 from gan_eval.models.weights import read_state
 from gan_eval.precision import Precision, products
-from gan_eval.records import file_sha256
 
 URL: str = inception.FID_WEIGHTS_URL
 OFFICIAL_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"

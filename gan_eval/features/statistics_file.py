@@ -23,8 +23,9 @@ import numpy as np
 from gan_eval.data.arrays import read_members
 from gan_eval.errors import InputError
 from gan_eval.features.extractor import Extractor
+from gan_eval.files import check_folder, file_sha256, write_whole
 from gan_eval.metrics import Moments
-from gan_eval.records import as_json, check_folder, file_sha256, write_whole
+from gan_eval.records import as_json
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

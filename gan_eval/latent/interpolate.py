@@ -68,7 +68,7 @@ def jump_ratio(steps: Tensor) -> float:
 
     0 where nothing moves at all.
     """
-    largest, middle = float(steps.max()), float(steps.median())
+    largest, middle = float(steps.max()), float(steps.quantile(0.5))
     if largest == 0:
         return 0.0
     return largest / max(middle, torch.finfo(steps.dtype).tiny)

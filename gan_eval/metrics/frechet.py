@@ -7,7 +7,9 @@ Heusel et al. 2017, arXiv:1706.08500, eq. 6:
 No root of a matrix is taken. With C_r = F F', the product C_r C_f has the non-zero eigenvalues of
 the symmetric F' C_f F, and the last trace is the sum of their roots. F is Cholesky's factor, or of
 the eigenvectors where the covariance is singular: n images leave n - 1 directions at most, and
-those beyond are rounding, of which a root would make 1e-8 each.
+those beyond are rounding, of which a root would make 1e-8 each. Few directions are found by what
+the covariance makes of as many random vectors (Halko, Martinsson & Tropp 2011, arXiv:0909.4061),
+which is exact for its rank, and all others by their eigenvectors.
 """
 
 from dataclasses import dataclass
@@ -91,7 +93,13 @@ def _factor(covariance: Tensor, rank: int) -> tuple[Tensor, float]:
         factor, failed = torch.linalg.cholesky_ex(covariance)
         if not failed:
             return factor, 0.0
-    values, vectors = torch.linalg.eigh(covariance)
+    if 2 * rank < len(covariance):
+        seed = torch.randn(len(covariance), rank, generator=stream(0, "fid"), dtype=torch.float64)
+        basis = torch.linalg.qr(covariance @ seed.to(covariance.device)).Q
+        values, vectors = torch.linalg.eigh(basis.T @ covariance @ basis)
+        vectors = basis @ vectors
+    else:
+        values, vectors = torch.linalg.eigh(covariance)
     roots = values[-rank:].clamp_min(0).sqrt()
     return vectors[:, -rank:] * roots, _negative_share(values)
 

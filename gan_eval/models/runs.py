@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gan_eval.errors import InputError
+from gan_eval.files import read_lines, write_json
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import FORMAT, ImportConfig, RunConfig
 from gan_eval.models.weights import load_network, read_about
-from gan_eval.records import read_lines, write_json
 
 _Network = TypeVar("_Network", Generator, Discriminator)
 # A kept one, by its number, or the best of those that were measured while training.

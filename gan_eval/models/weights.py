@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from gan_eval.errors import InputError, one_line
-from gan_eval.records import write_bytes
+from gan_eval.files import write_bytes
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object]) -> None:

@@ -19,6 +19,7 @@ def logistic_weights(x: Tensor, positive: Tensor) -> Tensor:
     """
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=1.0, max_iter=_MAX_ITER)
+    # To the minimum: the sign of a weight near zero decides about its map.
+    model = LogisticRegression(C=1.0, tol=1e-9, max_iter=_MAX_ITER, solver="newton-cholesky")
     model.fit(x.double().numpy(), positive.numpy())
     return torch.from_numpy(model.coef_[0])

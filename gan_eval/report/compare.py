@@ -8,8 +8,8 @@ from typing import Any
 
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
+from gan_eval.files import write_bytes
 from gan_eval.models.runs import Run
-from gan_eval.records import write_bytes
 from gan_eval.visualize.series import Panel, draw_panels
 
 # Of a config, what the rest of it says already.

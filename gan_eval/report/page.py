@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gan_eval.records import Record, write_bytes
+from gan_eval.files import write_bytes
+from gan_eval.records import Record
 from gan_eval.report.curves import panels_of
 from gan_eval.report.exhibits import EXHIBITS, Exhibit
 from gan_eval.report.pictures import Picture, by_run, inline, inline_curves

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gan_eval.records import write_bytes
+from gan_eval.files import write_bytes
 
 # What Markdown takes for emphasis, code, links and pictures; not the _ within a name.
 _MARKUP = re.compile(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)")

@@ -46,6 +46,7 @@ _RATES = {
 }  # fmt: skip
 # Of a script's lines, what stands elsewhere on the page.
 _UNSHOWN = ("benchmark", "command", "versions", "commit", "time", "last", "data", "deviations")
+_REPEATED = "the same training from several seeds (standard deviation: divisor n - 1)"
 _MANY = 20  # numbers of a list at most that a table sums up
 _LONG = 60  # characters of another list at most that fit into a cell
 
@@ -146,7 +147,7 @@ def scores(section: Section) -> list[Table]:
     tables += [table for table in turns if len(table.frame)]
     repeated = over_seeds(section.records)
     if repeated is not None:
-        tables.append(Table(caption="the same training from several seeds", frame=repeated))
+        tables.append(Table(caption=_REPEATED, frame=repeated))
     scripts = dict.fromkeys(str(row.get("benchmark", "")) for row in section.rows)
     for script in scripts:
         rows = [row for row in section.rows if str(row.get("benchmark", "")) == script]

@@ -38,7 +38,8 @@ RULE: tuple[tuple[Word, str], ...] = (
     ),
     (
         "measured",
-        "the paper shows no number, and no control decides, or one is missing that must be beaten.",
+        "the paper shows no number, and no control decides, or one is missing that must be beaten; "
+        "or pictures were drawn and nothing was counted.",
     ),
     ("not run", "nothing was measured yet; where something is missing, why says what."),
     ("quoted", "another method, or what is not measured here: the published number only."),
@@ -190,7 +191,10 @@ def claimed(claim: Claim, records: Sequence[Record]) -> Iterator[Line]:
             found += 1
             yield _claimed(claim, record, ours)
     if not found:
-        yield Line(what=claim.what, fraction=claim.fraction, verdict="not run")
+        drawn = any(claim.name in (None, each.name) for each in records)
+        why = "drawn only: nothing was counted, as without labelled images" if drawn else ""
+        word: Word = "measured" if drawn else "not run"
+        yield Line(what=claim.what, fraction=claim.fraction, verdict=word, why=why)
 
 
 def _claimed(claim: Claim, record: Record, ours: float) -> Line:

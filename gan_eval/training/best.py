@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gan_eval.files import write_json
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import save_network
-from gan_eval.records import write_json
 from gan_eval.training.step import Trainer
 
 # The first of them that a run has measured; lower is better. Not the kernel distance, whose cubes

@@ -16,11 +16,12 @@ from gan_eval.data.feed import check_batch
 from gan_eval.data.registry import path_of
 from gan_eval.devices import keep_freed_memory, make_fabric, resolve_device, take_own_gpu
 from gan_eval.errors import InputError
+from gan_eval.files import check_folder, nearest_there, remove_unfinished
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run, new_run
 from gan_eval.precision import full_float32
-from gan_eval.records import nearest_there, remove_unfinished, versions
+from gan_eval.records import versions
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import Request, extend, mended, moved, reopen, resolve
 from gan_eval.training.loop import Habits, train
@@ -50,7 +51,7 @@ def new_job(folder: Path, request: Request) -> Job:
         InputError: the folder is taken, or the request cannot be met; nothing was written.
     """
     take_own_gpu(request.device)
-    run, path = new_run(folder), path_of(request.data, request.root)
+    run, path = new_run(check_folder(folder)), path_of(request.data, request.root)
     if path is not None and path.is_dir() and folder.resolve().is_relative_to(path):
         raise InputError(
             f"--out must not lie in the folder of the images, {path}: its files are none. Got "
@@ -86,9 +87,10 @@ def resumed_job(
         started_with = config.asked.get(name, value)
         value = list(value) if isinstance(value, tuple) else value
         if value != started_with:
+            before = "not given" if started_with is None else started_with
             raise InputError(
                 f"--{name.replace('_', '-')} must be what the run was started with to resume it: "
-                f"{started_with}. Got {value}; leave it out, or pass another --out."
+                f"{before}. Got {value}; leave it out, or pass another --out."
             )
     if epochs is not None and steps is not None:
         raise InputError(

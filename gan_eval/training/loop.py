@@ -19,11 +19,11 @@ from torch import Tensor
 from gan_eval.data import Feed, Images
 from gan_eval.devices import as_one, gather
 from gan_eval.errors import InputError
+from gan_eval.files import append_line, write_lines
 from gan_eval.images import to_uint8
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import labels_of
-from gan_eval.records import append_line, write_lines
 from gan_eval.seeding import stream
 from gan_eval.training.best import keep_best, save_networks
 from gan_eval.training.board import check_board, open_board
@@ -154,6 +154,8 @@ def train(
                         save_networks(run.folder, trainer, progress.step, epoch)
                     if chief:
                         _save(run, trainer, progress)
+                    if chief and (stop or last or epoch in config.save_epochs):
+                        _draw(run, progress)
             if stop and not last:
                 break
     fabric.barrier()
@@ -172,9 +174,7 @@ def _log(run: Run, trainer: Trainer, progress: _Progress, habits: Habits, board:
             if trainer.fabric.is_global_zero:
                 _write_down(run, row | measured, progress, config, habits, board)
                 if measured or progress.step == config.steps:
-                    rows = run.rows()
-                    draw_losses(rows, run.folder / "losses.png")
-                    keep_best(run, trainer, rows, _epoch(progress.step, config))
+                    keep_best(run, trainer, run.rows(), _epoch(progress.step, config))
 
 
 def _steps_to_log(step: int, config: RunConfig, habits: Habits) -> int:
@@ -268,6 +268,14 @@ def _keep(run: Run, trainer: Trainer, progress: _Progress, epoch: int) -> None:
         write_grid(run.grid(epoch), sample_fixed(trainer))
         for folder in (run.checkpoint(epoch), run.folder):
             save_networks(folder, trainer, progress.step, epoch)
+
+
+def _draw(run: Run, progress: _Progress) -> None:
+    """Draw the curves of what was written down so far."""
+    rows = run.rows()
+    if rows:
+        with _off_the_clock(progress):
+            draw_losses(rows, run.folder / "losses.png")
 
 
 @torch.no_grad()

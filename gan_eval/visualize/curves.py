@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from gan_eval.records import write_bytes
+from gan_eval.files import write_bytes
 from gan_eval.visualize.series import Panel, draw_panels
 
 _PANELS = (

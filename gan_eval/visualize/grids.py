@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from gan_eval.records import write_whole
+from gan_eval.files import write_whole
 
 _LEAST_TILE = 64
 _GAP = 2

@@ -16,13 +16,18 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 _RECTIFIERS = (functional.relu, torch.relu, Tensor.relu, functional.leaky_relu)
+_IN_PLACE: dict[Callable[..., Any], Callable[..., Tensor]] = {
+    torch.relu_: torch.relu,
+    Tensor.relu_: torch.relu,
+    functional.leaky_relu_: functional.leaky_relu,
+}
 
 
 class GuidedBackprop(TorchFunctionMode):
     """A context in which networks are built whose rectifiers send gradients back guided.
 
     It stands where torch's relu and leaky relu are called, by modules or not, so that activations
-    used twice or working in place need no hook; none works in place meanwhile.
+    used twice or working in place need no hook; modules' do not work in place meanwhile.
 
     Example:
         >>> x = torch.tensor([3.0, -3.0], requires_grad=True)
@@ -40,9 +45,12 @@ class GuidedBackprop(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
+        x, *rest = args or (None,)
+        if func in _IN_PLACE:
+            rectify = _IN_PLACE[func]
+            return x.copy_(_Guided.apply(x.clone(), lambda x: rectify(x, *rest, **given)))
         if func not in _RECTIFIERS:
             return func(*args, **given)
-        x, *rest = args
         if func in (torch.relu, Tensor.relu):
             return _Guided.apply(x, torch.relu)
         return _Guided.apply(x, lambda x: func(x, *rest, **{**given, "inplace": False}))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from gan_eval.records import write_whole
+from gan_eval.files import write_whole
 
 # Above this many classes neither numbers nor all names can be read.
 _READABLE = 25

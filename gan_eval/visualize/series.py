@@ -57,7 +57,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
         axes.set_xlabel(_plain(panel.x))
         axes.set_ylabel(_plain(panel.y))
         if all(y >= 0 for points in panel.lines.values() for _, y in points):
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(bottom=0, top=1.05 * axes.dataLim.y1 or None)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
         axes.legend(fontsize=8, **(below if len(panel.lines) > _INSIDE else {}))
     for axes in places[len(panels) :]:

@@ -11,7 +11,7 @@ import pytest
 
 from gan_eval.cli import main
 from gan_eval.cli.benchmark import _run_each, _scripts
-from gan_eval.records import read_lines
+from gan_eval.files import read_lines
 from gan_eval.report.exhibits import EXHIBITS
 from gan_eval.report.page import report
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gan_eval.experiments.features import FEATURES
-from gan_eval.records import read_lines
+from gan_eval.files import read_lines
 
 FEW = ("--data", "digits", "--labels-per-class", "5", "--draws", "3", "--c-grid", "1e-3,1e-2")
 RESULT = {"feature_width", "C", "error_mean", "error_std", "draws", "converged"}

@@ -15,8 +15,8 @@ from PIL import Image
 from gan_eval.cli import cli
 from gan_eval.cli.quickstart import _job
 from gan_eval.data import open_images
+from gan_eval.files import read_lines
 from gan_eval.models.runs import Run
-from gan_eval.records import read_lines
 
 COMMANDS = {
     "benchmark": {"names", "every", "quick", "data_root", "budget", "runs", "out", "as_json"},
@@ -213,7 +213,10 @@ def test_a_run_is_trained_by_one_process_at_a_time(call, capsys, trained):
 def test_what_cannot_be_used_is_named(refused, trained, tmp_path):
     (tmp_path / "taken").write_text("a file")
     line = refused("sample", trained, "--out", tmp_path / "taken" / "x.png")
-    assert "must be usable" in line
+    assert "--out must lead to a folder" in line
+    (tmp_path / "x.png").mkdir()
+    line = refused("sample", trained, "--out", tmp_path / "x.png")
+    assert f"{tmp_path / 'x.png'} must be usable" in line  # and no temporary file
 
 
 def test_sample_draws_the_same_first_images_whatever_their_number(call, trained, tmp_path):
@@ -294,7 +297,7 @@ def test_what_a_run_refuses(refused, trained, tmp_path):
     assert f"--preset {fixed}: carpedm20-mnist. Got sthalles" in resume("--preset", "sthalles")
     assert f"--batch-size {fixed}: 16. Got 32" in resume("--batch-size", 32)
     assert f"--limit {fixed}: 64. Got 32" in resume("--limit", 32)
-    assert f"--save-epochs {fixed}: None. Got [1, 2]" in resume("--save-epochs", "1,2")
+    assert f"--save-epochs {fixed}: not given. Got [1, 2]" in resume("--save-epochs", "1,2")
     np.savez(
         tmp_path / "other.npz",
         train_images=np.zeros((64, 28, 28), np.uint8),

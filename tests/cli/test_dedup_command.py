@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_eval.records import read_lines
+from gan_eval.files import read_lines
 from gan_eval.training import autoencoder
 
 KEYS = {"groups", "duplicates", "radius", "planted_recall", "false_positive_rate"}

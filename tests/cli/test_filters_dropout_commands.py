@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from gan_eval.features.discriminator import random_discriminator
+from gan_eval.files import read_lines
 from gan_eval.models.dcgan import Generator, initialise
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import save_network, weights_sha256
-from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 
 

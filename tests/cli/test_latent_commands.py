@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gan_eval.experiments import interpolate
-from gan_eval.records import read_lines
+from gan_eval.files import read_lines
 
 SUM = ("--a", "3,17,40", "--b", "5,9,12,30", "--c", "1,2,8,11,20")
 RATE = {"success_rate", "low", "high", "trials"}

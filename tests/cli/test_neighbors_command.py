@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_eval.records import read_lines
+from gan_eval.files import read_lines
 
 
 @pytest.fixture

@@ -47,6 +47,13 @@ def test_full_memory_is_one_line(refused, monkeypatch, error):
     assert str(error) in said
 
 
+def test_commands_of_one_process_refuse_several(refused, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    said = refused("neighbors", "runs/a")
+    assert "neighbors runs in one process; train, classify, score in several" in said
+    assert "Got WORLD_SIZE=2; start it without torchrun." in said
+
+
 def test_other_errors_keep_their_traceback(monkeypatch):
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a slip of ours")

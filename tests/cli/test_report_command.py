@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gan_eval.files import append_line
 from gan_eval.models.runs import Run
-from gan_eval.records import append_line
 
 FEW = ("--data", "digits", "--labels-per-class", "5", "--draws", "2", "--c-grid", "1e-3")
 

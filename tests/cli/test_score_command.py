@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gan_eval.experiments.score.extractors import EXTRACTORS
-from gan_eval.records import read_lines
+from gan_eval.files import read_lines
 
 KEYS = {
     "fid", "kid_mean", "kid_std", "isc_mean", "isc_std", "precision", "recall", "density",

@@ -17,8 +17,8 @@ from gan_eval.cli.train import train
 from gan_eval.data import open_images
 from gan_eval.experiments.score import training as score_training
 from gan_eval.experiments.score.training import watch_samples
+from gan_eval.files import read_lines
 from gan_eval.models.runs import Run
-from gan_eval.records import read_lines
 
 SHORT = (
     "train", "--preset", "bubbliiiing", "--width", 2, "--data", "digits",

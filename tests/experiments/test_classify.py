@@ -20,12 +20,12 @@ from gan_eval.experiments.features import FeatureSpec, build, features_of
 from gan_eval.experiments.parts import join, open_parts
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.features.modules import Modules
+from gan_eval.files import read_lines
 from gan_eval.models.config import DiscriminatorConfig
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import save_network
 from gan_eval.probes.protocol import PROTOCOLS, choose_protocol
 from gan_eval.probes.selection import Choice, Result
-from gan_eval.records import read_lines
 
 FEW = choose_protocol(labels_per_class=5, draws=2, c_grid=[1e-3, 1e-2])
 ALL = PROTOCOLS["paper-cifar10"]
@@ -120,6 +120,20 @@ class TestParts:
         assert set(parts.known.labels[-4:].tolist()) == {0, 1}
         assert "shuffled before validation images were held out" in parts.notes[-1]
         assert torch.equal(parts.known.pixels[:, 0, 0, 0] >= 100, parts.known.labels == 1)
+
+    def test_parts_of_another_form_are_made_like_the_training_part(self, tmp_path):
+        rng, labels = np.random.default_rng(0).integers, np.arange(20) % 2
+        shapes = {"train": (20, 8, 8), "val": (20, 16, 16), "test": (20, 12, 12, 3)}
+        arrays = {f"{part}_images": rng(0, 256, shape, np.uint8) for part, shape in shapes.items()}
+        labelled = {f"{part}_labels": labels for part in shapes}
+        np.savez(tmp_path / "a.npz", **arrays, **labelled)
+        parts = open_parts(str(tmp_path / "a.npz"), ALL)
+        assert parts.known.pixels.shape == (40, 1, 8, 8)
+        assert parts.test.pixels.shape == (20, 1, 8, 8)
+        fitted, grey, small = parts.notes
+        assert "16x16 were fitted to 8x8" in fitted
+        assert "20 images were converted to grey" in grey
+        assert "12x12 were fitted to 8x8" in small
 
     def test_test_images_of_a_class_that_was_never_learned_are_counted(self, tmp_path):
         data = npz(tmp_path / "a.npz", train=40, test=10)

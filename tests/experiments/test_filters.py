@@ -15,10 +15,10 @@ from gan_eval.experiments import filters as module
 from gan_eval.experiments.filters import as_grey, concentration, filters, label_selectivity
 from gan_eval.experiments.responses import Responses
 from gan_eval.features.discriminator import random_discriminator
+from gan_eval.files import read_lines
 from gan_eval.models.dcgan import BatchNorm
 from gan_eval.models.presets import preset
 from gan_eval.models.statistics import batch_statistics
-from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 
 

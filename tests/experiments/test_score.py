@@ -18,9 +18,9 @@ from gan_eval.experiments.score.account import _chosen, tables_of
 from gan_eval.experiments.score.extractors import ExtractorSpec
 from gan_eval.experiments.score.figures import FIGURES, ScoreProtocol
 from gan_eval.features.inception import inception_identity
+from gan_eval.files import read_lines
 from gan_eval.metrics import kernel_distance
 from gan_eval.models.runs import Run
-from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 
 FEW = ScoreProtocol(kid_subsets=4, kid_subset_size=5)

@@ -20,9 +20,9 @@ from gan_eval.experiments.score.extractors import ExtractorSpec
 from gan_eval.experiments.score.figures import ScoreProtocol
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.features.pixels import Pixels
+from gan_eval.files import read_lines
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Run
-from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 
 
@@ -91,14 +91,6 @@ def test_features_are_of_what_is_drawn_and_not_of_the_weights(scored, made, chan
     (other,) = scored([network], real)
     assert other.fingerprints["fake"] != plain.fingerprints["fake"]
     assert other.result["fid"] != pytest.approx(plain.result["fid"], rel=1e-3)
-
-
-def test_samples_are_called_what_the_first_process_calls_them(scored, made, monkeypatch):
-    gather = lambda value: ["pixels-sha256:first", value]  # noqa: E731
-    monkeypatch.setattr("gan_eval.experiments.score.bench.gather", gather)
-    records = scored([made("run"), noise(size=32)], noise(size=32, seed=1))
-    assert records[0].fingerprints["fake"] == "pixels-sha256:first"
-    assert records[1].fingerprints["fake"] != "pixels-sha256:first"
 
 
 def test_samples_of_weights_that_are_no_numbers_are_refused(scored, made):

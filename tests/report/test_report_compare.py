@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from gan_eval.errors import InputError
+from gan_eval.files import append_line
 from gan_eval.models.runs import Run
-from gan_eval.records import append_line
 from gan_eval.report.compare import compare
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gan_eval.errors import InputError
-from gan_eval.records import append_line
+from gan_eval.files import append_line
 from gan_eval.report.exhibits import EXHIBITS
 from gan_eval.report.page import report
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from gan_eval.errors import InputError
-from gan_eval.records import append_line, append_record
+from gan_eval.files import append_line
+from gan_eval.records import append_record
 from gan_eval.report.read import read_results
 from gan_eval.report.values import curve_at, value_at
 

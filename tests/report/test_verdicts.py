@@ -115,6 +115,15 @@ def test_another_protocol_is_not_the_papers(classified):
     assert line.why == "measured by another protocol only: authors-svhn, 10 labels per class"
 
 
+def test_what_was_drawn_and_not_counted_was_run(classified):
+    claim = Claim(exhibit="x", what="x", ours="result.success_rate")
+    (line,) = claimed(claim, [classified(result={"success_rate": None})])
+    assert (line.ours, line.verdict) == (None, "measured")
+    assert line.why == "drawn only: nothing was counted, as without labelled images"
+    (line,) = claimed(claim, [])
+    assert (line.verdict, line.why) == ("not run", "")
+
+
 def test_table_3_compares_at_the_papers_number_of_samples(classified):
     trained = {"preset": "radford2015-mnist", "trained_on": "mnist", "trained_split": "train"}
     record = classified(

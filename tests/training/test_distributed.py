@@ -19,9 +19,9 @@ from PIL import Image
 
 from gan_eval.data import Feed, open_images
 from gan_eval.errors import InputError
+from gan_eval.files import read_lines
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import load_tensors
-from gan_eval.records import read_lines
 from gan_eval.training.checkpoint import saved_step
 
 _SCRIPT = """

@@ -5,7 +5,7 @@ import torch
 
 from gan_eval import Request, carry_out, new_job
 from gan_eval.errors import InputError
-from gan_eval.records import read_lines
+from gan_eval.files import read_lines
 from gan_eval.training.config import default_save_epochs
 from gan_eval.training.loop import Habits, _Progress, _warn_of_collapse
 from gan_eval.training.stopping import saving

@@ -19,11 +19,11 @@ from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.validation import watch_features
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
+from gan_eval.files import read_lines
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
 from gan_eval.probes.protocol import C_GRID
-from gan_eval.records import read_lines
 from gan_eval.training import loop
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.loop import Habits, train

@@ -18,12 +18,12 @@ from lightning_fabric import Fabric
 
 from gan_eval.data import Images
 from gan_eval.errors import InputError
+from gan_eval.files import read_lines
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.recipe import Schedule
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import load_tensors, save_tensors
-from gan_eval.records import read_lines
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import extend
 from gan_eval.training.loop import Habits, train
@@ -116,6 +116,8 @@ def test_signal_stops_after_a_whole_step_and_all_is_kept(
     for done in (3, 6):
         assert _train(stopped, made, fabric, habits) == number
         assert saved_step(stopped.state) == done
+        assert (stopped.folder / "losses.png").stat().st_size > 0
+        (stopped.folder / "losses.png").unlink()
         assert signal.getsignal(number) == before
     assert _train(stopped, made, fabric, habits) is None
     assert _files(stopped) == _files(straight)

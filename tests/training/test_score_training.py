@@ -16,15 +16,17 @@ from lightning_fabric import Fabric
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.score import score
+from gan_eval.experiments.score import training as score_training
 from gan_eval.experiments.score.extractors import ExtractorSpec
 from gan_eval.experiments.score.figures import ScoreProtocol
+from gan_eval.experiments.score.sides import Sampling, side_of
 from gan_eval.experiments.score.training import watch_samples
 from gan_eval.features.discriminator import random_discriminator
+from gan_eval.files import read_lines
 from gan_eval.models.dcgan import Discriminator, Generator, initialise
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import load_tensors, save_network
-from gan_eval.records import read_lines
 from gan_eval.seeding import stream
 from gan_eval.training import loop
 from gan_eval.training.best import best_row
@@ -81,7 +83,9 @@ def test_the_distances_are_those_of_gan_eval_score(tiny: Tiny, tmp_path: Path, n
         images,
         n=40,
         extractor=ExtractorSpec(name=name, weights=weights),
-        protocol=ScoreProtocol(metrics=("fid", "kid"), kid_subsets=1, kid_subset_size=40),
+        protocol=ScoreProtocol(
+            metrics=("fid", "kid"), kid_subsets=1, kid_subset_size=40, seed=score_training._SEED
+        ),
         store=tmp_path / "store",
         out=tmp_path / "out",
         device="cpu",
@@ -260,3 +264,13 @@ def test_it_says_what_it_depends_on_and_keeps_to_it(tiny: Tiny):
         watch_samples(again, images, every=1, n=30, extractor="pixels")
     with pytest.raises(InputError, match="which G is trained to please; name another run's"):
         watch_samples(config, images, every=1, extractor="disc")
+
+
+def test_the_best_epoch_is_not_chosen_by_the_samples_that_are_reported(tiny: Tiny):
+    config, _ = tiny("sthalles", steps=4)
+    network, _ = trained(config)
+    chosen, reported = (
+        side_of(network, sampling=Sampling(n=300, seed=seed)).open().pixels
+        for seed in (score_training._SEED, ScoreProtocol().seed)
+    )
+    assert not {*map(bytes, chosen.numpy())} & {*map(bytes, reported.numpy())}

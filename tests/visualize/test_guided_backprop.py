@@ -81,9 +81,10 @@ def test_relu_has_the_same_rule_and_other_functions_their_own():
 
 
 def test_every_way_to_call_relu_is_guided():
-    for rectify in (torch.relu, Tensor.relu, functional.relu):
+    in_place = (torch.relu_, Tensor.relu_, functional.relu_, functional.leaky_relu_)
+    for rectify in (torch.relu, Tensor.relu, functional.relu, *in_place):
         x = torch.tensor([3.0, -3.0, 3.0], requires_grad=True)
         with GuidedBackprop():
-            y = rectify(x)
+            y = rectify(x * 1)
         (found,) = torch.autograd.grad((y * torch.tensor([1.0, 1.0, -1.0])).sum(), x)
         assert found.tolist() == [1.0, 0.0, 0.0]  # the last one speaks against

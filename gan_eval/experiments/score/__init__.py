@@ -22,8 +22,9 @@ from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.statistics_file import check_target, save_statistics
 from gan_eval.features.store import default_store
+from gan_eval.files import check_folder
 from gan_eval.models.runs import Epoch, Run
-from gan_eval.records import Written, append_record, check_folder
+from gan_eval.records import Written, append_record
 
 
 def score(

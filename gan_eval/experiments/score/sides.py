@@ -71,12 +71,16 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How samples are drawn: `n` of each run, of stream `seed`, by a kept `epoch` or the newest."""
+    """How samples are drawn: `n` of each run, of stream `seed`, by a kept `epoch` or the newest.
+
+    Each of several processes draws its share and gets them all, or all of them `alone`.
+    """
 
     n: int = 10_000
     seed: int = 0
     epoch: Epoch | None = None
     device: str = "cpu"
+    alone: bool = False
 
     def __post_init__(self) -> None:
         if self.n < 1:
@@ -169,6 +173,9 @@ def _drawn(network: Generator, name: str, sampling: Sampling, run: Run | None) -
 
 def _batches(network: Generator, sampling: Sampling) -> Iterator[Tensor]:
     """Yield all samples in order, of which each of several processes draws its share."""
+    if sampling.alone:
+        yield from (pixels for pixels, _ in generate(network, sampling.n, sampling.seed))
+        return
     own = generate(network, sampling.n, sampling.seed, share=processes())
     done = 0
     while done < sampling.n:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
+from gan_eval.files import file_sha256, remove_unfinished
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.presets import Preset
 from gan_eval.models.run_config import ImportConfig, RunConfig
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import save_network
-from gan_eval.records import file_sha256, remove_unfinished, versions
+from gan_eval.records import versions
 
 Network = Generator | Discriminator
 Part = Literal["generator", "discriminator"]
