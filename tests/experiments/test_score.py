@@ -262,7 +262,7 @@ def test_pixels_of_images_that_differ_in_size_are_refused(scored, tmp_path):
     (tmp_path / "mixed").mkdir()
     for size in (8, 9):
         Image.new("L", (size, size)).save(tmp_path / "mixed" / f"{size}.png")
-    with pytest.raises(InputError, match="images of mixed:train must be squares of one size"):
+    with pytest.raises(InputError, match="/mixed:train must be squares of one size"):
         scored([tmp_path / "mixed"], noise(20))
 
 

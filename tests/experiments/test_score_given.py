@@ -129,9 +129,11 @@ def test_models_of_one_name_are_told_apart(scored, made, tmp_path):
     for name, seed in (("a", 1), ("b", 2)):
         folder(tmp_path / name / "samples", seed)
     both, real = ["a/samples", Path("b/samples")], noise()
-    assert [each.name for each in scored(both, real)] == ["a/samples", "b/samples"]
-    assert [each.name for each in scored([*both[:1], noise()], real)] == [
-        "samples:train", "model 2",
+    names = ["a/samples:train", "b/samples:train"]
+    assert [each.name for each in scored(both, real)] == names
+    # Also in calls of their own, whose records may come onto one page.
+    assert [each.name for one in both for each in scored([one, noise()], real)] == [
+        names[0], "model 2", names[1], "model 2",
     ]  # fmt: skip
     runs, network = [made("a/run"), made("b/run")], made("c").load_generator()
     names = [each.name for each in scored([*runs, network, network], noise(size=32))]

@@ -196,7 +196,11 @@ def _named(text: str, sampling: Sampling, root: Path | None) -> Side:
         if side is not None:
             return side
     data, split = (text, "train") if path.exists() else split_of(text)
-    name = Path(data).expanduser().resolve().name  # also of a folder that is given as "."
+    path = Path(data).expanduser()
+    parts = path.relative_to(path.anchor).parts
+    # Of folders the last two names, for each model's samples often lie in a samples/; "." has none.
+    several = path.is_dir() and len(parts) > 1 and ".." not in parts
+    name = "/".join(parts[-2:]) if several else path.resolve().name
     return Side(name=f"{name}:{split}", open=partial(open_images, data, root=root, split=split))
 
 
