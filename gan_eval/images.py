@@ -9,7 +9,8 @@ Fitting to a square of side s, by one of these rules:
   shrinking) to s; the same picture as resizing the shorter side to s and cutting the centre.
 * "pad": put the image, unscaled, in the middle of an s x s square of zeros.
 * "stretch" and "stretch-bicubic", of scores: resize to s x s, whatever the sides were: bilinear and
-  not antialiased as pytorch-fid does, or bicubic and antialiased as clean-fid does.
+  not antialiased as pytorch-fid does, or bicubic and antialiased as clean-fid does. Nothing is
+  rounded, as neither of them does: float32 from 0 to 255, and a little beyond by "bicubic".
 """
 
 from typing import Literal
@@ -22,6 +23,7 @@ from gan_eval.errors import InputError
 
 Scale = Literal["tanh", "sigmoid"]
 Fit = Literal["crop", "pad", "stretch", "stretch-bicubic"]
+STRETCHED = ("stretch", "stretch-bicubic")
 
 # Rec. 601 luma, the weights of Pillow's convert("L").
 LUMA = (0.299, 0.587, 0.114)
@@ -53,8 +55,6 @@ def fit_square(images: torch.Tensor, size: int, rule: Fit) -> torch.Tensor:
         edges = [left, top, size - width - left, size - height - top]
         padded: torch.Tensor = transforms.pad(images, edges)
         return padded
-    if rule in ("stretch", "stretch-bicubic"):
-        return _stretched(images, size, smooth=rule == "stretch-bicubic")
     side = min(height, width)
     if height != width:
         images = transforms.center_crop(images, [side, side])
@@ -64,13 +64,13 @@ def fit_square(images: torch.Tensor, size: int, rule: Fit) -> torch.Tensor:
     return resized
 
 
-def _stretched(images: torch.Tensor, size: int, *, smooth: bool) -> torch.Tensor:
-    if images.shape[-2:] == (size, size):
-        return images
-    mode = "bicubic" if smooth else "bilinear"
+def stretch(images: torch.Tensor, size: int, rule: Fit) -> torch.Tensor:
+    """Return uint8 `images` (..., c, h, w) as float32 (..., c, size, size) by the module's rule."""
+    smooth = rule == "stretch-bicubic"
     values = images.reshape(-1, *images.shape[-3:]).float()
+    mode = "bicubic" if smooth else "bilinear"
     values = functional.interpolate(values, (size, size), mode=mode, antialias=smooth)
-    return values.clamp_(0, 255).round_().to(torch.uint8).view(*images.shape[:-2], size, size)
+    return values.view(*images.shape[:-2], size, size)
 
 
 def to_channels(images: torch.Tensor, channels: int) -> torch.Tensor:

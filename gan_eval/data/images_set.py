@@ -16,6 +16,8 @@ from torch.utils.data import Dataset
 class Images:
     """A set of labelled or unlabelled square uint8 images, held in memory or streamed from disk.
 
+    Images that a network will stretch, and that are all of one size, are as they were: no squares.
+
     Attributes:
         name: "digits", "cifar10", or the stem of the folder or file.
         split: "train", "val", "test" ... as used.
@@ -67,7 +69,7 @@ class Images:
 
     @property
     def size(self) -> int:
-        """Height and width of every image, in pixels."""
+        """Height, and width where they are squares, of every image, in pixels."""
         return self._shape[1]
 
     @property
@@ -89,9 +91,9 @@ class Images:
         return tuple((counts == 0).nonzero().flatten().tolist())
 
     @cached_property
-    def _shape(self) -> tuple[int, int]:
+    def _shape(self) -> tuple[int, int, int]:
         one = self.take([0])
-        return one.shape[1], one.shape[2]
+        return one.shape[1], one.shape[2], one.shape[3]
 
     def describe(self) -> dict[str, Any]:
         """Return what the images are and what was done to them, JSON-able, as records have it."""
@@ -100,6 +102,7 @@ class Images:
             "split": self.split,
             "source": self.source,
             "size": self.size,
+            **({} if self._shape[2] == self.size else {"width": self._shape[2]}),
             "channels": self.channels,
             "fit": self.fit,
             "n": len(self),
@@ -107,7 +110,10 @@ class Images:
         }
 
     def take(self, rows: Iterable[int]) -> torch.Tensor:
-        """Return the images at `rows`, held or streamed, as uint8 (m, channels, size, size)."""
+        """Return the images at `rows`, held or streamed, as uint8 (m, channels, size, size).
+
+        Those that were stretched are float32 from 0 to 255, unrounded.
+        """
         if self.pixels is not None:
             return self.pixels[torch.as_tensor(list(rows), dtype=torch.int64)]
         stream = self.stream

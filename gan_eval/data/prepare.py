@@ -9,6 +9,7 @@ A set is held when its pixels take at most `memory` bytes as fitted, else it is 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import prod
 from typing import get_args
 
 import numpy as np
@@ -19,7 +20,7 @@ from gan_eval.data.images_set import Images, fingerprint_names, fingerprint_pixe
 from gan_eval.data.source import ArrayRows, BlockRows, Rows, Source, Survey
 from gan_eval.devices import available_memory
 from gan_eval.errors import InputError, NoSizeError
-from gan_eval.images import Fit, fit_square, to_channels
+from gan_eval.images import STRETCHED, Fit, fit_square, stretch, to_channels
 
 _BLOCK = 512  # rows of an array converted at a time
 _FILES = 32  # files decoded by a thread at a time
@@ -37,20 +38,26 @@ class Target:
     """What every image becomes."""
 
     channels: int
-    size: int
+    shape: tuple[int, int]  # of height and width
     fit: Fit
+    stretches: bool = False  # to float32, as which images are never held
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
-        """Return uint8 `images` (..., c, h, w) as (..., channels, size, size)."""
-        return fit_square(to_channels(images, self.channels), self.size, self.fit)
+        """Return uint8 `images` (..., c, h, w) as (..., channels, *shape)."""
+        images = to_channels(images, self.channels)
+        if self.stretches:
+            return stretch(images, self.shape[0], self.fit)
+        if images.shape[-2:] == self.shape:
+            return images
+        return fit_square(images, self.shape[0], self.fit)
 
     def bytes(self, count: int) -> int:
         """Return the memory that `count` images take."""
-        return count * self.channels * self.size * self.size
+        return count * self.channels * prod(self.shape)
 
 
 class Streamed(Dataset[torch.Tensor]):
-    """Images that are read, decoded and fitted when asked for."""
+    """Images that are read, decoded and fitted when asked for; float32 where they are stretched."""
 
     def __init__(self, rows: Rows, target: Target) -> None:
         self.rows, self.target = rows, target
@@ -84,11 +91,12 @@ def prepare(
     labels = None if source.labels is None else torch.from_numpy(source.labels.astype(np.int64))
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of a torchrun that share the memory
     allowed = available_memory() // 2 // processes if memory is None else memory
-    held = _is_free(source.rows, survey, target) or target.bytes(len(source.rows)) <= allowed
+    fits = _is_free(source.rows, survey, target) or target.bytes(len(source.rows)) <= allowed
+    held = fits and not target.stretches
     pixels = _hold(source.rows, target) if held else None
     attributes = source.attributes
-    used = None if survey.side == target.size else target.fit
-    form = f"{target.channels}x{target.size}x{target.size} by {used}"
+    used = None if survey.sizes == (target.shape, target.shape) else target.fit
+    form = f"{target.channels}x{target.shape[0]}x{target.shape[1]} by {used}"
     return Images(
         name=source.name,
         split=source.split,
@@ -141,17 +149,22 @@ def _target(survey: Survey, size: int | None, channels: int | None, fit: Fit) ->
                 f"Got images of {_sizes(survey)}; give the size that they shall have."
             )
         size = side
-    return Target(survey.channels if channels is None else channels, size, fit)
+    channels = survey.channels if channels is None else channels
+    if fit not in STRETCHED:
+        return Target(channels, (size, size), fit)
+    if survey.sizes is not None and survey.sizes[0] == survey.sizes[1]:
+        return Target(channels, survey.sizes[0], fit)  # a batch of them is stretched where it goes
+    return Target(channels, (size, size), fit, stretches=True)
 
 
 def _is_free(rows: Rows, survey: Survey, target: Target) -> bool:
     """Whether the pixels are in memory already, just as they are wanted."""
-    wanted = (target.channels, target.size, target.size)
+    wanted = (target.channels, *target.shape)
     return isinstance(rows, ArrayRows) and survey.native == wanted
 
 
 def _hold(rows: Rows, target: Target) -> torch.Tensor:
-    pixels = torch.empty((len(rows), target.channels, target.size, target.size), dtype=torch.uint8)
+    pixels = torch.empty((len(rows), target.channels, *target.shape), dtype=torch.uint8)
 
     def decode(start: int) -> None:
         for index in range(start, min(start + _FILES, len(rows))):
@@ -184,8 +197,8 @@ def _notes(name: str, count: int, survey: Survey, target: Target) -> tuple[str, 
         notes.append(f"{name}: {count} images were converted to {kind}")
     if survey.sizes is None:
         notes.append(f"{name}: images are converted to {kind} where they are not, as they are read")
-    if survey.side != target.size:
-        square = f"{target.size}x{target.size}"
+    if survey.sizes != (target.shape, target.shape):
+        square = f"{target.shape[1]}x{target.shape[0]}"
         notes.append(
             f"{name}: images of {_sizes(survey)} were fitted to {square} by {target.fit!r}"
         )

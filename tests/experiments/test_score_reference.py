@@ -117,9 +117,12 @@ def row(
     return found.record.result
 
 
-@pytest.mark.parametrize(
+DIMS = pytest.mark.parametrize(
     "dims", [64, *(pytest.param(dims, marks=pytest.mark.slow) for dims in (192, 768, 2048))]
 )
+
+
+@DIMS
 @pytest.mark.usefixtures("patched")
 def test_folders_score_as_by_pytorch_fids_features(weights, tmp_path, dims):
     one, other = folder(tmp_path / "one", 15, 1), folder(tmp_path / "other", 12, 2, size=40)
@@ -133,15 +136,18 @@ def test_folders_score_as_by_pytorch_fids_features(weights, tmp_path, dims):
     assert len(found["weights_sha256"]) == 64
 
 
+@DIMS
+@pytest.mark.parametrize("grow", [0, 1])
 @pytest.mark.usefixtures("patched")
-def test_images_that_are_no_squares_of_one_size_are_stretched_as_pytorch_fid_does(
-    weights, tmp_path
+def test_images_that_are_no_squares_are_stretched_unrounded_as_by_pytorch_fid(
+    weights, tmp_path, dims, grow
 ):
+    """Of one size and of many, which pytorch-fid reads one by one."""
     one = folder(tmp_path / "one", 12, 1, size=40, width=32)
-    other = folder(tmp_path / "other", 12, 2, size=30, width=48, grow=1)
-    expected = by_nuclear_norm(one, other, 64, batch_size=1)
-    found = row(other, one, weights, tmp_path, "inception-64")
-    assert found["fid"] == pytest.approx(expected, rel=1e-3)
+    other = folder(tmp_path / "other", 12, 2, size=30, width=48, grow=grow)
+    expected = by_nuclear_norm(one, other, dims, batch_size=1 if grow else 10)
+    found = row(other, one, weights, tmp_path, "inception" if dims == 2048 else f"inception-{dims}")
+    assert found["fid"] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.slow
