@@ -6,6 +6,7 @@ Of 2,048 features whose eigenvalues fall like a power, of 10,000 rows a side. Ap
 to results/speed_fid/speed.jsonl.
 """
 
+import argparse
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ RESULTS = Path(__file__).parent.parent / "results" / "speed_fid" / "speed.jsonl"
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     fall = torch.arange(1, 2049, dtype=torch.float64) ** -0.5
     sides = {name: Moments() for name in PARTS}
     for shift, (name, moments) in enumerate(sides.items()):

@@ -106,13 +106,22 @@ def as_one() -> Iterator[None]:
 
     All must enter and leave it together.
     """
-    failed: InputError | OSError | None = None
+    failed: Exception | None = None
     try:
         yield
-    except (InputError, OSError) as error:
+    except Exception as error:
         failed = error
-    for told in filter(None, gather(failed)):
-        raise told
+    for told in filter(None, gather(failed and _told(failed))):
+        raise failed or told
+
+
+def _told(error: Exception) -> Exception:
+    """Return an error as other processes raise it: of a kind that can be sent."""
+    if isinstance(error, InputError):
+        return InputError(str(error))
+    if isinstance(error, OSError):
+        return OSError(error.errno, error.strerror, error.filename)
+    return RuntimeError(f"process {processes()[0]}: {type(error).__name__}: {error}")
 
 
 def resolve_device(device: str) -> str:

@@ -32,8 +32,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        if _UNFINISHED in str(error.filename):  # which nobody has asked for
-            error.filename, error.filename2 = str(path), None
+        # Of what nobody has asked for, or of no file at all where the disk is full.
+        if error.filename is None or _UNFINISHED in str(error.filename):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
         if temporary is not None:

@@ -76,7 +76,10 @@ def _as_before(
     finally:
         write(older)
         for each, value in zip(owners, newer, strict=True):
-            each.fp32_precision = value
+            if each.fp32_precision != value:
+                each.fp32_precision = "none"  # so that it follows what is set above it, as before
+            if each.fp32_precision != value:
+                each.fp32_precision = value
 
 
 @contextmanager

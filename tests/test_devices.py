@@ -131,6 +131,16 @@ def test_torchs_newer_settings_are_obeyed_and_put_back(owner: str, value: str):
     assert [attrgetter(name)(torch.backends).fp32_precision for name in known] == before
 
 
+@pytest.mark.usefixtures("unset")
+def test_what_followed_a_setting_above_it_follows_it_still():
+    torch.backends.fp32_precision = "tf32"
+    with full_float32(), float32_products("medium"):
+        pass
+    torch.backends.fp32_precision = "ieee"
+    backends: Any = torch.backends
+    assert backends.cuda.matmul.fp32_precision == backends.mkldnn.matmul.fp32_precision == "ieee"
+
+
 def test_convolutions_stay_deterministic_where_they_were_asked_to(monkeypatch: pytest.MonkeyPatch):
     cudnn = torch.backends.cudnn
     for name in ("deterministic", "benchmark"):

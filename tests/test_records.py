@@ -92,6 +92,20 @@ def test_others_may_read_what_the_umask_allows(tmp_path: Path):
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left on device"), OSError(13, "Permission denied", ".unfinished.a.x")],
+)
+def test_errors_name_the_file_that_was_asked_for(tmp_path: Path, error: OSError):
+    def fail(temporary: Path) -> None:
+        raise error
+
+    with pytest.raises(OSError, match=rf"^\[Errno \d+\] [\w ]+: '{tmp_path}/a\.json'$") as found:
+        write_whole(tmp_path / "a.json", fail)
+    assert (found.value.errno, found.value.filename) == (error.errno, str(tmp_path / "a.json"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unfinished_files_are_removed_at_any_depth_and_no_others(tmp_path: Path):
     def killed(temporary: Path) -> None:
         temporary.write_bytes(b"half")

@@ -56,11 +56,11 @@ class _Commands(click.Group):
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-"):
             raise InputError(f"command {name!r} is not known. {closest(name, _COMMANDS)}")
-        processes = os.environ.get("WORLD_SIZE", "1")
-        if name not in _SHARED and processes != "1":
+        several = "LOCAL_RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
+        if several and name not in _SHARED and not {"-h", "--help"} & {*args}:
             raise InputError(
-                f"{name} runs in one process; {', '.join(_SHARED)} in several. Got WORLD_SIZE="
-                f"{processes}; start it without torchrun."
+                f"{name} runs in one process; {', '.join(_SHARED)} in several. Got "
+                f"{os.environ['WORLD_SIZE']}; start it without torchrun."
             )
         return super().resolve_command(ctx, args)
 

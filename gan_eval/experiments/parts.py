@@ -86,8 +86,10 @@ def open_parts(
     check_labels(known.labels[: len(known) - held_out], protocol.labels_per_class)
     refits = protocol.refit == "train+validation"
     learned = known.labels if refits else known.labels[: len(known) - held_out]
-    others = (note for part in (validation, test) if part for note in part.notes)
-    notes = tuple(dict.fromkeys([*train.notes, *notes, *others, *_never_learned(test, learned)]))
+    others = (
+        f"{part.split} part of {note}" for part in (validation, test) if part for note in part.notes
+    )
+    notes = (*train.notes, *notes, *others, *_never_learned(test, learned))
     return Parts(train=train, known=known, held_out=held_out, test=test, notes=notes)
 
 

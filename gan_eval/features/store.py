@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,16 +83,21 @@ def extract(
     )
     rank, _ = processes()
     # The first process looks and decides for all: what others see may lag behind.
-    if not gather(file.finished())[0]:
-        with file.alone() if rank == 0 else nullcontext():
-            if gather(rank == 0 and file.begin())[0]:
+    with ExitStack() as held:
+        if not gather(file.finished())[0]:
+            missing = False
+            with as_one():
+                if rank == 0:
+                    held.enter_context(file.alone())
+                    missing = file.begin()
+            if gather(missing)[0]:
                 extractor.prepare()
                 # Rows that one process refuses are everyone's, so that the first sweeps up.
                 with as_one():
                     _fill(file, extractor, images, batch_size, progress)
-            if rank == 0:
-                file.finish({**about, "versions": versions()})
-            gather(None)
+            with as_one():
+                if rank == 0:
+                    file.finish({**about, "versions": versions()})
     rows: NDArray[Any] = np.load(file.path, mmap_mode="r")
     return rows
 

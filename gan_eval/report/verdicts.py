@@ -192,7 +192,7 @@ def claimed(claim: Claim, records: Sequence[Record]) -> Iterator[Line]:
             yield _claimed(claim, record, ours)
     if not found:
         drawn = any(claim.name in (None, each.name) for each in records)
-        why = "drawn only: nothing was counted, as without labelled images" if drawn else ""
+        why = "drawn, and this number was not counted" if drawn else ""
         word: Word = "measured" if drawn else "not run"
         yield Line(what=claim.what, fraction=claim.fraction, verdict=word, why=why)
 

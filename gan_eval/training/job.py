@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,13 @@ import torch
 from gan_eval.data import Images
 from gan_eval.data.feed import check_batch
 from gan_eval.data.registry import path_of
-from gan_eval.devices import keep_freed_memory, make_fabric, resolve_device, take_own_gpu
+from gan_eval.devices import (
+    as_one,
+    keep_freed_memory,
+    make_fabric,
+    resolve_device,
+    take_own_gpu,
+)
 from gan_eval.errors import InputError
 from gan_eval.files import check_folder, nearest_there, remove_unfinished
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
@@ -160,12 +166,13 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
     fabric = make_fabric(config.device, config.precision)
     keep_freed_memory()
     fabric.barrier()  # every process has found the folder as it was
-    with _only_trainer(job.run.folder) if fabric.is_global_zero else nullcontext():
-        if fabric.is_global_zero:
-            remove_unfinished(job.run.folder)
-            if not job.run.exists:  # one that is resumed is changed once its state was read
-                job.run.write_config(config)
-        fabric.barrier()
+    with ExitStack() as held:
+        with as_one():
+            if fabric.is_global_zero:
+                held.enter_context(_only_trainer(job.run.folder))
+                remove_unfinished(job.run.folder)
+                if not job.run.exists:  # one that is resumed is changed once its state was read
+                    job.run.write_config(config)
         with full_float32(), _fastest_convolutions():
             return train(job.run, config, images, fabric, habits or Habits())
 

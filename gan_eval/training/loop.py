@@ -154,7 +154,7 @@ def train(
                         save_networks(run.folder, trainer, progress.step, epoch)
                     if chief:
                         _save(run, trainer, progress)
-                    if chief and (stop or last or epoch in config.save_epochs):
+                    if chief and (stop or (whole and epoch in config.save_epochs)):
                         _draw(run, progress)
             if stop and not last:
                 break
@@ -169,12 +169,15 @@ def _log(run: Run, trainer: Trainer, progress: _Progress, habits: Habits, board:
         _check(progress, trainer, run)
     row = _row(progress, config)
     with _off_the_clock(progress):
-        measured = take(due(progress.step - 1, config, habits.measures), trainer)
+        with as_one():
+            measured = take(due(progress.step - 1, config, habits.measures), trainer)
         with as_one():
             if trainer.fabric.is_global_zero:
                 _write_down(run, row | measured, progress, config, habits, board)
                 if measured or progress.step == config.steps:
-                    keep_best(run, trainer, run.rows(), _epoch(progress.step, config))
+                    rows = run.rows()
+                    draw_losses(rows, run.folder / "losses.png")
+                    keep_best(run, trainer, rows, _epoch(progress.step, config))
 
 
 def _steps_to_log(step: int, config: RunConfig, habits: Habits) -> int:

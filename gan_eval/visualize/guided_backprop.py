@@ -45,12 +45,12 @@ class GuidedBackprop(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
-        x, *rest = args or (None,)
+        if func not in (*_RECTIFIERS, *_IN_PLACE):
+            return func(*args, **given)
+        x, *rest = args or (given.pop("input"),)
         if func in _IN_PLACE:
             rectify = _IN_PLACE[func]
             return x.copy_(_Guided.apply(x.clone(), lambda x: rectify(x, *rest, **given)))
-        if func not in _RECTIFIERS:
-            return func(*args, **given)
         if func in (torch.relu, Tensor.relu):
             return _Guided.apply(x, torch.relu)
         return _Guided.apply(x, lambda x: func(x, *rest, **{**given, "inplace": False}))

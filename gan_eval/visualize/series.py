@@ -56,8 +56,9 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
         axes.set_title(_plain("\n".join(lines)), size=10)
         axes.set_xlabel(_plain(panel.x))
         axes.set_ylabel(_plain(panel.y))
-        if all(y >= 0 for points in panel.lines.values() for _, y in points):
-            axes.set_ylim(bottom=0, top=1.05 * axes.dataLim.y1 or None)
+        values = [y for points in panel.lines.values() for _, y in points]
+        if values and min(values) >= 0:
+            axes.set_ylim(bottom=0, top=1.05 * max(values) or None)
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
         axes.legend(fontsize=8, **(below if len(panel.lines) > _INSIDE else {}))
     for axes in places[len(panels) :]:

@@ -47,11 +47,16 @@ def test_full_memory_is_one_line(refused, monkeypatch, error):
     assert str(error) in said
 
 
-def test_commands_of_one_process_refuse_several(refused, monkeypatch):
+def test_commands_of_one_process_refuse_several(call, refused, capsys, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "0")
     said = refused("neighbors", "runs/a")
     assert "neighbors runs in one process; train, classify, score in several" in said
-    assert "Got WORLD_SIZE=2; start it without torchrun." in said
+    assert "Got 2; start it without torchrun." in said
+    assert call("neighbors", "--help") == 0
+    capsys.readouterr()
+    monkeypatch.delenv("LOCAL_RANK")  # as clusters set the other without torchrun
+    assert "run runs/a must be a folder" in refused("neighbors", "runs/a")
 
 
 def test_other_errors_keep_their_traceback(monkeypatch):

@@ -93,7 +93,7 @@ def test_help_names_every_extractor(call, capsys):
         (("digits:val", *PIXELS), "split must be one that 'digits' has"),
         (("empty", *PIXELS), "folder empty must hold images"),
         (("stray", *PIXELS), "Got notes.txt; move it elsewhere"),
-        (("photos", *PIXELS), "a score needs at least 2 images. photos:train has 1"),
+        (("photos", *PIXELS), "/photos:train has 1; add some"),
         (("nan.npy", *PIXELS), "nan.npy must be finite. Got NaN or infinity in image 0"),
         (("range.npy", *PIXELS), "range.npy must be uint8, or floats from 0 to 1. Got 0 to 255"),
         (("order.npy", *PIXELS), "Got (30, 3, 8, 8); transpose it so that channels come last"),

@@ -132,7 +132,7 @@ class TestParts:
         assert parts.test.pixels.shape == (20, 1, 8, 8)
         fitted, grey, small = parts.notes
         assert "16x16 were fitted to 8x8" in fitted
-        assert "20 images were converted to grey" in grey
+        assert grey == "test part of a: 20 images were converted to grey"
         assert "12x12 were fitted to 8x8" in small
 
     def test_test_images_of_a_class_that_was_never_learned_are_counted(self, tmp_path):

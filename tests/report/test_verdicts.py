@@ -119,7 +119,7 @@ def test_what_was_drawn_and_not_counted_was_run(classified):
     claim = Claim(exhibit="x", what="x", ours="result.success_rate")
     (line,) = claimed(claim, [classified(result={"success_rate": None})])
     assert (line.ours, line.verdict) == (None, "measured")
-    assert line.why == "drawn only: nothing was counted, as without labelled images"
+    assert line.why == "drawn, and this number was not counted"
     (line,) = claimed(claim, [])
     assert (line.verdict, line.why) == ("not run", "")
 

@@ -221,6 +221,7 @@ from gan_eval.training import loop
 
 cause = sys.argv.pop(1)
 step, save_state = loop.Trainer.step, loop.save_state
+append_line = loop.append_line
 
 def spoiled(self, number, *rest):
     if number == 2 and cause == "nan" and self.fabric.is_global_zero:
@@ -233,14 +234,24 @@ def full(trainer, path, number):
         raise OSError(28, "No space left on device", str(path))
     save_state(trainer, path, number)
 
-loop.Trainer.step, loop.save_state = spoiled, full
+def out_of_memory(path, row):
+    if cause == "memory":
+        raise RuntimeError("CUDA error: out of memory")
+    append_line(path, row)
+
+loop.Trainer.step, loop.save_state, loop.append_line = spoiled, full, out_of_memory
 from gan_eval.cli import main
 main()
 """
 
 
 @pytest.mark.parametrize(
-    ("cause", "told"), [("nan", "losses must stay finite"), ("full", "disk space must be left")]
+    ("cause", "told"),
+    [
+        ("nan", "losses must stay finite"),
+        ("full", "disk space must be left"),
+        ("memory", "memory must suffice"),
+    ],
 )
 def test_what_only_the_first_process_sees_ends_both_in_one_sentence(
     tmp_path: Path, cause: str, told: str
@@ -252,5 +263,15 @@ def test_what_only_the_first_process_sees_ends_both_in_one_sentence(
     ended = _torchrun(str(script), cause, *words.split())
     assert "exitcode  : 2" in ended.stderr
     assert told in ended.stderr
-    assert "RuntimeError" not in ended.stderr  # of one that still waits for the other
-    assert saved_step(Run(tmp_path / "run").state) == 0
+    assert "Connection closed by peer" not in ended.stderr  # of one that waits for the other
+    kept = 4 if cause == "memory" else 0  # an epoch is whole before the first row is written
+    assert saved_step(Run(tmp_path / "run").state) == kept
+
+
+def test_a_store_that_is_none_ends_both_in_one_sentence(tmp_path: Path):
+    (tmp_path / "store").write_text("a file")
+    words = "-m -- gan_eval classify --data digits --features pixels --labels-per-class 5 --draws 2"
+    ended = _torchrun(*words.split(), "--store", str(tmp_path / "store"), "--out", str(tmp_path))
+    assert ended.stderr.count("store must be usable") == 2
+    assert "exitcode  : 2" in ended.stderr
+    assert "Connection closed by peer" not in ended.stderr

@@ -196,11 +196,9 @@ def _named(text: str, sampling: Sampling, root: Path | None) -> Side:
         if side is not None:
             return side
     data, split = (text, "train") if path.exists() else split_of(text)
-    path = Path(data).expanduser()
-    parts = path.relative_to(path.anchor).parts
-    # Of folders the last two names, for each model's samples often lie in a samples/; "." has none.
-    several = path.is_dir() and len(parts) > 1 and ".." not in parts
-    name = "/".join(parts[-2:]) if several else path.resolve().name
+    path = Path(data).expanduser().resolve()
+    # Of folders the last two names, for each model's samples often lie in a samples/.
+    name = "/".join(path.parts[-2:]) if path.is_dir() else path.name
     return Side(name=f"{name}:{split}", open=partial(open_images, data, root=root, split=split))
 
 

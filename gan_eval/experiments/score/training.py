@@ -73,7 +73,7 @@ def watch_samples(
     known = held_sample(watched_part(config, images, root=root), n)
     score = _score(config, extractor, weights, known, n)
     check_memory(score.extractor.width, config.device)
-    about = _about(score.extractor, known, n)
+    about = _about(score.extractor, known, n, score.seed)
     if config.scored not in (None, about):
         raise InputError(
             "--score-extractor must stay the same, so that epochs can be compared: so far "
@@ -84,12 +84,13 @@ def watch_samples(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Score:
-    """Distances of `n` samples to `real`, both in `form`."""
+    """Distances of `n` samples of stream `seed` to `real`, both in `form`."""
 
     extractor: Extractor
     real: Images
     form: dict[str, Any]
     n: int
+    seed: int
     device: str
 
     def take(self, generator: Generator, discriminator: Discriminator) -> dict[str, float]:
@@ -102,7 +103,7 @@ class _Score:
         self.extractor.prepare()
         if processes()[0] > 0:
             return {}
-        sampling = Sampling(n=self.n, seed=_SEED, device=self.device, alone=True)
+        sampling = Sampling(n=self.n, seed=self.seed, device=self.device, alone=True)
         drawn = side_of(generator, sampling=sampling)
         assert drawn.open is not None
         fake, moments = self._features(drawn.open(**self.form))
@@ -133,9 +134,12 @@ def _score(config: RunConfig, name: str, weights: Path | None, known: Images, n:
     """Return the score by the extractor called `name`, with `known` in its form."""
     model, device = Side(name="samples", form=form_of(config)), config.device
     check_weights(name, weights)
+    seed = (config.scored or {}).get("seed", _SEED)  # as before, so that epochs can be compared
     if name == UNTRAINED:
         untrained = _untrained(config, known)
-        return _Score(extractor=untrained, real=known, form=dict(model.form), n=n, device=device)
+        return _Score(
+            extractor=untrained, real=known, form=dict(model.form), n=n, seed=seed, device=device
+        )
     if name == "disc":
         raise InputError(
             "--score-extractor must stay as it is while G is trained. Got 'disc', the run's own, "
@@ -145,7 +149,9 @@ def _score(config: RunConfig, name: str, weights: Path | None, known: Images, n:
     form, side = spec.form(model), side_of(known, sampling=Sampling())
     assert side.open is not None
     extractor = spec.build(model, form, device)
-    return _Score(extractor=extractor, real=side.open(**form), form=form, n=n, device=device)
+    return _Score(
+        extractor=extractor, real=side.open(**form), form=form, n=n, seed=seed, device=device
+    )
 
 
 def _untrained(config: RunConfig, known: Images) -> DiscriminatorFeatures:
@@ -158,13 +164,13 @@ def _untrained(config: RunConfig, known: Images) -> DiscriminatorFeatures:
     return DiscriminatorFeatures(network, scale, name=UNTRAINED, pool=1, train=known, device=device)
 
 
-def _about(extractor: Extractor, known: Images, n: int) -> dict[str, Any]:
+def _about(extractor: Extractor, known: Images, n: int, seed: int) -> dict[str, Any]:
     """Return what the distances depend on beside G, as it comes back from JSON."""
     about = {
         "extractor": {"name": extractor.name, **extractor.identity},
         "reference": describe_sample(known),
         "n": n,
-        "seed": _SEED,
+        "seed": seed,
     }
     return dict(as_json(about))
 
