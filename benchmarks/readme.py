@@ -59,7 +59,7 @@ def page(results: Results) -> str:
     """Return results/README.md: every exhibit's tables and pictures, then those of speed."""
     parts = ["# Results", "Written by `benchmarks/readme.py` from the JSON lines beside it."]
     parts += ["A verdict is", "\n".join(f"* *{word}*: {rule}" for word, rule in RULE)]
-    parts += [STAND_INS]
+    parts += ["Compared is the longest training of a network on the same images.", STAND_INS]
     known = {each.folder for each in EXHIBITS}
     for each in EXHIBITS:
         section = results.sections.get(each.folder, Section())

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from gan_eval.report.exhibits import EXHIBITS
-from gan_eval.report.headlines import headlines, longest
+from gan_eval.report.headlines import headlines
 from gan_eval.report.read import read_results
 from gan_eval.report.tables import comparison
+from gan_eval.report.trainings import longest
 
 ROOT = Path(__file__).parent.parent
 

@@ -18,6 +18,7 @@ from gan_eval.report.exhibits import CLAIMS, Exhibit
 from gan_eval.report.paper import PUBLISHED
 from gan_eval.report.read import Section
 from gan_eval.report.seeds import over_seeds
+from gan_eval.report.trainings import longest
 from gan_eval.report.values import curve_of, is_number, subject, trained, value_at
 from gan_eval.report.verdicts import Line, beside, claimed
 
@@ -60,8 +61,12 @@ class Table:
 
 
 def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
-    """Return the lines of an exhibit's main table, also where nothing was run."""
-    records = with_siblings([each for each in section.records if each.exhibit == exhibit.kind])
+    """Return the lines of an exhibit's main table, also where nothing was run.
+
+    Of several trainings of a network on the same images the longest; all are among the scores.
+    """
+    mine = with_siblings([each for each in section.records if each.exhibit == exhibit.kind])
+    records = longest(mine)
     records.sort(key=_trained_for, reverse=True)
     lines = [
         *(line for each in PUBLISHED if each.exhibit == exhibit.folder
