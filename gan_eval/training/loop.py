@@ -92,15 +92,7 @@ def train(
         InputError: the batch is larger than the data, a file of the run is damaged, or a loss is no
             longer a number; the last good state is kept.
     """
-    feed = Feed(
-        images,
-        batch_size=config.recipe.batch_size,
-        seed=config.seed,
-        device=fabric.device,
-        rank=fabric.global_rank,
-        world_size=fabric.world_size,
-        workers=habits.workers,
-    )
+    feed = _feed(config, images, fabric, habits)
     trainer = Trainer.start(config, fabric)
     start = load_state(trainer, run.state) if run.state.exists() else 0
     chief, stop = fabric.is_global_zero, 0
@@ -160,6 +152,18 @@ def train(
                 break
     fabric.barrier()
     return stop if stop and progress.step < config.steps else None
+
+
+def _feed(config: RunConfig, images: Images, fabric: Fabric, habits: Habits) -> Feed:
+    return Feed(
+        images,
+        batch_size=config.recipe.batch_size,
+        seed=config.seed,
+        device=fabric.device,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+        workers=habits.workers,
+    )
 
 
 def _log(run: Run, trainer: Trainer, progress: _Progress, habits: Habits, board: Any) -> None:
