@@ -119,7 +119,7 @@ def _told(error: Exception) -> Exception:
     """Return an error as other processes raise it: of a kind that can be sent."""
     if isinstance(error, InputError):
         return InputError(str(error))
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None:
         return OSError(error.errno, error.strerror, error.filename)
     return RuntimeError(f"process {processes()[0]}: {type(error).__name__}: {error}")
 

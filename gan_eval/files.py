@@ -33,7 +33,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     except OSError as error:
         # Of what nobody has asked for, or of no file at all where the disk is full.
-        if error.filename is None or _UNFINISHED in str(error.filename):
+        unknown = error.filename is None or _UNFINISHED in str(error.filename)
+        if unknown and error.errno is not None:  # of the system, and not of what writes
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:

@@ -26,7 +26,7 @@ from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate
 from gan_eval.precision import float32_products, full_float32, resolve_precision
 from gan_eval.seeding import stream
-from gan_eval.training.job import Job, carry_out
+from gan_eval.training.job import Job, _fastest_convolutions, carry_out
 
 Tiny = Callable[..., tuple[RunConfig, Images]]
 
@@ -147,6 +147,17 @@ def test_convolutions_stay_deterministic_where_they_were_asked_to(monkeypatch: p
         monkeypatch.setattr(cudnn, name, True)
     with full_float32():
         assert (cudnn.deterministic, cudnn.benchmark) == (True, True)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_a_training_tries_convolutions_unless_they_must_be_deterministic(
+    deterministic: bool, monkeypatch: pytest.MonkeyPatch
+):
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "deterministic", deterministic)
+    with _fastest_convolutions():
+        assert cudnn.benchmark is not deterministic
+    assert cudnn.benchmark is False
 
 
 def test_a_precision_that_is_none_is_named():

@@ -106,6 +106,14 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path: Path, error: OSError)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_writer_says_of_its_own_stays(tmp_path: Path):
+    def fail(temporary: Path) -> None:
+        raise OSError("cannot write mode F as PNG")
+
+    with pytest.raises(OSError, match="cannot write mode F as PNG"):
+        write_whole(tmp_path / "a.png", fail)
+
+
 def test_unfinished_files_are_removed_at_any_depth_and_no_others(tmp_path: Path):
     def killed(temporary: Path) -> None:
         temporary.write_bytes(b"half")

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from gan_eval.report.headlines import headlines
 from gan_eval.report.read import read_results
 from gan_eval.report.tables import comparison
 from gan_eval.report.trainings import longest
+from gan_eval.report.values import trained
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,3 +55,16 @@ def test_of_several_trainings_of_a_network_the_block_shows_the_longest():
         records = read_results(ROOT / "results").sections[folder].records
         kept = {id(each) for each in longest(records)}
         assert all(each.config["trained"].get("steps") for each in records if id(each) not in kept)
+
+
+def test_a_longer_training_does_not_hide_another_use_of_the_shorter_one():
+    records = read_results(ROOT / "results").sections["table_1_cifar10"].records
+    long, short = (
+        next(each for each in records if each.name == "disc" and trained(each, "steps") == steps)
+        for steps in (39_050, 15_620)
+    )
+    assert longest([long, short]) == [long]
+    features = {**long.config["features"], "pool": "max 2x2"}
+    other = replace(long, config={**long.config, "features": features})
+    assert longest([other, short]) == [other, short]
+    assert longest([replace(long, quick=True), short]) == [replace(long, quick=True), short]

@@ -66,17 +66,17 @@ def as_tensor(values: Matrix | Sequence[Any]) -> Tensor:
         return torch.from_numpy(array)
 
 
-def _as_tensors_say(device: str | torch.device) -> torch.device:
-    """Return a device as its tensors have it: "cuda" is a GPU of a number."""
+def _full_name(device: str | torch.device) -> torch.device:
+    """Return a device as tensors name it: "cuda" is a GPU of a number."""
     return torch.empty(0, device=device).device
 
 
-def nearest(x: Matrix, device: str | torch.device, beside: int = 0) -> Matrix:
+def on_device(x: Matrix, device: str | torch.device, beside: int = 0) -> Matrix:
     """Return X on a GPU, as it is stored, where it fits there with so many bytes `beside`; else X.
 
     What reads X many times then waits for the disk, and the way from there, once.
     """
-    place, stored = _as_tensors_say(device), as_tensor(x[:1])
+    place, stored = _full_name(device), as_tensor(x[:1])
     wanted = x.shape[0] * x.shape[1] * stored.dtype.itemsize
     if place.type == "cpu" or stored.device == place or wanted + beside > available_memory(place):
         return x
@@ -105,7 +105,7 @@ class Design:
     def __init__(
         self, x: Matrix, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
     ) -> None:
-        self.x, self.device = x, _as_tensors_say(device)
+        self.x, self.device = x, _full_name(device)
         self.n: int = x.shape[0]
         self.d: int = x.shape[1]
         double = x.dtype in (torch.float64, np.float64)

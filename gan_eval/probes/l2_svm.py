@@ -21,7 +21,7 @@ from torch import Tensor
 from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
 from gan_eval.precision import float32_products
-from gan_eval.probes.design import Design, Matrix, as_tensor, nearest
+from gan_eval.probes.design import Design, Matrix, as_tensor, on_device
 from gan_eval.probes.gram import GramSpace, RefinedSpace, gram_bytes
 from gan_eval.probes.newton import Minimum, Points, Space, line_search, minimise, wanted_gap
 from gan_eval.probes.primal import PrimalSpace, primal_bytes
@@ -110,7 +110,7 @@ def fit_l2_svm(
         )
     classes, signs = signs_of(labels.to(design.device))
     size = (design.n, design.d, signs.shape[1], design.dtype.itemsize)
-    design.x = nearest(x, design.device, beside=check_memory(*size, design.device))
+    design.x = on_device(x, design.device, beside=check_memory(*size, design.device))
     path = _Path(design, signs, tol, max_iter, 0.5 / max(C))
     # From the smallest up, where each solution is a good start for the next.
     solved = {value: path.solve(float(value)) for value in sorted(set(C))}

@@ -1,28 +1,30 @@
 """Which of several trainings of one network is compared with the paper's numbers."""
 
+import json
 from collections.abc import Sequence
-from typing import Any
 
 from gan_eval.records import Record
 from gan_eval.report.values import trained, value_at
 
 # What else tells two numbers apart, beside their trainings.
 _SAME = (
-    "exhibit", "name", "protocol.labels_per_class", "config.features.mirror",
-    "config.data.name", "config.object", "config.target", "config.turn_target",
+    "exhibit", "name", "quick", "protocol.labels_per_class", "config.data.name", "config.layer",
+    "config.features.layers", "config.features.pool", "config.features.batch_norm",
+    "config.features.mirror", "config.object", "config.target", "config.turn_target",
 )  # fmt: skip
 
 
 def longest(records: Sequence[Record]) -> list[Record]:
     """Return the records without those of a network that was trained longer on the same images."""
-    most: dict[tuple[Any, ...], int] = {}
-    for record in records:
-        most[_of(record)] = max(trained(record, "steps") or 0, most.get(_of(record), 0))
+    keys, steps = [*map(_of, records)], [trained(each, "steps") or 0 for each in records]
+    most = {key: max(n for of, n in zip(keys, steps, strict=True) if of == key) for key in {*keys}}
     # Weights of others do not say how long they were trained.
-    return [each for each in records if trained(each, "steps") in (None, 0, most[_of(each)])]
+    return [
+        record for record, key, n in zip(records, keys, steps, strict=True) if n in (0, most[key])
+    ]
 
 
-def _of(record: Record) -> tuple[Any, ...]:
-    network = (trained(record, name) for name in ("preset", "trained_on"))
+def _of(record: Record) -> str:
+    network = [trained(record, name) for name in ("preset", "trained_on")]
     what, *_ = str(record.protocol.get("name")).split(",")  # how often, and the like, come behind
-    return (what, *(value_at(record, path) for path in _SAME), *network)
+    return json.dumps([what, *(value_at(record, path) for path in _SAME), *network])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gan_eval.probes import design as design_module
-from gan_eval.probes.design import Design, nearest
+from gan_eval.probes.design import Design, on_device
 
 STATUS = Path("/proc/self/status")
 
@@ -51,13 +51,13 @@ def test_what_is_read_often_lies_on_another_device_where_it_fits(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     x = np.load(path, mmap_mode="r")
-    assert nearest(x, "cpu") is x
-    held = nearest(x, "meta")
+    assert on_device(x, "cpu") is x
+    held = on_device(x, "meta")
     assert (held.device.type, held.shape, held.dtype) == ("meta", x.shape, torch.float16)
-    assert nearest(held, "meta") is held
+    assert on_device(held, "meta") is held
     monkeypatch.setattr(design_module, "available_memory", lambda device: x.nbytes)
-    assert nearest(x, "meta") is not x
-    assert nearest(x, "meta", beside=1) is x
+    assert on_device(x, "meta") is not x
+    assert on_device(x, "meta", beside=1) is x
 
 
 def test_a_device_is_known_by_the_name_that_tensors_say():
