@@ -18,7 +18,7 @@ precision           of networks, "32" or "bf16"
 seconds             all of it, extraction of features and fitting
 peak_memory_bytes   of the process, until then
 versions, hardware  what the number and its speed depend on
-commit              of the checkout that the package runs from, None elsewhere; "+" if changed
+commit              of the checkout that it runs from, None elsewhere; "+" if its code changed
 time                when it was written, ISO 8601 in UTC
 
 Scripts that time or compare write lines of their own beside them: "benchmark", the script, what it
@@ -82,17 +82,25 @@ def peak_memory_bytes() -> int:
 def commit() -> str | None:
     """Return the git commit of the checkout that this package runs from, "+" if it was changed.
 
+    Where results are written to does not count: each of several records would mark the next.
     None where it runs from elsewhere, or where there is no git.
     """
     folder = Path(__file__).parent.parent
     if not (folder / ".git").exists():
         return None
-    git = ("git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty=+")
+    head = _git(folder, "rev-parse", "HEAD")
+    changed = _git(folder, "status", "--porcelain", "-uno", "--", ":/", ":(exclude)results")
+    return head and head + "+" * bool(changed)
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """Return what git says of a folder; None where it says no, or is not there."""
+    command = ("git", "-C", str(folder), *words)
     try:
-        done = subprocess.run((*git, "--exclude=*"), capture_output=True, text=True, timeout=10)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return None if done.returncode else done.stdout.strip()
 
 
 @contextmanager

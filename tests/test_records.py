@@ -3,6 +3,7 @@
 import json
 import re
 import stat
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -217,3 +218,24 @@ def test_commit_is_that_of_the_checkout_or_none(tmp_path: Path, monkeypatch):
     assert records.commit() is None  # not really one
     monkeypatch.setenv("PATH", str(tmp_path))
     assert records.commit() is None  # and no git either
+
+
+def test_a_changed_checkout_is_marked_but_not_by_its_results(tmp_path: Path, monkeypatch):
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(("git", "-C", tmp_path, *who, *words), check=True, capture_output=True)
+
+    for name in ("gan_eval", "results"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("one")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    monkeypatch.setattr(records, "__file__", str(tmp_path / "gan_eval" / "records.py"))
+    clean = records.commit()
+    assert clean is not None
+    assert len(clean) == 40
+    (tmp_path / "results" / "file").write_text("two")
+    assert records.commit() == clean
+    (tmp_path / "gan_eval" / "file").write_text("two")
+    assert records.commit() == clean + "+"
