@@ -12,10 +12,12 @@ Scores, measured on the data's own images in the same run, by how far hashes are
 * false positives F(r): the share of images without a planted copy that are within r bits of any
   other image of the data, so that they land in a group. Real duplicates are among them, which
   makes it an upper bound.
-* the estimate leaves real duplicates out: images whose pixels are as much like those of the nearest
-  other image as those of 99 in 100 planted copies are like their originals'.
+* the estimate leaves the surest real duplicates out: images whose pixels are as much like those of
+  the nearest other image as those of 99 in 100 planted copies are like their originals'. Less
+  similar photographs of one thing still count, so that it is an upper bound too, and R is cautious.
 R is the least at which no more copies are found, as long as the estimate and twice its standard
-error are below 1 in 100.
+error are below 1 in 100. It is chosen by one half of the planted copies and of the images that are
+judged; what is reported is of the other half.
 
 Memory: beside the images, which are streamed where they take more than half of what is free, about
 300 bytes an image for hashes and their tables, and 0.6 GB while the autoencoder is learned.
@@ -51,7 +53,8 @@ from gan_eval.training.autoencoder import (
 )
 from gan_eval.visualize.grids import strips, write_picture
 
-_LEARNED_FROM, _PLANTED, _JUDGED = 20_000, 250, 10_000
+# Half of those planted and judged choose the radius, the other half is reported.
+_LEARNED_FROM, _PLANTED, _JUDGED = 20_000, 500, 20_000
 _EVIDENCE = 3  # false positives to be expected, so that finding none says something
 _FEWEST = 8
 _LEAST_ALIKE = 0.01  # quantile of planted copies from which on images are duplicates
@@ -102,19 +105,19 @@ def dedup(
     whole = None if write is None else Whole.of(data, root)
     learned, untrained = _autoencoders(images, study)
     hashes, others = hash_images((learned, untrained), images, partial(watch, "hashes"))
-    trial, control = (
-        _trial(network, images, found, seed)
+    (choosing, trial), (rivals, control) = (
+        _trial(network, images, found, seed).halves()
         for network, found in ((learned, hashes), (untrained, others))
     )
-    chosen = trial.choose() if radius is None else radius
-    rival = control.choose()
+    chosen = choosing.choose() if radius is None else radius
+    rival = rivals.choose()
     groups = _groups(components(hashes, chosen, partial(watch, "search")))
     record = study.record(
         exhibit="dedup",
         name="autoencoder",
         protocol={
             "name": f"{BITS}-bit semantic hash; {' '.join(COPIES)}",
-            "version": 1,
+            "version": 2,
             "planted": len(trial.planted["crop"]),
             "judged": len(trial.others),
         },

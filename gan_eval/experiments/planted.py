@@ -92,15 +92,27 @@ class Trial:
     Attributes:
         planted: for each kind of copy, the distances (m,) of copies from their originals.
         others: the distances (k,) of images without a copy from the nearest other image.
-        distinct: bool (k,), whether those two are distinct images and no real duplicates.
+        distinct: bool (k,), whether those two are less alike than copies and their originals are.
     """
 
     planted: Mapping[str, NDArray[np.int64]]
     others: NDArray[np.int64]
     distinct: NDArray[np.bool_]
 
+    def halves(self) -> tuple["Trial", "Trial"]:
+        """Return every other image's distances, and the rest: one to choose by, one to report."""
+        one, other = (
+            Trial(
+                planted={kind: apart[start::2] for kind, apart in self.planted.items()},
+                others=self.others[start::2],
+                distinct=self.distinct[start::2],
+            )
+            for start in (0, 1)
+        )
+        return one, other
+
     def estimate(self, radius: int) -> float:
-        """Return the rate of false positives at `radius` without real duplicates."""
+        """Return the rate of false positives at `radius` without the surest real duplicates."""
         return float(np.mean(self.distinct & (self.others <= radius)))
 
     def choose(self) -> int:

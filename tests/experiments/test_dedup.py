@@ -224,6 +224,12 @@ class TestTrial:
         assert trial([0, 2, 4, 30], [60] * 1000).choose() == 4
         assert trial([40], [60] * 1000).choose() == 0
 
+    def test_one_half_chooses_and_the_other_is_reported(self):
+        one, other = trial([1, 20, 2, 21], [9, 3, 60, 4], real=2).halves()
+        assert [each.planted["crop"].tolist() for each in (one, other)] == [[1, 2], [20, 21]]
+        assert [each.others.tolist() for each in (one, other)] == [[9, 60], [3, 4]]
+        assert [each.distinct.tolist() for each in (one, other)] == [[False, True]] * 2
+
     def test_real_duplicates_do_not_keep_it_small(self):
         others = [0] * 200 + [60] * 800
         assert trial([8], others).choose() == 0
