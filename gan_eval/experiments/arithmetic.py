@@ -16,7 +16,6 @@ from torch import Tensor
 
 from gan_eval.data import Images
 from gan_eval.errors import InputError
-from gan_eval.experiments.attributes import attribute_of
 from gan_eval.experiments.drawing import MOST_SAMPLES, Drawing, open_drawing
 from gan_eval.experiments.exemplars import (
     AVERAGED,
@@ -37,6 +36,8 @@ from gan_eval.experiments.sums import (
     STEPS,
     TERMS,
     Pools,
+    really_shows,
+    seen_in_real,
     success,
     sum_images,
     turn_rates,
@@ -137,6 +138,8 @@ def arithmetic(
             **panel.describe(),
             "target": spell(goal),
             "turn_target": spell(turn_goal),
+            "target_in_real": seen_in_real(panel.judges, goal, panel.unjudged),
+            "turn_target_in_real": seen_in_real(panel.judges, turn_goal, panel.unjudged),
             "choices": chosen.to_json(),
         },
         result=rates.pop("result"),
@@ -165,8 +168,7 @@ def _unseen(images: Images | None, goal: Wanted) -> tuple[str, ...]:
     """Return what to do where no real image shows the goal, as where classes exclude each other."""
     if images is None or not goal:
         return ()
-    shown = [attribute_of(images, name) == there for name, there in goal.items()]
-    if torch.stack(shown).all(0).any():
+    if really_shows(images, goal).any():
         return ()
     return (
         f"no image of {images.name} is {spell(goal)}, so that no sum can be right; say what it is "

@@ -45,18 +45,24 @@ class AttributeClassifier:
 
     Attributes:
         attribute: its name.
-        accuracy: balanced, the mean of the shares that are right with and without the attribute,
-            on real images that neither the SVM nor its threshold has seen.
+        hits, false_alarms: shares of real images with the attribute, and without it, in which it
+            is seen; of images that neither the SVM nor its threshold has seen.
         extractor: what the SVM sees of an image.
         model: the SVM.
         threshold: the decision value above which the attribute is there.
     """
 
     attribute: str
-    accuracy: float
+    hits: float
+    false_alarms: float
     extractor: Extractor
     model: LinearModel
     threshold: float
+
+    @property
+    def accuracy(self) -> float:
+        """Balanced: the mean of the shares that are right with and without the attribute."""
+        return (self.hits + 1 - self.false_alarms) / 2
 
     @torch.inference_mode()
     def scores(self, images: Tensor) -> Tensor:
@@ -76,6 +82,8 @@ class AttributeClassifier:
         return {
             "attribute": self.attribute,
             "accuracy": self.accuracy,
+            "hits": self.hits,
+            "false_alarms": self.false_alarms,
             "features": dict(self.extractor.identity),
             "C": self.model.C,
             "threshold": self.threshold,
@@ -145,7 +153,7 @@ def train_attribute_classifier(
     """Return the classifier of an attribute that labelled real images teach.
 
     The SVM is fitted to three fifths of them; C and the threshold are those of the highest balanced
-    accuracy on the next fifth; the last fifth gives `accuracy`.
+    accuracy on the next fifth; the last fifth gives `hits` and `false_alarms`.
 
     Args:
         half: labelled, in random order, as `halves` gives them.
@@ -171,7 +179,8 @@ def train_attribute_classifier(
     decided = model.decision_function(x[measured])[:, 0] > threshold
     return AttributeClassifier(
         attribute=attribute,
-        accuracy=balanced_accuracy(decided, wanted[measured]),
+        hits=seen(decided, wanted[measured]),
+        false_alarms=seen(decided, ~wanted[measured]),
         extractor=extractor,
         model=model,
         threshold=threshold,
@@ -188,15 +197,14 @@ def _shares(wanted: Tensor) -> Iterator[Tensor]:
         yield torch.cat(each).sort().values
 
 
-def balanced_accuracy(decided: Tensor, wanted: Tensor) -> float:
-    """Return the mean of the shares that are right where `wanted` and where not; both bool (n,).
+def seen(decided: Tensor, of: Tensor) -> float:
+    """Return the share that is `decided` to show something of some images; both bool (n,).
 
     Example:
-        >>> balanced_accuracy(torch.tensor([1, 1, 0, 0]) > 0, torch.tensor([1, 0, 0, 0]) > 0)
-        0.8333333333333333
+        >>> seen(torch.tensor([1, 1, 0, 0]) > 0, torch.tensor([0, 1, 1, 1]) > 0)
+        0.3333333333333333
     """
-    hits, rejections = decided[wanted].double().mean(), (~decided[~wanted]).double().mean()
-    return float(hits + rejections) / 2
+    return float(decided[of].double().mean())
 
 
 def best_threshold(scores: Tensor, wanted: Tensor) -> tuple[float, float]:

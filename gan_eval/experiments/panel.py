@@ -28,11 +28,13 @@ class Panel:
 
     Attributes:
         images: the real ones; None where there is nothing to see.
+        unjudged: those of them that taught no judge.
         pickers: by the features of the run's D.
         judges: by features that the run has no part in.
     """
 
     images: Images | None
+    unjudged: Images | None
     pickers: Classifiers
     judges: Classifiers
 
@@ -62,7 +64,7 @@ def open_panel(
     """
     wanted = [list(dict.fromkeys(names)) for names in (picked, judged)]
     if not any(wanted):
-        return Panel(images=None, pickers={}, judges={})
+        return Panel(images=None, unjudged=None, pickers={}, judges={})
     images = open_run_images(run, data, root=root, device=study.device)
     for name in (*wanted[0], *wanted[1]):
         attribute_of(images, name)
@@ -81,4 +83,4 @@ def open_panel(
         return found
 
     pickers, judges = map(train, ("pickers", "judges"), parts, specs, wanted)
-    return Panel(images=images, pickers=pickers, judges=judges)
+    return Panel(images=images, unjudged=parts[0], pickers=pickers, judges=judges)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_eval.experiments.attributes import AttributeClassifier
+from gan_eval.data import Images
+from gan_eval.experiments.attributes import AttributeClassifier, attribute_of
 from gan_eval.experiments.drawing import Drawing
 from gan_eval.experiments.exemplars import AVERAGED, Wanted
 from gan_eval.images import to_uint8
@@ -20,6 +21,7 @@ CONTROLS = ("single_exemplar", "pixel_arithmetic", "random_direction")
 # Of the turn vector, "difference added in steps": to the far side of where it leads, and back.
 STEPS = torch.linspace(-1, 1, 9)
 _JUDGED = 100  # samples that are turned
+_REAL = 1000  # real images at most that show the goal, and as many that do not
 
 # Concept -> the z of its samples, (k, latent_dim).
 Pools = Mapping[str, Tensor]
@@ -80,6 +82,32 @@ def success(
     successes, trials = int(shows(judges, goal, images).sum()), len(images)
     low, high = wilson_interval(successes, trials)
     return {"success_rate": successes / trials, "low": low, "high": high, "trials": trials}
+
+
+def seen_in_real(
+    judges: Mapping[str, AttributeClassifier], goal: Wanted, images: Images | None
+) -> dict[str, float | None]:
+    """Return the shares of real images with the goal, and without it, in which the judges see it.
+
+    None where there is no such image.
+
+    Args:
+        images: labelled, in random order, of which no judge has learned.
+    """
+    found: dict[str, float | None] = {"hits": None, "false_alarms": None}
+    if images is None or not goal:
+        return found
+    truth = really_shows(images, goal)
+    for name, of in (("hits", truth), ("false_alarms", ~truth)):
+        rows = of.nonzero()[:_REAL, 0].tolist()
+        if rows:
+            found[name] = float(shows(judges, goal, images.take(rows)).double().mean())
+    return found
+
+
+def really_shows(images: Images, goal: Wanted) -> Tensor:
+    """Return whether each of labelled `images` has and lacks what the goal says, bool (n,)."""
+    return torch.stack([attribute_of(images, name) == there for name, there in goal.items()]).all(0)
 
 
 def turn_vector(pools: Pools) -> Tensor:

@@ -1,6 +1,7 @@
 """Sums of concepts: who stands for one, what a sum should show, and in how many it does."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gan_eval.data import open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.arithmetic import _advice, _exemplars
 from gan_eval.experiments.drawing import Drawing
@@ -24,6 +26,8 @@ from gan_eval.experiments.exemplars import (
 from gan_eval.experiments.sums import (
     STEPS,
     draw_triples,
+    really_shows,
+    seen_in_real,
     success,
     sum_images,
     turn_rates,
@@ -116,6 +120,22 @@ def test_triples_are_different_sums_of_different_samples():
 def test_nobody_knows_nothing_is_counted():
     nothing = {"success_rate": None, "low": None, "high": None, "trials": 0}
     assert success({}, {}, torch.zeros(3, 1, 1, 2)) == success({}, {"first": True}, None) == nothing
+
+
+def test_judges_are_judged_by_real_images():
+    # Of four images with both, one is seen as that; of four without, two are.
+    pixels = torch.tensor([[255, 0], [0, 255], [0, 0], [255, 255], *[[255, 255], [0, 9]] * 2])
+    names, there = ("first", "second"), torch.tensor([[True, True]] * 4 + [[True, False]] * 4)
+    images = replace(
+        open_images("digits", root=None), pixels=pixels.to(torch.uint8).view(8, 1, 1, 2),
+        labels=None, class_names=(), attribute_names=names, attributes=there,
+    )  # fmt: skip
+    goal = {"first": True, "second": True}
+    assert really_shows(images, goal).tolist() == [True] * 4 + [False] * 4
+    assert seen_in_real(JUDGES, goal, images) == {"hits": 0.25, "false_alarms": 0.5}
+    nobody = {"first": False, "second": True}
+    assert seen_in_real(JUDGES, nobody, images) == {"hits": None, "false_alarms": 0.125}
+    assert seen_in_real(JUDGES, {}, images) == seen_in_real({}, goal, None)
 
 
 def test_a_turn_leads_from_one_end_to_the_other():

@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 from gan_eval.errors import InputError
-from gan_eval.experiments import attributes
 from gan_eval.experiments import dropout as module
 from gan_eval.experiments.ablation import (
     layers_with_maps,
@@ -274,7 +273,7 @@ class TestDropout:
             return torch.ones(len(images))
 
         monkeypatch.setattr(AttributeClassifier, "scores", guess)
-        monkeypatch.setattr(attributes, "balanced_accuracy", lambda decided, wanted: 0.47)
+        monkeypatch.setattr(AttributeClassifier, "accuracy", 0.47)
         options = {"boxes": boxes, "attribute": "class 1", "data": real, "layer": 1}
         blind, always = dropout(run, device="cpu", out=tmp_path / "out", **options).record.advice
         assert "is right of 47 % of real images" in blind
