@@ -99,6 +99,7 @@ def neighbors(
     copies, sides = bench.look_up(streams, train, samples)
     state = bench.classify(sides, streams, parts, samples) if parts else None
     drawn_from = describe(run, epoch)
+    seen = bool(tried) and _has_seen(run, parts)
     record = study.record(
         exhibit="neighbors",
         name="generator",
@@ -107,10 +108,11 @@ def neighbors(
             "trained": drawn_from,
             "data": _describe(train, parts),
             "validation_errors": tried,
+            "validation_seen": seen,
         },
         result=sides.pop("result"),
         controls=sides,
-        advice=_advice(tried, epoch),
+        advice=_advice(tried, epoch, parts if seen else None),
         fingerprints={
             "train": train.fingerprint,
             "test": parts and parts.test.fingerprint,
@@ -262,10 +264,27 @@ def _describe(train: Images, parts: Parts | None) -> dict[str, Any]:
     return {**train.describe(), **counts, "notes": list(parts.notes)}
 
 
-def _advice(tried: list[list[Any]], epoch: Epoch | None) -> tuple[str, ...]:
-    if len(tried) < 2 or epoch != tried[-1][0]:
-        return ()
-    return ("The last epoch was the best on validation images: train the run longer.",)
+def _has_seen(run: Run, parts: Parts | None) -> bool:
+    """Return whether the generator was trained on the images that its epoch is chosen by."""
+    data = run.config().data
+    return (
+        parts is not None
+        and data is not None
+        and (data.name, data.split) == (parts.known.name, parts.known.split)
+        and data.count > len(parts.known) - parts.held_out
+    )
+
+
+def _advice(tried: list[list[Any]], epoch: Epoch | None, seen: Parts | None) -> tuple[str, ...]:
+    found = []
+    if len(tried) > 1 and epoch == tried[-1][0]:
+        found.append("The last epoch was the best on validation images: train the run longer.")
+    if seen:
+        found.append(
+            "G was trained on the images that its epoch was chosen by, which favours copies: train "
+            f"it with --limit {len(seen.known) - seen.held_out}."
+        )
+    return tuple(found)
 
 
 def _write(folder: Path, record: Record, copies: Copies, train: Images) -> Written:

@@ -130,6 +130,20 @@ def test_the_epoch_is_chosen_on_validation_images(run, tmp_path, monkeypatch):
     assert looked_at == 2 * [("train", range(1150, 1437))] + 3 * [("test", range(360))]
 
 
+def test_a_generator_without_the_validation_images_has_not_seen_them(run, tmp_path):
+    config, runs = run.config(), []
+    assert config.data is not None
+    for count in (1437, 1151, 1150):
+        runs.append(Run(tmp_path / str(count)))
+        runs[-1].write_config(replace(config, data=replace(config.data, count=count)))
+    parts = module._open_parts(run, None, None)
+    assert [module._has_seen(each, parts) for each in runs] == [True, True, False]
+    assert "train it with --limit 1150" in module._advice([], None, parts)[0]
+    # Data with a validation part of their own are learned from without it.
+    joined = replace(parts, known=replace(parts.known, split="train+val"))
+    assert not module._has_seen(runs[0], joined)
+
+
 def test_newest_weights_that_are_no_kept_epochs_are_tried_too(run, tiny, tmp_path):
     config, _ = tiny("radford2015-mnist")
     assert kept_epochs(run) == [1, 2]
