@@ -13,7 +13,7 @@ from gan_eval.report.headlines import headlines
 from gan_eval.report.read import Results, Section, read_results
 from gan_eval.report.render import markdown, plain
 from gan_eval.report.tables import comparison, scores, shown_lines, shown_scores
-from gan_eval.report.verdicts import RULE
+from gan_eval.report.verdicts import NOTE, RULE
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results: written by benchmarks/readme.py -->", "<!-- end of results -->"
@@ -24,7 +24,8 @@ STRIP = {
     "figure_7_arithmetic/smile/arithmetic.png": "smiling woman - woman + man",
 }
 LEGEND = (
-    "† quoted from memory of the paper. *Not comparable*: other images, training set, network or "
+    "† quoted from memory of the paper. ±: 1.96 standard deviations over draws of labels, not over "
+    "trainings (the paper's as printed). *Not comparable*: other images, training set, network or "
     "protocol; [the rule](results/README.md). Of several trainings of a network on the same images "
     "the longest; the others are [there](results/README.md) too. Where the paper has no number, a "
     "row holds the first of ours, and how many of them got which verdict."
@@ -59,7 +60,7 @@ def page(results: Results) -> str:
     """Return results/README.md: every exhibit's tables and pictures, then those of speed."""
     parts = ["# Results", "Written by `benchmarks/readme.py` from the JSON lines beside it."]
     parts += ["A verdict is", "\n".join(f"* *{word}*: {rule}" for word, rule in RULE)]
-    parts += ["Compared is the longest training of a network on the same images.", STAND_INS]
+    parts += [NOTE, STAND_INS]
     known = {each.folder for each in EXHIBITS}
     for each in EXHIBITS:
         section = results.sections.get(each.folder, Section())

@@ -161,17 +161,20 @@ def slug(*words: str) -> str:
 
 
 def controls_of(records: Sequence[Record], ours: Mapping[str, Any]) -> dict[str, float]:
-    """Return the lowest error, by name, of each control of a discriminator's features.
+    """Return the test error, by name, of each control of a discriminator's features.
+
+    Of several of a name, as of k-means with more maps, that of the lowest validation error.
 
     Args:
         records: of the same protocol and data.
         ours: the identity of the discriminator's features.
     """
-    found: dict[str, float] = {}
+    found: dict[str, tuple[float, float]] = {}
     for each in records:
         if each.name != "disc" and is_control(each.config.get("features") or {}, ours):
-            found[each.name] = min(each.result["error_mean"], found.get(each.name, math.inf))
-    return found
+            errors = each.result["validation_error"], each.result["error_mean"]
+            found[each.name] = min(errors, found.get(each.name, errors))
+    return {name: tested for name, (_, tested) in found.items()}
 
 
 def is_control(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:

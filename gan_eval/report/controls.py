@@ -8,6 +8,8 @@ from gan_eval.experiments.account import controls_of
 from gan_eval.records import Record
 from gan_eval.report.values import number_at
 
+_NEEDED = ("validation_error", "error_mean")
+
 
 def with_siblings(records: Sequence[Record]) -> list[Record]:
     """Return records of classifications with the controls that were measured by themselves.
@@ -23,7 +25,7 @@ def with_siblings(records: Sequence[Record]) -> list[Record]:
 
 
 def _siblings(record: Record, records: Sequence[Record]) -> dict[str, float]:
-    """Return the lowest error of each control of a discriminator's, in fair competition.
+    """Return the error of each control of a discriminator's, in fair competition.
 
     By the same protocol on the same images; an untrained D of the same architecture, used alike.
     """
@@ -32,7 +34,7 @@ def _siblings(record: Record, records: Sequence[Record]) -> dict[str, float]:
         for each in records
         if each.protocol == record.protocol
         and _alike(each.fingerprints, record.fingerprints)
-        and number_at(each, "result.error_mean") is not None
+        and None not in (number_at(each, f"result.{name}") for name in _NEEDED)
     ]
     return controls_of(alike, record.config.get("features") or {})
 

@@ -29,7 +29,7 @@ from gan_eval.report.tables import (
     shown_scores,
 )
 from gan_eval.report.values import subject
-from gan_eval.report.verdicts import RULE, Line, counting
+from gan_eval.report.verdicts import NOTE, RULE, Line, counting
 from gan_eval.visualize.series import draw_panels
 
 _LONG = 12  # entries of a list that provenance shows at most
@@ -77,7 +77,7 @@ def report(folder: Path) -> Reported:
     """
     results = read_results(folder)
     parts = _parts(results)
-    page = _template().render(parts=parts, rule=RULE, notices=results.notices)
+    page = _template().render(parts=parts, rule=RULE, note=NOTE, notices=results.notices)
     files = []
     for part in parts:
         stem = folder / "tables" / part.exhibit.folder

@@ -26,8 +26,8 @@ _COLUMNS = ("number", "paper", "ours", "difference", "verdict", "of", "why")
 # Scores of each kind of record, and which of them are rates.
 _SCORES = {
     "classify": (
-        "feature_width", "C", "train_error", "validation_error", "error_mean", "error_spread",
-        "draws", "n_test",
+        "feature_width", "C", "edge", "train_error", "validation_error", "error_mean",
+        "error_spread", "draws", "n_test",
     ),
     "neighbors": ("error", "samples", "mean", "median", "least", "nearer_than_real"),
     "dedup": ("duplicates", "radius", "planted_recall", "false_positive_rate"),

@@ -1,5 +1,6 @@
 """What a number is worth beside the paper's: the rule that the page states, and nothing else."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,10 +15,10 @@ Word = Literal["reached", "near", "short", "not comparable", "measured", "not ru
 RULE: tuple[tuple[Word, str], ...] = (
     (
         "reached",
-        "at least as good as the paper's number, less 1.96 standard deviations over draws or 0.5 "
+        "at least as good as the paper's number, less 1.96 standard errors over draws or 0.5 "
         "points (Table 3: 0.1, §4.1.1: 0), whichever is more. Where the paper shows no number: "
         "better than every control, a rate with the whole of its 95 % interval and of 1.96 "
-        "standard deviations over draws, any other score by at least a tenth of the control's.",
+        "standard errors over draws, any other score by at least a tenth of the control's.",
     ),
     (
         "near",
@@ -32,9 +33,10 @@ RULE: tuple[tuple[Word, str], ...] = (
     ),
     (
         "not comparable",
-        "measured on other images, from other training images, with another network, by another "
-        "protocol than the paper's, or of a training that was cut short: no difference is stated, "
-        "and the reason is.",
+        "beside a number of the paper's: measured on other images, from other training images, "
+        "with another network, by another protocol, or of a training that was cut short: no "
+        "difference is stated, and the reason is. Against controls, which were measured alike, "
+        "anything is judged; what was cut short stands under why.",
     ),
     (
         "measured",
@@ -43,6 +45,14 @@ RULE: tuple[tuple[Word, str], ...] = (
     ),
     ("not run", "nothing was measured yet; where something is missing, why says what."),
     ("quoted", "another method, or what is not measured here: the published number only."),
+)
+NOTE = (
+    "± behind a classification error is 1.96 standard deviations over draws of labelled images. All "
+    "draws are tested on one test part, so it is no confidence interval of the error on new "
+    "images, nor of another training: how much these differ stands where several seeds were "
+    "trained. A C at an edge of its grid may not be the best. Of several records of one name, run, "
+    "protocol and data the newest counts. Of several trainings of a network on the same images the "
+    "longest is compared; all of them are among the scores."
 )
 _NEAR = 0.1
 _CLEARLY = 0.1  # of a control's score, that one without an interval must be better by
@@ -74,25 +84,25 @@ class Line:
     why: str = ""
 
 
-def judge(published: Published, ours: float, spread: float) -> Word:
+def judge(published: Published, ours: float, error: float) -> Word:
     """Return the verdict on a number that may be compared with the paper's.
 
     Args:
         published: the paper's.
         ours: in the same unit.
-        spread: 1.96 standard deviations of it, 0 where there is one draw.
+        error: 1.96 standard errors of it, 0 where there is one draw.
 
     Example:
         >>> svhn = Published(exhibit="table_2_svhn", what="error", value=0.2248)
-        >>> [judge(svhn, error, 0.01) for error in (0.21, 0.234, 0.246, 0.25)]
+        >>> [judge(svhn, ours, 0.01) for ours in (0.21, 0.234, 0.246, 0.25)]
         ['reached', 'reached', 'near', 'short']
     """
     paper = published.value
     behind = ours - paper if published.smaller_is_better else paper - ours
-    if behind <= max(spread, published.tolerance) + 1e-12:
+    if behind <= max(error, published.tolerance) + 1e-12:
         return "reached"
-    error = paper if published.smaller_is_better else 1 - paper
-    return "near" if behind <= _NEAR * error + 1e-12 else "short"
+    rate = paper if published.smaller_is_better else 1 - paper
+    return "near" if behind <= _NEAR * rate + 1e-12 else "short"
 
 
 def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
@@ -112,7 +122,7 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
     of_run = not (published.ours or "").startswith("controls")
     seen: set[float] = set()
     numbers = [
-        (each, _ours(published, each))
+        (each, _number(each, published.ours or "", published.at, published.complement))
         for each, protocol in zip(named, protocols, strict=True)
         if published.protocol in (None, protocol)
     ]
@@ -123,7 +133,7 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
             own = _cut_short(record) if of_run else []
             why = "; ".join([*_unlike(published.holds_for, record), *own])
             difference = None if why else ours - published.value
-            verdict = "not comparable" if why else judge(published, ours, spread)
+            verdict = "not comparable" if why else judge(published, ours, _error(record))
             if verdict in ("near", "short") and of_run:
                 why = "; ".join(text for text in record.deviations if text.startswith(LENGTH))
             yield Line(
@@ -142,13 +152,16 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
         yield Line(**paper, verdict="not run", why=why)
 
 
-def _ours(published: Published, record: Record) -> float | None:
-    path = published.ours or ""
-    if published.at is None:
-        found = number_at(record, path)
-    else:
-        found = dict(curve_at(record, path)).get(published.at)
-    return 1 - found if published.complement and found is not None else found
+def _number(record: Record, path: str, at: int | None, complement: bool = False) -> float | None:
+    """Return the number at a path, or `at` some number of samples on the curve that is there."""
+    found = number_at(record, path) if at is None else dict(curve_at(record, path)).get(at)
+    return 1 - found if complement and found is not None else found
+
+
+def _error(record: Record) -> float:
+    """Return 1.96 standard errors of a record's mean error over draws, 0 where there is one."""
+    spread = number_at(record, "result.error_spread") or 0.0
+    return spread / math.sqrt(number_at(record, "result.draws") or 1)
 
 
 def holds(published: Published, record: Record) -> bool:
@@ -186,7 +199,7 @@ def claimed(claim: Claim, records: Sequence[Record]) -> Iterator[Line]:
     """Yield what each record says of a claim of the paper's pictures."""
     found = 0
     for record in records:
-        ours = number_at(record, claim.ours)
+        ours = _number(record, claim.ours, claim.at)
         if ours is not None and claim.name in (None, record.name):
             found += 1
             yield _claimed(claim, record, ours)
@@ -223,7 +236,7 @@ def _claimed(claim: Claim, record: Record, ours: float) -> Line:
         f"{name} {100 * value:.4g} %" if claim.fraction else f"{name} {value:.4g}"
         for name, value in controls.items()
     )
-    lacks = [f"without {' and '.join(absent)}"] if verdict == "measured" else []
+    lacks = [f"without {' and '.join(absent)}"] if absent else []
     why = "; ".join([f"against {', '.join(shown)}", *lacks, *_cut_short(record)])
     return Line(**line, difference=ours - best, verdict=verdict, why=why)
 
@@ -231,11 +244,9 @@ def _claimed(claim: Claim, record: Record, ours: float) -> Line:
 def _cautious(claim: Claim, record: Record, ours: float, best: float) -> float:
     """Return the worst that a score may be: by its intervals, or by a tenth of a control's."""
     trials = number_at(record, claim.trials) if isinstance(claim.trials, str) else claim.trials
-    # 1.96 standard deviations over draws.
-    spread = number_at(record, "result.error_spread") if claim.ours == "result.error_mean" else None
     sign, ends = 1 if claim.smaller_is_better else -1, []
-    if spread:
-        ends.append(ours + sign * spread)
+    if claim.ours == "result.error_mean" and _error(record):
+        ends.append(ours + sign * _error(record))
     if trials:
         ends.append(wilson_interval(round(ours * trials), int(trials))[claim.smaller_is_better])
     return max(ends or [ours + sign * _CLEARLY * best], key=lambda end: sign * end)

@@ -17,13 +17,21 @@ ACCURACY = Published(exhibit="x", what="x", value=0.8, smaller_is_better=False, 
     [
         (0.9, 0.0, "reached"),
         (0.795, 0.0, "reached"),  # half a point
-        (0.79, 0.01, "reached"),  # 1.96 standard deviations
+        (0.79, 0.01, "reached"),  # 1.96 standard errors
         (0.781, 0.0, "near"),  # a tenth of the error of 0.2
         (0.779, 0.0, "short"),
     ],
 )
 def test_an_accuracy_is_judged_by_its_error(ours, spread, verdict):
     assert judge(ACCURACY, ours, spread) == verdict
+
+
+@pytest.mark.parametrize(("draws", "verdict"), [(1, "reached"), (100, "near")])
+def test_what_luck_may_excuse_shrinks_with_the_draws(classified, draws, verdict):
+    published = Published(exhibit="x", what="x", value=0.2, ours="result.error_mean")
+    result = {"error_mean": 0.215, "error_spread": 0.02, "draws": draws}
+    (line,) = beside(published, [classified(result=result)])
+    assert (line.verdict, line.spread) == (verdict, 0.02)
 
 
 def test_a_bound_is_kept_or_not():
@@ -138,6 +146,22 @@ def test_table_3_compares_at_the_papers_number_of_samples(classified):
     ]  # fmt: skip
 
 
+def test_generated_digits_are_held_against_as_many_real_ones(classified):
+    claim = next(each for each in CLAIMS if each.exhibit == "table_3_mnist")
+    verdicts = []
+    for at_50_000 in (0.025, 0.033, 0.035):
+        record = classified(
+            exhibit="neighbors",
+            config={"data": {"n_test": 10_000}},
+            result={"error": 0.01, "curve": [[50_000, at_50_000], [10_000_000, 0.01]]},
+            controls={"real": {"error": 0.034}, "untrained": {"error": 0.9}},
+        )
+        (line,) = claimed(claim, [record])
+        assert line.ours == at_50_000
+        verdicts.append(line.verdict)
+    assert verdicts == ["reached", "near", "short"]
+
+
 def test_real_digits_do_not_depend_on_the_training(classified):
     real = next(each for each in PUBLISHED if (each.ours or "").startswith("controls.real"))
     record = classified(
@@ -203,6 +227,7 @@ def test_without_a_control_that_must_be_beaten_nothing_is_reached(classified):
     assert line.verdict == "reached"
     (line,) = claimed(claim, [classified(controls={"pixels": 0.2})])
     assert line.verdict == "short"
+    assert line.why == "against pixels 20 %; without random-disc and kmeans"
 
 
 def test_the_wider_of_two_intervals_decides(classified):
