@@ -47,12 +47,12 @@ RULE: tuple[tuple[Word, str], ...] = (
     ("quoted", "another method, or what is not measured here: the published number only."),
 )
 NOTE = (
-    "± behind a classification error is 1.96 standard deviations over draws of labelled images. All "
-    "draws are tested on one test part, so it is no confidence interval of the error on new "
-    "images, nor of another training: how much these differ stands where several seeds were "
-    "trained. A C at an edge of its grid may not be the best. Of several records of one name, run, "
-    "protocol and data the newest counts. Of several trainings of a network on the same images the "
-    "longest is compared; all of them are among the scores."
+    "± behind a classification error is 1.96 standard deviations over draws of labelled images, "
+    "all tested on one test part: it is no confidence interval of the error on new images, nor of "
+    "another training; how much these differ stands where several seeds were trained. A C at an "
+    "edge of its grid may not be the best. Of several records of one name, run, protocol and data "
+    "the newest counts. Of several trainings of a network on the same images the longest is "
+    "compared; all of them are among the scores."
 )
 _NEAR = 0.1
 _CLEARLY = 0.1  # of a control's score, that one without an interval must be better by
