@@ -15,6 +15,8 @@ Scores, measured on the data's own images in the same run, by how far hashes are
 * the estimate leaves the surest real duplicates out: images whose pixels are as much like those of
   the nearest other image as those of 99 in 100 planted copies are like their originals'. Less
   similar photographs of one thing still count, so that it is an upper bound too, and R is cautious.
+* false of called: of those images that land in a group, the share that look no more like their
+  nearest than 999 in 1,000 images do whose hashes are farther apart than any radius.
 R is the least at which no more copies are found, as long as the estimate and twice its standard
 error are below 1 in 100. It is chosen by one half of the planted copies and of the images that are
 judged; what is reported is of the other half.
@@ -58,6 +60,7 @@ _LEARNED_FROM, _PLANTED, _JUDGED = 20_000, 500, 20_000
 _EVIDENCE = 3  # false positives to be expected, so that finding none says something
 _FEWEST = 8
 _LEAST_ALIKE = 0.01  # quantile of planted copies from which on images are duplicates
+_MOST_ALIKE, _FEWEST_UNLIKE = 0.999, 1000  # quantile of images that are none, and how many it takes
 _BLOCK = 1024
 _SHOWN, _SHOWN_OF_EACH = 12, 10
 
@@ -124,7 +127,6 @@ def dedup(
         config={
             "data": images.describe(),
             "radius": "chosen" if radius is None else "given",
-            "rate_of": "all images",
         },
         result={
             "groups": groups,
@@ -190,15 +192,19 @@ def _trial(network: Autoencoder, images: Images, hashes: NDArray[np.uint8], seed
     bits = {kind: network.hashes(made) ^ hashes[planted] for kind, made in copies.items()}
     alike = torch.cat([likeness(originals, made) for made in copies.values()])
     apart, nearest = nearest_others(hashes, judged)
-    close = np.flatnonzero(apart <= LARGEST_RADIUS)
-    distinct = np.ones(len(judged), np.bool_)
-    for part in np.split(close, range(_BLOCK, len(close), _BLOCK)):
-        pair = (images.take(rows[part].tolist()) for rows in (judged, nearest))
-        distinct[part] = (likeness(*pair) < alike.quantile(_LEAST_ALIKE)).numpy()
+    like = torch.cat(
+        [
+            likeness(*(images.take(rows[part].tolist()) for rows in (judged, nearest)))
+            for part in np.split(np.arange(len(judged)), range(_BLOCK, len(judged), _BLOCK))
+        ]
+    )
+    far = like[apart > LARGEST_RADIUS]
+    known = len(far) >= _FEWEST_UNLIKE
     return Trial(
         planted={kind: np.unpackbits(each, axis=1).sum(1) for kind, each in bits.items()},
         others=apart,
-        distinct=distinct,
+        distinct=(like < alike.quantile(_LEAST_ALIKE)).numpy(),
+        unlike=(like <= far.quantile(_MOST_ALIKE)).numpy() if known else None,
     )
 
 

@@ -93,11 +93,14 @@ class Trial:
         planted: for each kind of copy, the distances (m,) of copies from their originals.
         others: the distances (k,) of images without a copy from the nearest other image.
         distinct: bool (k,), whether those two are less alike than copies and their originals are.
+        unlike: bool (k,), whether they are no more alike than images whose hashes are far apart;
+            None where there are too few of these to say.
     """
 
     planted: Mapping[str, NDArray[np.int64]]
     others: NDArray[np.int64]
     distinct: NDArray[np.bool_]
+    unlike: NDArray[np.bool_] | None = None
 
     def halves(self) -> tuple["Trial", "Trial"]:
         """Return every other image's distances, and the rest: one to choose by, one to report."""
@@ -106,6 +109,7 @@ class Trial:
                 planted={kind: apart[start::2] for kind, apart in self.planted.items()},
                 others=self.others[start::2],
                 distinct=self.distinct[start::2],
+                unlike=None if self.unlike is None else self.unlike[start::2],
             )
             for start in (0, 1)
         )
@@ -129,11 +133,14 @@ class Trial:
     def at(self, radius: int) -> dict[str, Any]:
         """Return recall and false positives of the radius."""
         kinds = {kind: float(np.mean(apart <= radius)) for kind, apart in self.planted.items()}
+        called = self.others <= radius
+        false = self.unlike[called] if self.unlike is not None and called.any() else None
         copies = np.concatenate(list(self.planted.values()))
         return {
             "radius": radius,
             "planted_recall": float(np.mean(copies <= radius)),
             "planted_recall_by_kind": kinds,
-            "false_positive_rate": float(np.mean(self.others <= radius)),
+            "false_positive_rate": float(np.mean(called)),
             "false_positive_estimate": self.estimate(radius),
+            "false_of_called": None if false is None else float(np.mean(false)),
         }

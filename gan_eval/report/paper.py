@@ -90,12 +90,10 @@ _G = (
     # 10,000 were split off for validation.
     Condition(what="its images", path="config.trained.images", wanted=(50_000, None)),
 )
-# The paper's rule is equal hashes, and its rate is of what they call duplicates, which nobody here
-# has looked at: ours is of all images, so that it stands beside the paper's and is not compared.
+# The paper's rule is equal hashes, and its rate is of what they call duplicates.
 _BEDROOMS = (
     Condition(what="images", path="config.data.name", wanted=("lsun-bedroom",)),
     Condition(what="radius", path="result.radius", wanted=(0,)),
-    Condition(what="share of", path="config.rate_of", wanted=("what is called a duplicate",)),
 )
 _ALL, _FEW = ("paper-cifar10", "all labels"), ("paper-cifar10-400", "400 labels per class")
 
@@ -190,10 +188,10 @@ PUBLISHED = (
     _other("table_3_mnist", "GAN, 10,000,000 samples: error", 0.0565, remembered=True),
     Published(
         exhibit="section_4_1_1_dedup",
-        what="false positives, fewer than 1 in 100",
+        what="false positives among duplicates, fewer than 1 in 100",
         value=0.01,
         tolerance=0.0,
-        ours="result.false_positive_rate",
+        ours="result.false_of_called",
         holds_for=_BEDROOMS,
     ),
     _other("section_4_1_1_dedup", "removed of 3M bedrooms, about 275,000", 0.0917),

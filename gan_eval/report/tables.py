@@ -30,7 +30,7 @@ _SCORES = {
         "error_spread", "draws", "n_test",
     ),
     "neighbors": ("error", "samples", "mean", "median", "least", "nearer_than_real"),
-    "dedup": ("duplicates", "radius", "planted_recall", "false_positive_rate"),
+    "dedup": ("duplicates", "radius", "planted_recall", "false_positive_rate", "false_of_called"),
     "interpolate": ("path_length", "jump_ratio", "nearest_train_distance"),
     "filters": ("selectivity", "concentration"),
     "dropout": ("before", "after", "maps_dropped", "feature_distance"),
@@ -42,7 +42,7 @@ _SCORES = {
 }  # fmt: skip
 _RATES = {
     "train_error", "validation_error", "error_mean", "error_spread", "error", "planted_recall",
-    "false_positive_rate", "before", "after", "success_rate", "low", "high",
+    "false_positive_rate", "false_of_called", "before", "after", "success_rate", "low", "high",
     "nearer_than_real", "error_std", "lowest_error", "highest_error",
 }  # fmt: skip
 # Of a script's lines, what stands elsewhere on the page.

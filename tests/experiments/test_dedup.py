@@ -202,10 +202,18 @@ def test_blank_images_are_alike_and_unlike_others(smooth):
     assert likeness(blank, smooth).abs().max() < 0.5
 
 
-def trial(planted: list[int], others: list[int], real: int = 0) -> Trial:
-    """A trial of one kind of copy, in which the first `real` of `others` are real duplicates."""
-    distinct = np.arange(len(others)) >= real
-    return Trial(planted={"crop": np.array(planted)}, others=np.array(others), distinct=distinct)
+def trial(planted: list[int], others: list[int], real: int = 0, alike: int | None = None) -> Trial:
+    """A trial of one kind of copy, in which the first `real` of `others` are real duplicates.
+
+    The first `alike` look so; None where nobody can tell.
+    """
+    rows = np.arange(len(others))
+    return Trial(
+        planted={"crop": np.array(planted)},
+        others=np.array(others),
+        distinct=rows >= real,
+        unlike=None if alike is None else rows >= alike,
+    )
 
 
 class TestTrial:
@@ -223,6 +231,13 @@ class TestTrial:
     def test_a_larger_radius_that_finds_no_more_copies_is_not_taken(self):
         assert trial([0, 2, 4, 30], [60] * 1000).choose() == 4
         assert trial([40], [60] * 1000).choose() == 0
+
+    def test_false_ones_are_counted_of_those_that_are_called(self):
+        found = trial([0], [1, 2, 3, 3, 40], real=1, alike=3)
+        assert [found.at(r)["false_of_called"] for r in (2, 3, 40)] == [0, 1 / 4, 2 / 5]
+        assert found.at(0)["false_of_called"] is None  # of none
+        assert trial([0], [1, 2]).at(2)["false_of_called"] is None
+        assert [each.at(3)["false_of_called"] for each in found.halves()] == [0, 1 / 2]
 
     def test_one_half_chooses_and_the_other_is_reported(self):
         one, other = trial([1, 20, 2, 21], [9, 3, 60, 4], real=2).halves()

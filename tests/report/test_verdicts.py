@@ -51,16 +51,20 @@ def test_the_rule_names_every_tolerance():
         assert f"{titles[each.exhibit]}: {100 * each.tolerance:g}" in rule
 
 
-def test_false_positives_of_all_images_are_not_compared_on_bedrooms_either(classified):
+def test_false_positives_are_compared_on_bedrooms_of_equal_hashes(classified):
     published = next(
         each for each in PUBLISHED if each.exhibit == "section_4_1_1_dedup" and each.ours
     )
-    config = {"data": {"name": "lsun-bedroom"}, "rate_of": "all images"}
-    result = {"radius": 0, "false_positive_rate": 0.001}
-    (line,) = beside(published, [classified(exhibit="dedup", config=config, result=result)])
-    assert (line.verdict, line.why) == (
-        "not comparable", "share of: all images, not what is called a duplicate",
-    )  # fmt: skip
+    for name, radius, why in (
+        ("lsun-bedroom", 0, ""),
+        ("cifar10", 0, "images: cifar10, not lsun-bedroom"),
+        ("lsun-bedroom", 8, "radius: 8, not 0"),
+    ):
+        result = {"radius": radius, "false_positive_rate": 0.5, "false_of_called": 0.001}
+        record = classified(exhibit="dedup", config={"data": {"name": name}}, result=result)
+        (line,) = beside(published, [record])
+        assert (line.ours, line.why) == (0.001, why)
+        assert line.verdict == ("not comparable" if why else "reached")
 
 
 def test_a_number_on_the_papers_terms_is_compared(classified):
