@@ -233,7 +233,7 @@ class TestTrial:
         assert trial([40], [60] * 1000).choose() == 0
 
     def test_false_ones_are_counted_of_those_that_are_called(self):
-        found = trial([0], [1, 2, 3, 3, 40], real=1, alike=3)
+        found = trial([0, 0], [1, 2, 3, 3, 40], real=1, alike=3)
         assert [found.at(r)["false_of_called"] for r in (2, 3, 40)] == [0, 1 / 4, 2 / 5]
         assert found.at(0)["false_of_called"] is None  # of none
         assert trial([0], [1, 2]).at(2)["false_of_called"] is None
