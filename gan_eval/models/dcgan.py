@@ -78,23 +78,38 @@ class Block(nn.Module):
             x = x.flatten(1)
         elif x.dim() == 2:  # z, or maps of 1 x 1 from a dense stem
             x = x[:, :, None, None]
-        if layer.label:
-            x = _with_label(x, label)
         if layer.resize > 1:
             x = functional.interpolate(x, scale_factor=layer.resize, mode="bilinear")
-        x = self._normalise(self._linear(x))
+        x = self._of_class(x, label) if layer.label else self._linear(x, self.weight, self.bias)
+        x = self._normalise(x)
         x = _ACTIVATIONS[layer.activation](x)
         return functional.avg_pool2d(x, layer.pool) if layer.pool > 1 else x
 
-    def _linear(self, x: Tensor) -> Tensor:
+    def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         layer = self.layer
         if layer.kind == "dense":
-            return functional.linear(x, self.weight, self.bias)
+            return functional.linear(x, weight, bias)
         if layer.kind == "conv":
-            return convolve(x, self.weight, self.bias, layer.stride, layer.padding)
-        return convolve_transposed(
-            x, self.weight, self.bias, layer.stride, layer.padding, self.side
-        )
+            return convolve(x, weight, bias, layer.stride, layer.padding)
+        return convolve_transposed(x, weight, bias, layer.stride, layer.padding, self.side)
+
+    def _of_class(self, x: Tensor, label: Tensor | None) -> Tensor:
+        """Return what the layer makes of `x` and, behind it, a constant map or unit of each class.
+
+        Maps by linearity: the share of a class is the same for all its images, and is made once.
+        """
+        assert label is not None
+        if x.dim() == 2:
+            x = torch.cat([x, label.to(x.dtype)], 1)
+            return self._linear(x, self.weight, self.bias)
+        parts = [x.shape[1], label.shape[1]]
+        own, classes = torch.split(self.weight, parts, 0 if self.layer.kind == "transposed" else 1)
+        maps = self._linear(x, own, self.bias)
+        each = torch.eye(parts[1], dtype=x.dtype, device=x.device)[:, :, None, None]
+        each = each.expand(-1, -1, *x.shape[2:]).contiguous(memory_format=torch.channels_last)
+        shares = self._linear(each, classes, None).permute(0, 2, 3, 1)
+        added = label.to(shares.dtype) @ shares.flatten(1)
+        return maps + added.view(-1, *shares.shape[1:]).permute(0, 3, 1, 2)
 
     def _normalise(self, x: Tensor) -> Tensor:
         if self.layer.norm == "units" and self.norm is not None:
@@ -210,10 +225,3 @@ def _one_hot(labels: Tensor | None, classes: int, like: Tensor) -> Tensor | None
     if labels is None:
         raise InputError("labels are needed: the network is conditional. Got none; pass labels.")
     return functional.one_hot(labels, classes).to(like.device, torch.float32)
-
-
-def _with_label(x: Tensor, label: Tensor | None) -> Tensor:
-    assert label is not None
-    if x.dim() == 4:
-        label = label[:, :, None, None].expand(-1, -1, *x.shape[2:])
-    return torch.cat([x, label.to(x.dtype)], 1)

@@ -554,6 +554,42 @@ def test_labels_change_what_both_networks_compute(name: str):
         g(z)
 
 
+@pytest.mark.parametrize("name", ["radford2015-mnist", "carpedm20-mnist"])
+def test_maps_of_labels_count_as_if_they_lay_behind_the_others(name: str):
+    """By plain convolutions of both together: the same maps, and the same gradients."""
+    label = functional.one_hot(torch.tensor([3, 7, 3]), 10).double()
+    kinds = set()
+    for network in (_generator(name), _discriminator(name)):
+        initialise(network, stream(0, "init"))
+        for block, side in zip(_blocks(network), network.config.sizes(), strict=True):
+            layer, weight = block.layer, block.double().weight
+            if layer.kind == "dense":
+                continue
+            kinds.add(layer.kind)
+            before = side // layer.stride if layer.kind == "transposed" else side * layer.stride
+            own = weight.shape[0 if layer.kind == "transposed" else 1] - 10
+            x = torch.randn(3, own, before, before, dtype=torch.float64, requires_grad=True)
+            if block.bias is not None:
+                nn.init.normal_(block.bias)
+            both = torch.cat([x, label[:, :, None, None].expand(-1, -1, before, before)], 1)
+            if layer.kind == "conv":
+                plain = functional.conv2d(both, weight, block.bias, layer.stride, layer.padding)
+            else:
+                extra = side - ((before - 1) * layer.stride - 2 * layer.padding + layer.kernel)
+                plain = functional.conv_transpose2d(
+                    both, weight, block.bias, layer.stride, layer.padding, extra
+                )
+            ours = block._of_class(x, label)
+            torch.testing.assert_close(ours, plain)
+            learned = [x, weight, *([] if block.bias is None else [block.bias])]
+            for one, other in zip(
+                *(torch.autograd.grad(y.square().sum(), learned) for y in (ours, plain)),
+                strict=True,
+            ):
+                torch.testing.assert_close(one, other)
+    assert kinds == {"conv", "transposed"}
+
+
 def _copy(plain: nn.Module, network: Generator | Discriminator) -> None:
     """Copy the weights of `network` into `plain`, parameter by parameter in order."""
     ours = [p for p in network.parameters() if p is not None]
