@@ -77,12 +77,20 @@ def untrained(tiny: Callable[..., tuple[RunConfig, Images]]) -> Callable[..., Ru
     """Return the maker of a run in a folder whose networks are as yet untrained."""
 
     def make(
-        folder: Path, preset: str = "radford2015-svhn", *, seed: int = 5, **changed: Any
+        folder: Path,
+        preset: str = "radford2015-svhn",
+        *,
+        seed: int = 5,
+        gain: float = 1,
+        **changed: Any,
     ) -> Run:
+        """Make one; all images are nearly the same but for a `gain` of G's inner weights."""
         config, run = replace(tiny(preset)[0], **changed), Run(folder)
         run.write_config(config)
         generator = Generator(config.generator)
         initialise(generator, stream(seed, "init", "generator"))
+        for block in generator.blocks[:-1]:
+            block.weight.data.mul_(gain)
         save_network(run.generator, generator, {"step": config.steps})
         discriminator = random_discriminator(config.discriminator, 7)
         save_network(run.discriminator, discriminator, {"step": config.steps})

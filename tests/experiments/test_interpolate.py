@@ -10,12 +10,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gan_eval.data import Images
 from gan_eval.errors import InputError
 from gan_eval.experiments import interpolate as module
+from gan_eval.experiments.attributes import own_features
 from gan_eval.experiments.drawing import Drawing, open_drawing
+from gan_eval.experiments.features import build
 from gan_eval.experiments.interpolate import interpolate
+from gan_eval.experiments.run_images import open_run_images
+from gan_eval.features.extractor import Extractor
 from gan_eval.features.pixels import Pixels
-from gan_eval.latent.interpolate import straight
+from gan_eval.latent.interpolate import closed_tour, spherical, straight
 from gan_eval.models.runs import Run
 from gan_eval.seeding import stream
 
@@ -39,7 +44,26 @@ class Linear(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def run(untrained: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return untrained(tmp_path_factory.mktemp("runs") / "tiny")
+    return untrained(tmp_path_factory.mktemp("runs") / "tiny", gain=5)
+
+
+@pytest.fixture(scope="module")
+def drawing(run: Run) -> Drawing:
+    return open_drawing(run, epoch=None, label=None, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def train(run: Run) -> Images:
+    """The images that the run was trained on."""
+    return open_run_images(run, None, root=None, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def features(run: Run, train: Images) -> Extractor:
+    """What the run's own discriminator sees of an image."""
+    extractor = build(own_features(run), train, device="cpu", precision="32")
+    extractor.prepare()
+    return extractor
 
 
 @pytest.mark.parametrize(("prior", "variance"), [("uniform", 1 / 3), ("normal", 1.0)])
@@ -68,8 +92,14 @@ def test_images_are_not_rounded_where_distances_are_taken():
     torch.testing.assert_close(moved, torch.full((1, 64), 1e-4), rtol=1e-2, atol=0)
 
 
-def test_an_untrained_generator_is_no_grey_picture(run):
-    drawing = open_drawing(run, epoch=None, label=None, device="cpu")
+def test_the_unit_is_the_mean_squared_distance_of_two_training_images(run, train, features):
+    rows, n = features(train.pixels).double(), len(train)
+    total = float(torch.cdist(rows, rows).square().sum())
+    space = module._Space.of(run, train, "cpu")
+    assert space.unit == pytest.approx(total / (n * (n - 1)), rel=1e-4)
+
+
+def test_an_untrained_generator_is_no_grey_picture(drawing):
     control = drawing.untrained(0)
     z = drawing.points(40, 0)
     assert float(control.floats(z).std(0).mean()) > 0.01  # as its own statistics make it
@@ -78,7 +108,23 @@ def test_an_untrained_generator_is_no_grey_picture(run):
     assert not control.network.training
 
 
-def test_a_record_holds_every_score_of_every_walk(run, tmp_path, monkeypatch):
+def test_each_walk_is_of_its_generator_and_goes_its_way(drawing):
+    points, walks = drawing.points(9, 0), module._walks(drawing, 3, 0)
+    ways = {
+        "straight": (drawing, straight),
+        "spherical": (drawing, spherical),
+        "untrained": (drawing.untrained(0), straight),
+    }
+    for name, (of, way) in ways.items():
+        frames = of.floats(closed_tour(points, 3, way).flatten(0, 1))
+        torch.testing.assert_close(walks[name].frames, frames)
+    for name in ("spherical", "untrained"):  # which differ by more than rounding
+        assert float((walks[name].frames - walks["straight"].frames).abs().max()) > 1e-3
+
+
+def test_a_record_holds_every_score_of_every_walk(
+    run, drawing, train, features, tmp_path, monkeypatch
+):
     monkeypatch.setattr(module, "_PAIRS", 50)
     found = [
         interpolate(run, frames=3, seed=seed, device="cpu", out=tmp_path / str(i))
@@ -87,12 +133,20 @@ def test_a_record_holds_every_score_of_every_walk(run, tmp_path, monkeypatch):
     first, second, other = (each.record for each in found)
     assert first.result == second.result
     assert first.result["path_length"] != other.result["path_length"]
-    keys = {"path_length", "jump_ratio", "nearest_train_distance"}
-    for scores in (first.result, first.result["spherical"], *first.controls.values()):
-        assert keys <= scores.keys()
-        assert scores["jump_ratio"] >= 1
-        assert 0 < scores["nearest_train_distance"] < 1
     assert first.controls.keys() == {"crossfade", "untrained"}
+    scores = {"straight": first.result, "spherical": first.result["spherical"], **first.controls}
+    known = train.pixels.flatten(1).double() / 255
+    for name, walk in module._walks(drawing, 3, 0).items():
+        assert scores[name]["path_length"] > 0
+        shown = (walk.frames + 1) / 2
+        # Steps are taken in features of D, nearness in pixels of the frames as they are.
+        rows = features(255 * shown)
+        steps = (rows - rows.roll(-1, 0)).norm(dim=1)
+        jump = float(steps.max() / steps.quantile(0.5))
+        assert scores[name]["jump_ratio"] == pytest.approx(jump, rel=1e-3)
+        nearest = torch.cdist(shown.flatten(1).double(), known).amin(1) / known.shape[1] ** 0.5
+        distance = float(nearest.mean())
+        assert scores[name]["nearest_train_distance"] == pytest.approx(distance, rel=1e-4)
     assert first.config["features"]["extractor"] == "disc"
     json.dumps(first.to_json(), allow_nan=False)
     by_name = {path.name: path for path in found[0].files}
@@ -103,8 +157,7 @@ def test_a_record_holds_every_score_of_every_walk(run, tmp_path, monkeypatch):
         assert picture.size == (3 * 66 - 2, 18 * 66 - 2)
 
 
-def test_the_walk_starts_on_the_first_samples_of_the_seed(run):
-    drawing = open_drawing(run, epoch=None, label=None, device="cpu")
+def test_the_walk_starts_on_the_first_samples_of_the_seed(drawing):
     walk = module._walks(drawing, 2, 4)["straight"]
     torch.testing.assert_close(walk.frames[::2], drawing.floats(drawing.points(300, 4)[:9]))
 
