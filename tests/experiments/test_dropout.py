@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,25 @@ from torch import Tensor
 from gan_eval.errors import InputError
 from gan_eval.experiments import dropout as module
 from gan_eval.experiments.ablation import (
+    RANDOM_DRAWS,
     layers_with_maps,
     maps_of,
     place_of,
+    scorer_of,
     with_controls,
     without,
 )
 from gan_eval.experiments.attributes import AttributeClassifier
 from gan_eval.experiments.boxes import Box, find_boxes, inside, read_boxes, write_boxes
-from gan_eval.experiments.drawing import open_drawing
+from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.dropout import dropout
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.files import read_lines
+from gan_eval.metrics import Moments, frechet_distance
 from gan_eval.models.presets import PRESETS, preset
 from gan_eval.models.run_config import ImportConfig
 from gan_eval.models.runs import Run
+from gan_eval.models.statistics import batch_statistics, set_statistics
 from gan_eval.models.weights import save_network, weights_sha256
 from gan_eval.probes.logistic import logistic_weights
 from gan_eval.seeding import stream
@@ -39,12 +44,7 @@ KEYS = {"before", "after", "maps_dropped", "feature_distance"}
 @pytest.fixture(scope="module")
 def make(untrained, tmp_path_factory):
     def made(name: str) -> Run:
-        run = untrained(tmp_path_factory.mktemp("runs") / name, name)
-        generator = run.load_generator()
-        for block in generator.blocks[:-1]:
-            block.weight.data.mul_(5)  # so that images differ from each other
-        save_network(run.generator, generator, {})
-        return run
+        return untrained(tmp_path_factory.mktemp("runs") / name, name, gain=5)
 
     return made
 
@@ -52,6 +52,21 @@ def make(untrained, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(make) -> Run:
     return make("radford2015-svhn")
+
+
+@pytest.fixture(scope="module")
+def drawing(run) -> Drawing:
+    return open_drawing(run, epoch=None, label=None, device="cpu")
+
+
+def brightness(images: Tensor) -> Tensor:
+    return images.float().mean((1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def middle(drawing) -> float:
+    """The brightness that half of the run's samples are above."""
+    return float(brightness(drawing.images(drawing.points(60, 0))).median())
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +183,7 @@ class TestMaps:
         weight[:width][dropped] = 0
         assert torch.equal(drawing.images(z), found)
 
-    def test_maps_are_the_inputs_of_the_next_layer(self, run):
-        drawing = open_drawing(run, epoch=None, label=None, device="cpu")
+    def test_maps_are_the_inputs_of_the_next_layer(self, drawing):
         z = drawing.points(3, 0)
         maps = maps_of(drawing, 1, z)
         assert maps.shape == (3, 6, 8, 8)
@@ -181,8 +195,7 @@ class TestMaps:
         torch.testing.assert_close(x, drawing.floats(z))
 
     @pytest.mark.parametrize("planted", range(6))
-    def test_boxes_around_where_a_map_is_high_give_it_the_largest_weight(self, run, planted):
-        drawing = open_drawing(run, epoch=None, label=None, device="cpu")
+    def test_boxes_around_where_a_map_is_high_give_it_the_largest_weight(self, drawing, planted):
         maps = maps_of(drawing, 1, drawing.points(80, 0))[:, planted]
         high = (maps.flatten(1) > maps.mean() + 1.5 * maps.std()).nonzero().tolist()
         found = [
@@ -211,6 +224,45 @@ def test_logistic_weights_are_where_the_gradient_vanishes():
     assert (weights + rows.T @ residual(low)).abs().max() < 1e-6
     assert weights[0] > 1
     assert logistic_weights(x, ~positive) == pytest.approx(-weights, abs=1e-6)
+
+
+class TestScores:
+    """What is said of three of six maps, at the layer that the paper takes."""
+
+    DROPPED = torch.arange(6) < 3
+
+    def test_the_object_is_looked_for_in_the_same_samples_with_the_maps_and_without(
+        self, drawing, middle
+    ):
+        z, place = drawing.points(60, 3), place_of(drawing.network.config, None)[1]
+        judge: Any = SimpleNamespace(decide=lambda images: brightness(images) > middle)
+        scorer = scorer_of(drawing, place, judge, discriminator=None, precision="32", seed=3)
+        found = scorer(self.DROPPED)
+        before, after = (
+            float(judge.decide(images).double().mean())
+            for images in (drawing.images(z), without(drawing, place, self.DROPPED, z))
+        )
+        assert (found["before"], found["after"]) == (before, after)
+        assert before != after
+        assert found["feature_distance"] is None
+
+    def test_the_cost_is_of_the_last_convolution_normalised_by_the_samples_before(
+        self, run, drawing
+    ):
+        z, place = drawing.points(60, 3), place_of(drawing.network.config, None)[1]
+        critic = run.load_discriminator()
+        scorer = scorer_of(drawing, place, None, discriminator=critic, precision="32", seed=3)
+        before, after = (
+            images.float() / 127.5 - 1
+            for images in (drawing.images(z), without(drawing, place, self.DROPPED, z))
+        )
+        set_statistics(critic, batch_statistics(critic, before))
+        moments = {"real": Moments(), "fake": Moments()}
+        for side, x in zip(moments.values(), (before, after), strict=True):
+            *_, last, _ = critic.eval().activations(x)
+            side.update(last.detach().amax((2, 3)))
+        expected = frechet_distance(**moments).distance
+        assert scorer(self.DROPPED)["feature_distance"] == pytest.approx(expected, rel=1e-3)
 
 
 class TestDropout:
@@ -256,12 +308,35 @@ class TestDropout:
         same = dropout(run, boxes=boxes, device="cpu", out=tmp_path / "out").record
         assert distances[0] != distances[1] == same.result["feature_distance"]
 
-    def test_an_attribute_scores_by_real_images(self, run, boxes, real, tmp_path):
+    def test_maps_of_positive_weight_are_dropped_and_scored_by_other_samples(
+        self, run, drawing, boxes, tmp_path, monkeypatch
+    ):
+        scorer, seeds = Counting(), []
+
+        def counting(*_: Any, seed: int, **__: Any) -> Counting:
+            seeds.append(seed)
+            return scorer
+
+        monkeypatch.setattr(module, "scorer_of", counting)
+        dropout(run, boxes=boxes, device="cpu", out=tmp_path / "out")
+        place = place_of(drawing.network.config, None)[1]
+        weights = module._weights(drawing, place, read_boxes(boxes, 32), 0)
+        assert scorer.dropped[0] == (weights > 0).nonzero().flatten().tolist()
+        boxed, scored = ({*map(bytes, drawing.points(60, seed).numpy())} for seed in (0, *seeds))
+        assert boxed.isdisjoint(scored)
+
+    def test_an_attribute_scores_by_real_images(
+        self, run, boxes, real, middle, tmp_path, monkeypatch
+    ):
+        # Generated noise shows no square: let the judge see one in what is bright.
+        monkeypatch.setattr(AttributeClassifier, "scores", lambda self, x: brightness(x) - middle)
         options = {"boxes": boxes, "attribute": "class 1", "data": real, "layer": 1}
         record = dropout(run, device="cpu", out=tmp_path / "out", **options).record
         scores = [record.result, *record.controls.values()]
-        assert all(0 <= each[name] <= 1 for each in scores for name in ("before", "after"))
-        assert len({each["before"] for each in scores}) == 1
+        before = record.result["before"]
+        assert 0 < before < 1
+        assert {each["before"] for each in scores} == {before}
+        assert before not in {each["after"] for each in scores}
         assert record.config["picked_by"] == []
         (judge,) = record.config["judged_by"]
         assert judge["accuracy"] > 0.8
@@ -282,11 +357,7 @@ class TestDropout:
     def test_an_attribute_finds_boxes_that_can_be_used_again(
         self, run, real, tmp_path, monkeypatch
     ):
-        # Generated noise shows no square: let the classifiers see one in what is bright.
-        def brightness(self: AttributeClassifier, images: Tensor) -> Tensor:
-            return images.float().mean((1, 2, 3)) - 100
-
-        monkeypatch.setattr(AttributeClassifier, "scores", brightness)
+        monkeypatch.setattr(AttributeClassifier, "scores", lambda self, x: brightness(x) - 100)
         options = {"attribute": "class 1", "data": real, "device": "cpu"}
         found = dropout(run, out=tmp_path / "one", **options)
         *_, file = found.files
@@ -294,6 +365,15 @@ class TestDropout:
         again = dropout(run, boxes=file, out=tmp_path / "two", **options).record
         assert again.result == found.record.result
         assert found.record.config["boxes"] == again.config["boxes"] > 0
+
+    def test_boxes_are_in_the_samples_that_show_the_object_most_clearly(
+        self, run, drawing, real, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(AttributeClassifier, "scores", lambda self, x: brightness(x) - 100)
+        monkeypatch.setattr(module, "_BOXED", 3)
+        *_, file = dropout(run, attribute="class 1", data=real, device="cpu", out=tmp_path).files
+        brightest = brightness(drawing.images(drawing.points(60, 0))).topk(3).indices.tolist()
+        assert [box.z for box in read_boxes(file, 32)] == brightest
 
     def test_a_conditional_run_draws_one_label(self, make, boxes, tmp_path):
         run = make("carpedm20-mnist")
@@ -372,3 +452,10 @@ def test_the_negative_maps_are_none_of_the_positive_ones():
     # What is the same in all draws stays as it is, also a count.
     assert controls["random_maps"] == result == {"before": 0.482, "after": None, "maps_dropped": 6}
     assert isinstance(controls["random_maps"]["maps_dropped"], int)
+
+
+def test_random_maps_are_drawn_anew_for_each_control():
+    scorer = Counting()
+    with_controls(scorer, torch.linspace(-1, 1, 40), 0, lambda *_: None)  # type: ignore[arg-type]
+    _, _, *draws = map(tuple, scorer.dropped)
+    assert len({*draws}) == RANDOM_DRAWS

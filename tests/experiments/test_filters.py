@@ -14,6 +14,7 @@ from gan_eval.errors import InputError
 from gan_eval.experiments import filters as module
 from gan_eval.experiments.filters import as_grey, concentration, filters, label_selectivity
 from gan_eval.experiments.responses import Responses
+from gan_eval.experiments.run_images import open_run_images
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.files import read_lines
 from gan_eval.models.dcgan import BatchNorm
@@ -126,6 +127,11 @@ class TestScores:
         gradient[0, 0, :5, :4] = 1
         assert concentration(gradient, torch.tensor([20])).tolist() == pytest.approx([2 / 20])
 
+    def test_a_tenth_of_the_pixels_is_rounded_up(self):
+        gradient = torch.zeros(1, 1, 10, 10)
+        gradient[0, 0, :5, :5] = 1
+        assert concentration(gradient, torch.tensor([25])).tolist() == pytest.approx([3 / 25])
+
     def test_grey_is_zero_and_the_largest_reaches_the_end(self):
         pixels = as_grey(torch.tensor([[[[0.0, 4.0, -4.0, 2.0]]], [[[0.0, 0.0, 0.0, 0.0]]]]))
         assert pixels.flatten(1).tolist() == [[128, 255, 1, 192], [128] * 4]
@@ -177,6 +183,26 @@ def test_record_and_figure(make, tmp_path):
     assert same.result == pytest.approx(one.result, rel=1e-5)  # whatever the order of the images
     with Image.open(figure) as picture:
         assert picture.size == (17 * 66 - 2, 4 * 66 - 2)
+
+
+def test_scores_are_of_all_maps_normalised_by_the_images_that_are_looked_at(make, tmp_path):
+    run = make("radford2015-svhn")
+    record = filters(run, n=2, device="cpu", precision="32", out=tmp_path).record
+    images = open_run_images(run, None, root=None, device="cpu")
+    responses = Responses(run.load_discriminator(), "tanh", 3)
+    responses.normalise_by([(images.pixels, None)])  # which are few enough for one batch
+    strongest = responses(images.pixels).topk(8, dim=0).indices.t()
+    shares = [
+        concentration(*responses.gradients(images.pixels[rows], None, torch.full((8,), number)))
+        for number, rows in enumerate(strongest)
+    ]
+    assert record.result == pytest.approx(
+        {
+            "selectivity": label_selectivity(images.labels[strongest], 10),
+            "concentration": float(torch.cat(shares).mean()),
+        },
+        rel=1e-4,
+    )
 
 
 def test_a_conditional_network_takes_the_labels_of_the_images(make, tmp_path):
