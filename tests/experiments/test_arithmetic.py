@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
-from gan_eval.experiments.arithmetic import _advice, _exemplars
+from gan_eval.experiments import arithmetic as module
+from gan_eval.experiments.arithmetic import _advice, _exemplars, arithmetic
 from gan_eval.experiments.drawing import Drawing
 from gan_eval.experiments.exemplars import (
     Choices,
@@ -23,8 +24,8 @@ from gan_eval.experiments.exemplars import (
     spell,
     target_of,
 )
+from gan_eval.experiments.panel import Panel
 from gan_eval.experiments.sums import (
-    STEPS,
     draw_triples,
     really_shows,
     seen_in_real,
@@ -33,6 +34,7 @@ from gan_eval.experiments.sums import (
     turn_rates,
     turn_vector,
 )
+from gan_eval.seeding import stream
 
 
 class Signs(torch.nn.Module):
@@ -50,11 +52,24 @@ class Signs(torch.nn.Module):
         return torch.tanh(3 * z[:, :2]).view(-1, 1, 1, 2)
 
 
+class Bare(Signs):
+    """z (n, 8) -> images of 8 pixels that are z, from -4 (black) to 4 (white)."""
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return (z / 4).view(-1, 1, 1, 8)
+
+
+def shown(images: Tensor) -> Tensor:
+    """Return the z (n, 8) that images of `Bare` show, to 1/60."""
+    return images.flatten(1) / 127.5 * 4 - 4
+
+
 def judge(place: int) -> Any:
     return SimpleNamespace(decide=lambda images: images[:, 0, 0, place] > 127)
 
 
 DRAWING: Any = Drawing(network=Signs(), label=None)  # type: ignore[arg-type]
+BARE: Any = Drawing(network=Bare(), label=None)  # type: ignore[arg-type]
 JUDGES: Any = {"first": judge(0), "second": judge(1)}
 
 
@@ -72,7 +87,7 @@ def test_sums_succeed_where_the_generator_is_linear_and_random_directions_do_not
     rates = {n: success(JUDGES, {"first": True, "second": True}, x) for n, x in found.items()}
     assert rates["result"]["success_rate"] == rates["result"]["high"] == 1
     assert 0.97 < rates["result"]["low"] < 1
-    assert rates["random_direction"]["success_rate"] < 0.4
+    assert 0 < rates["random_direction"]["success_rate"] < 0.4
     # Of few exemplars several triples begin with the same three.
     trials = {name: each["trials"] for name, each in rates.items()}
     assert 100 < trials.pop("single_exemplar") < 150
@@ -91,6 +106,30 @@ def test_pixel_arithmetic_is_of_images_and_single_exemplars_are_the_first_of_eac
     assert (found["pixel_arithmetic"].view(-1, 2) - pixels).abs().max() <= 0.51
     single = DRAWING.images(z["a"][:, 0] - z["b"][:, 0] + z["c"][:, 0])
     assert torch.equal(found["single_exemplar"], single)
+
+
+def test_a_random_direction_leads_as_far_from_c_as_a_is_from_b():
+    found = sum_images(BARE, POOLS, 20, 0)
+    places = draw_triples((12, 12, 12), 20, 0)
+    a, b, c = (POOLS[term][places[:, i]].mean(1) for i, term in enumerate("abc"))
+    moved = shown(found["random_direction"]) - c
+    torch.testing.assert_close(moved.norm(dim=1), (a - b).norm(dim=1), rtol=0.03, atol=0)
+
+
+def test_who_judges_did_not_pick(untrained, tmp_path, monkeypatch):
+    def who(says: bool) -> Any:
+        """See more in what is brighter, and decide as it `says` of all images."""
+        return SimpleNamespace(
+            scores=lambda images: images.float().mean((1, 2, 3)) - images.float().mean(),
+            decide=lambda images: torch.full((len(images),), says),
+            to_json=dict,
+        )
+
+    panel = Panel(images=None, pickers={"x": who(True)}, judges={"x": who(False)})
+    monkeypatch.setattr(module, "open_panel", lambda *_, **__: panel)
+    run, asked = untrained(tmp_path / "run", gain=5), {"a": "x", "b": "-x", "c": "x"}
+    record = arithmetic(run, asked, n=100, trials=20, device="cpu", out=tmp_path / "out").record
+    assert (record.result["success_rate"], record.result["trials"]) == (0, 20)
 
 
 def test_few_sums_are_advised_on():
@@ -145,13 +184,30 @@ def test_a_turn_leads_from_one_end_to_the_other():
     found, control = turned["result"], turned["random_direction"]
     assert found is not None
     assert control is not None
-    assert found["steps"] == STEPS.tolist()
+    assert found["steps"] == [-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1]
     assert found["rates"] == sorted(found["rates"])
     assert (found["rates"][0], found["rates"][-1]) == (0, 1)
     assert 0.3 < found["rates"][4] < 0.7  # the samples as they are
     assert control["rates"][4] == found["rates"][4]
     assert 0.3 < control["rates"][-1] < 0.7  # as far, but nowhere in particular
+    assert len({*control["rates"]}) > 1
     assert set(turn_rates(DRAWING, pools, JUDGES, {}, 0).values()) == {None}
+
+
+def test_a_turn_leads_as_far_as_its_best_four_exemplars_lie_apart_and_so_does_the_control():
+    start, end = torch.zeros(9, 8), torch.zeros(9, 8)
+    end[:4, 0], end[4:, 0] = 1.5, 50
+    seen: list[Tensor] = []
+
+    def decide(images: Tensor) -> Tensor:
+        seen.append(shown(images).view(100, 9, 8))
+        return torch.ones(len(images), dtype=torch.bool)
+
+    judges: Any = {"x": SimpleNamespace(decide=decide)}
+    turn_rates(BARE, {"from": start, "to": end}, judges, {"x": True}, 0)
+    result, control = (z[:, -1] - z[:, 4] for z in seen)
+    torch.testing.assert_close(result, end[:1].expand(100, -1), rtol=0, atol=0.05)
+    torch.testing.assert_close(control.norm(dim=1), result.norm(dim=1), rtol=0.06, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +272,12 @@ def test_the_surest_samples_stand_for_a_concept():
         InputError, match=r"a must have at least 3 samples.* Got 1 of 'smiling,male'"
     ):
         pick("a", "smiling,male", parse_wanted("smiling,male"), scores)
+
+
+def test_of_many_the_surest_fifty_stand_for_a_concept():
+    scores = torch.rand(80, generator=stream(0, "scores")) + 0.1
+    picked = pick("a", "smiling", parse_wanted("smiling"), {"smiling": scores})
+    assert list(picked) == scores.argsort(descending=True)[:50].tolist()
 
 
 def test_choices_are_read_again_for_the_same_samples_only(tmp_path):

@@ -68,6 +68,16 @@ def test_accuracy_is_of_images_that_nothing_was_chosen_by(tmp_path):
     assert learn(turned, "mark", tmp_path).accuracy < 0.06
 
 
+def test_c_and_threshold_are_chosen_by_images_that_nothing_was_fitted_to(tmp_path):
+    images = marked(1000, 0.5)
+    assert images.attributes is not None
+    attributes = images.attributes.clone()
+    attributes[600:800, 0] = ~attributes[600:800, 0]  # the fifth that chooses says the opposite
+    turned = replace(images, attributes=attributes, fingerprint="turned")
+    # Whatever the threshold, to the chooser the mark is a sign of its absence.
+    assert abs(learn(turned, "mark", tmp_path).accuracy - 0.5) < 0.1
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_every_share_has_its_part_of_a_rare_attribute(seed: int):
     order = torch.randperm(400, generator=stream(seed))

@@ -1,0 +1,28 @@
+"""Who picks samples and who judges them have nothing in common, neither images nor features."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gan_eval.experiments.panel import open_panel
+from gan_eval.experiments.parts import halves
+from gan_eval.experiments.study import begin
+from gan_eval.models.runs import Run
+from gan_eval.models.weights import weights_sha256
+
+
+def test_judges_have_the_other_half_of_the_images_and_features_that_are_not_the_runs(
+    untrained: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("GAN_EVAL_STORE", str(tmp_path / "store"))
+    run, names = untrained(tmp_path / "run"), ["class 3"]
+    study = begin(tmp_path, run, seed=3, device="cpu", watch=lambda what, done, total: None)
+    panel = open_panel(run, "digits", names, names, study=study, root=None)
+    assert panel.images is not None
+    about = panel.describe()
+    features = [about[who][0]["features"] for who in ("picked_by", "judged_by")]
+    parts = [half.contents for half in halves(panel.images, 3)]
+    assert [each["statistics_of"] for each in features] == parts
+    own = weights_sha256(run.load_discriminator())
+    assert features[0]["weights_sha256"] == own != features[1]["weights_sha256"]
