@@ -1,5 +1,6 @@
 """Duplicates are found, distinct images are left alone, and both are measured."""
 
+import io
 import zipfile
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional
 
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments import dedup as module
 from gan_eval.experiments.dedup import dedup
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, Trial, likeness
+from gan_eval.seeding import stream
 from gan_eval.training import autoencoder
 
 SIDE = 36
@@ -158,12 +161,41 @@ def test_a_seed_gives_the_same_groups_and_scores(data, tmp_path):
     assert one.controls == again.controls
 
 
+def test_real_duplicates_are_not_taken_for_chance(smooth, tmp_path):
+    again = torch.cat([smooth, COPIES["jpeg"](smooth)]).permute(0, 2, 3, 1).numpy()
+    np.savez(tmp_path / "twice.npz", train_images=again)
+    found = dedup(str(tmp_path / "twice.npz"), out=tmp_path / "out").record.result["by_radius"][8]
+    assert found["false_positive_rate"] > 0.5
+    assert found["false_positive_estimate"] < 0.1
+
+
+def test_the_control_is_of_the_untrained_hash(data, tmp_path, monkeypatch):
+    """One that is the same for all images takes all for copies of the first, at radius 0."""
+
+    class Blank:
+        def to(self, device: str) -> "Blank":
+            return self
+
+        def hashes(self, images: torch.Tensor) -> np.ndarray:
+            return np.zeros((len(images), 16), np.uint8)
+
+    monkeypatch.setattr(module, "untrained_autoencoder", lambda *_, **__: Blank())
+    record = dedup(str(data), out=tmp_path).record
+    control = record.controls["untrained"]
+    assert (control["duplicates"], control["radius"]) == (DISTINCT + 1, 0)
+    assert control["planted_recall"] == control["false_positive_rate"] == 1
+    assert record.result["radius"] > 0
+    assert record.result["false_positive_rate"] < 1
+
+
 def test_a_radius_is_taken_as_it_is_and_0_means_equal_hashes(data, tmp_path):
     record = dedup(str(data), radius=0, out=tmp_path).record
     assert [TWICE, DISTINCT] in record.result["groups"]
     assert record.result["radius"] == 0
     scores = {key: record.result[key] for key in record.controls["equal hashes"]}
     assert scores == record.controls["equal hashes"]
+    # Planted copies have hashes of their own.
+    assert 0 < scores["planted_recall"] < record.result["by_radius"][-1]["planted_recall"]
 
 
 def test_without_duplicates_there_is_no_figure(smooth, tmp_path):
@@ -194,6 +226,19 @@ def test_copies_differ_from_their_originals_but_are_like_them(smooth, kind):
     alike = likeness(smooth, copies)
     assert alike.min() > 0.98
     assert likeness(smooth, smooth.roll(1, 0)).max() < alike.min()
+
+
+def test_copies_are_as_unlike_their_originals_as_is_said(smooth):
+    grey = torch.full_like(smooth, 100)
+    assert COPIES["brightness"](grey).unique().tolist() == [110]
+    noise = torch.randint(256, (1, 3, 32, 32), generator=stream(0, "noise"), dtype=torch.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise[0].permute(1, 2, 0).numpy()).save(file, format="JPEG", quality=75)
+    with Image.open(file) as picture:
+        assert np.array_equal(COPIES["jpeg"](noise)[0].permute(1, 2, 0), np.array(picture))
+    small = functional.interpolate(noise.float(), (24, 24), mode="bilinear", antialias=True)
+    again = functional.interpolate(small.round(), (32, 32), mode="bilinear")
+    assert (COPIES["resize"](noise) - again).abs().max() <= 2
 
 
 def test_blank_images_are_alike_and_unlike_others(smooth):

@@ -101,6 +101,8 @@ def test_every_side_holds_the_same(run, tmp_path):
         assert side["curve"][-1] == [side["samples"], side["error"]]
     assert record.result["samples"] == 1500
     assert record.result["error"] > 0.5  # its weights are random
+    # The control has others.
+    assert record.controls["untrained"]["memorisation"] != record.result["memorisation"]
     assert list(read_lines(tmp_path / "records.jsonl")) == [
         json.loads(json.dumps(record.to_json()))
     ]
@@ -142,6 +144,19 @@ def test_a_generator_without_the_validation_images_has_not_seen_them(run, tmp_pa
     # Data with a validation part of their own are learned from without it.
     joined = replace(parts, known=replace(parts.known, split="train+val"))
     assert not module._has_seen(runs[0], joined)
+
+
+def test_the_epoch_is_chosen_by_other_samples_than_are_reported(run, tmp_path, monkeypatch):
+    seeds, lots = [], SampleStream.lots
+
+    def noted(self: SampleStream, n: int, first: int = 0) -> Any:
+        seeds.append(self.seed)
+        return lots(self, n, first)
+
+    monkeypatch.setattr(SampleStream, "lots", noted)
+    neighbors(run, samples=100, seed=3, device="cpu", out=tmp_path)
+    chosen, *_, reported = seeds
+    assert chosen != reported
 
 
 def test_newest_weights_that_are_no_kept_epochs_are_tried_too(run, tiny, tmp_path):
@@ -265,7 +280,9 @@ class TestMemorisation:
 
     def test_real_images_are_not_their_own_neighbours(self, digits):
         train, _ = digits
-        assert real_distances(train, 0, quiet, "cpu").min() > 0
+        distances = real_distances(train, 0, quiet, "cpu")
+        assert distances.min() > 0
+        assert len(distances) == len(train) // 10
 
     def test_statistics_in_closed_form(self):
         found = statistics(torch.tensor([1.0, 2.0, 6.0, 3.0]), torch.tensor([2.5, 1.0, 9.0]))
