@@ -229,6 +229,24 @@ class TestFeatures:
         assert made[0].width == made[1].width == 3 * 6 * 16
         assert made[0].identity["weights_sha256"] != made[1].identity["weights_sha256"]
 
+    @pytest.mark.parametrize("name", ["random-disc", "kmeans"])
+    def test_another_seed_makes_other_features(self, run, name):
+        images = open_images("digits", root=None, size=32, limit=30)
+        one, other = (
+            build(
+                FeatureSpec(name=name, run=run, maps=20, seed=seed),
+                images, device="cpu", precision="32",
+            ).identity
+            for seed in (0, 1)
+        )  # fmt: skip
+        assert one != other
+
+    def test_mirror_images_have_the_same_mirrored_features(self):
+        images = open_images("digits", root=None, limit=9)
+        spec = FeatureSpec(name="pixels", mirror=True)
+        mirrored = build(spec, images, device="cpu", precision="32")
+        torch.testing.assert_close(mirrored(images.pixels), mirrored(images.pixels.flip(3)))
+
     def test_a_preset_takes_the_datas_channels(self):
         images = open_images("digits", root=None, size=32, limit=9)
         (spec,) = features_of(["random-disc"], [], preset="radford2015-svhn")
@@ -328,6 +346,11 @@ class TestClassify:
         assert disc.controls == {"pixels": pixels.result["error_mean"]}
         assert np.sum(disc.result["confusion"]) == 2 * 360
         assert disc.result["error_spread"] == pytest.approx(1.96 * np.std(disc.result["errors"]))
+        # Fifty images in 288 features are learned by heart.
+        assert disc.result["train_error"] == 0 < disc.result["validation_error"]
+        assert max(disc.result["validation_stds"]) < 0.05 < min(disc.result["validation_means"])
+        train = open_parts("digits", FEW, size=32, channels=1).train
+        assert disc.config["features"]["statistics_of"] == train.contents
         assert disc.protocol["name"] == "authors-svhn, 5 labels per class, 2 draws, C of 0.001 0.01"
         assert disc.config["trained"]["preset"] == "radford2015-svhn"
         # Controls first, so that what is compared with them can say so.
@@ -338,15 +361,27 @@ class TestClassify:
             with Image.open(each.files[1]) as figure:
                 assert figure.format == "PNG"
 
-    def test_solvers_agree(self, tmp_path):
+    def test_nothing_is_learned_from_validation_images_that_are_given(self, run, tmp_path):
+        data = npz(tmp_path / "a.npz", train=60, val=20, test=30)
+        specs = features_of(["disc", "kmeans"], [run], maps=20)
+        found = classify(specs, data, FEW, store=tmp_path / "store", out=tmp_path, precision="32")
+        disc, kmeans = (each.record for each in found)
+        fitted = open_images(data, root=None, size=32, channels=1)
+        assert disc.config["features"]["statistics_of"] == fitted.contents
+        assert kmeans.config["features"]["train"] == open_images(data, root=None).contents
+        counts = [disc.result[name] for name in ("n_train", "n_validation", "n_test")]
+        assert counts == [60, 20, 30]
+
+    @pytest.mark.parametrize("protocol", [ALL, FEW], ids=["all labels", "draws"])
+    def test_solvers_agree(self, tmp_path, protocol):
         (spec,) = features_of(["pixels"], [])
+        options = {"store": tmp_path / "store", "out": tmp_path}
         errors = [
-            classify([spec], "digits", ALL, solver=solver, store=tmp_path / "store", out=tmp_path)[
-                0
-            ].record.result["error_mean"]
+            found.record.result["errors"]
             for solver in ("newton", "liblinear")
+            for found in classify([spec], "digits", protocol, solver=solver, **options)
         ]
-        assert abs(errors[0] - errors[1]) <= 1 / 360
+        assert errors[0] == pytest.approx(errors[1], abs=1.01 / 360)
 
     def test_test_features_are_not_even_extracted_before_c_is_fixed(self, monkeypatch, tmp_path):
         order = []

@@ -108,6 +108,25 @@ def test_drawn_patches_are_cut_from_the_images_channel_major():
     assert {tuple(row.int().tolist()) for row in drawn} <= every
 
 
+def test_patches_are_drawn_from_every_place():
+    """Pixels say where they are, and so the first of a patch where that is."""
+    place = torch.arange(49, dtype=torch.uint8).view(1, 1, 7, 7).expand(40, -1, -1, -1)
+    images = replace(open_images("digits", root=None), pixels=place.contiguous(), labels=None)
+    drawn = torch.cat(list(KMeans(images, maps=2, patch=5, patches=360)._draw()))
+    assert {*drawn[:, 0].int().tolist()} == {7 * y + x for y in range(3) for x in range(3)}
+
+
+def test_sorted_images_are_standardised_on_some_of_all(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kmeans, "_STANDARDISED_ON", 100)
+    pixels = torch.randint(256, (1000, 1, 8, 8), generator=stream(0, "sorted"), dtype=torch.uint8)
+    pixels[:500] = 0
+    images = replace(open_images("digits", root=None), pixels=pixels, labels=None)
+    extractor = KMeans(images, maps=4, patch=4, patches=2000)
+    extractor.prepare()
+    # Five standard errors of a hundred.
+    assert extractor(pixels).mean(0).abs().max() < 0.5
+
+
 def test_quadrants_part_every_place_once_and_the_first_half_is_the_larger():
     parts = _quadrants(3).reshape(4, 3, 3)
     assert torch.equal(parts.sum(0), torch.ones(3, 3))

@@ -140,3 +140,11 @@ def test_the_gram_matrix_is_kept_for_the_same_rows_only(monkeypatch):
     other = fit(-x, labels, draws[:1], [1.0])
     torch.testing.assert_close(other[0][0].weights[:-1], -first[0][0].weights[:-1])
     assert len(made) == 3
+
+
+def test_other_labels_of_the_same_rows_are_learned_anew(way: str):
+    x, labels, draws = problem()
+    others, fit = 2 - labels, FitDraws()
+    fit(x, labels, draws[:1], [0.1])
+    again, alone = (each(x, others, draws[:1], [0.1])[0][0] for each in (fit, FitDraws()))
+    torch.testing.assert_close(again.weights, alone.weights)

@@ -195,6 +195,21 @@ class TestSelection:
         assert len({rows for rows, _ in seen}) == 7
         assert len(result.errors) == 4
 
+    def test_a_seed_has_draws_of_its_own(self):
+        data = Labelled(column(*range(40)), torch.arange(40) % 2)
+
+        def drawn(seed: int) -> list[list[int]]:
+            seen = []
+
+            def watching(x, labels, draws, C):  # noqa: N803
+                seen.extend(rows.tolist() for rows in draws)
+                return solve(x, labels, draws, C)
+
+            select(data, data, Protocol(name="x", labels_per_class=5, seed=seed), watching)
+            return seen
+
+        assert drawn(0) == drawn(0) != drawn(1)
+
 
 class TestEvaluation:
     PROTOCOL = Protocol(name="x", labels_per_class=1, selection_draws=1, test_draws=5)
