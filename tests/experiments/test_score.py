@@ -16,10 +16,16 @@ from gan_eval.errors import InputError
 from gan_eval.experiments.score import score
 from gan_eval.experiments.score.account import _chosen, tables_of
 from gan_eval.experiments.score.extractors import ExtractorSpec
-from gan_eval.experiments.score.figures import FIGURES, ScoreProtocol
+from gan_eval.experiments.score.figures import FIGURES, ScoreProtocol, features_of, figures
+from gan_eval.experiments.score.sides import Sampling, side_of
 from gan_eval.features.inception import inception_identity
 from gan_eval.files import read_lines
-from gan_eval.metrics import kernel_distance
+from gan_eval.metrics import (
+    frechet_distance_at_infinity,
+    inception_score,
+    kernel_distance,
+    precision_recall,
+)
 from gan_eval.models.runs import Run
 from gan_eval.seeding import stream
 
@@ -89,6 +95,27 @@ def test_the_kernel_distance_is_that_of_the_metric(scored):
     assert record.result["kid_std"] == pytest.approx(expected.std, rel=1e-5)
 
 
+def test_every_metric_is_taken_as_the_protocol_says():
+    protocol = ScoreProtocol(
+        kid_subsets=3, kid_subset_size=20, neighbours=2, splits=3, fid_infinity=True, seed=7
+    )
+    rows = {
+        side: torch.randn(60, 4, generator=stream(0, side)).numpy() for side in ("real", "fake")
+    }
+    sides = {side: features_of(each, protocol, "cpu") for side, each in rows.items()}
+    found = figures(protocol, **sides, logits=lambda features: 2 * features)
+    kernel = kernel_distance(**rows, seed=7, subsets=3, subset_size=20)
+    assert (found["kid_mean"], found["kid_std"]) == (kernel.mean, kernel.std)
+    shares = vars(precision_recall(**rows, k=2))
+    assert {name: found[name] for name in shares} == shares
+    line = frechet_distance_at_infinity(real=sides["real"].moments, fake=rows["fake"], seed=7)
+    assert found["fid_infinity"] == line.distance
+    order = torch.randperm(60, generator=stream(7, "isc")).numpy()
+    score = inception_score(2 * rows["fake"][order], splits=3)
+    assert found["isc_mean"] == pytest.approx(score.mean)
+    assert found["isc_std"] == pytest.approx(score.std)
+
+
 def test_a_model_against_itself_is_at_no_distance(scored):
     (record,) = scored([noise(30)], noise(30), protocol=replace(FEW, fid_infinity=True))
     assert record.result["fid"] == pytest.approx(0, abs=1e-8)
@@ -113,6 +140,25 @@ def test_samples_of_a_run_are_compared_in_its_form_and_nothing_is_left_beside_it
     assert line["versions"]["torch"]
     assert str(tmp_path) not in json.dumps({**line, "hardware": None})
     run.folder.joinpath("records.jsonl").unlink()
+
+
+def test_another_seed_draws_other_samples(scored, run, tmp_path):
+    one, other = (
+        scored([run], "digits:test", n=20, out=tmp_path, protocol=replace(FID, seed=seed))[0]
+        for seed in (0, 1)
+    )
+    assert one.fingerprints["real"] == other.fingerprints["real"]
+    assert one.fingerprints["fake"] != other.fingerprints["fake"]
+    assert one.result["fid"] != other.result["fid"]
+
+
+def test_another_seed_makes_another_untrained_network():
+    side = side_of(noise(3, channels=3), sampling=Sampling())
+    one, other = (
+        ExtractorSpec(name="torchvision:squeezenet1_1", seed=seed).build(side, {}, "cpu").identity
+        for seed in (0, 1)
+    )
+    assert one["weights_sha256"] != other["weights_sha256"]
 
 
 def test_a_discriminator_compares_by_the_largest_answer_of_each_map(scored, run, tmp_path):

@@ -102,12 +102,13 @@ def row(
     tmp_path: Path,
     name: str,
     metrics: tuple[str, ...] = ("fid",),
+    splits: int = 10,
     **options: Any,
 ) -> Any:
     (found,) = score(
         [model],
         against,
-        protocol=ScoreProtocol(metrics=metrics, kid_subset_size=4),
+        protocol=ScoreProtocol(metrics=metrics, kid_subset_size=4, splits=splits),
         extractor=ExtractorSpec(name=name, weights=weights),
         store=tmp_path / "store",
         out=tmp_path / "out",
@@ -222,11 +223,17 @@ def test_images_of_many_sizes_and_grey_ones_are_scored_and_noted(weights, tmp_pa
     assert any("20x30 to 64x40" in note for note in config["real"]["notes"])
 
 
-def test_the_inception_score_is_that_of_the_classes(weights, tmp_path):
-    """Of single-image splits it is 1 for any network: p(y) is p(y | x)."""
-    images = torch.randint(256, (10, 3, 16, 16), generator=stream(1), dtype=torch.uint8)
-    found = row(images, images, weights, tmp_path, "inception", ("isc",))
-    assert found["isc_mean"] == pytest.approx(1, abs=1e-6)
+@pytest.mark.usefixtures("patched")
+def test_the_inception_score_is_that_of_the_classes_of_pytorch_fids_features(weights, tmp_path):
+    """The classifier's last layer, without its bias; of one split the order does not matter."""
+    images = folder(tmp_path / "images", 5, 1)
+    network = reference.InceptionV3([reference.InceptionV3.BLOCK_INDEX_BY_DIM[2048]])
+    rows = fid_score.get_activations(sorted(images.iterdir()), network, 5, 2048, "cpu", 0)
+    classes = torch.load(weights, weights_only=True)["fc.weight"].numpy()
+    expected = inception_score(rows @ classes.T, splits=1).mean
+    found = row(images, images, weights, tmp_path, "inception", ("isc",), splits=1)
+    assert expected > 1.1
+    assert found["isc_mean"] == pytest.approx(expected, rel=1e-3)
     assert found["fid"] is None
 
 

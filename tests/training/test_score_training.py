@@ -266,6 +266,16 @@ def test_it_says_what_it_depends_on_and_keeps_to_it(tiny: Tiny):
         watch_samples(config, images, every=1, extractor="disc")
 
 
+def test_runs_of_any_seed_are_scored_by_one_extractor(tiny: Tiny):
+    config, images = tiny("radford2015-svhn")
+    one, other = (
+        watch_samples(replace(config, seed=seed), images, every=1, n=30).about["extractor"]
+        for seed in (0, 1)
+    )
+    assert one == other
+    assert (one["name"], one["pool"]) == ("random-disc", "max 1x1")
+
+
 def test_the_best_epoch_is_not_chosen_by_the_samples_that_are_reported(tiny: Tiny):
     config, _ = tiny("sthalles", steps=4)
     network, _ = trained(config)
