@@ -160,6 +160,13 @@ def test_a_cell_that_nothing_is_known_of_is_json(tmp_path, value, cells):
     assert row == {"seconds": "1", "table": "b", **cells}
 
 
+def test_a_hurried_line_of_a_script_does_not_replace_a_full_one(tmp_path):
+    for line in ({"seconds": 8}, {"seconds": 9}, {"seconds": 1, "quick": True}):
+        append_line(tmp_path / "speed" / "speed.jsonl", {"benchmark": "b", "name": "svm", **line})
+    report(tmp_path)
+    assert pd.read_csv(tmp_path / "tables" / "speed_scores.csv")["seconds"].tolist() == [9, 1]
+
+
 @pytest.mark.parametrize(
     "changed",
     [

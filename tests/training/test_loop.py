@@ -6,8 +6,9 @@ import torch
 from gan_eval import Request, carry_out, new_job
 from gan_eval.errors import InputError
 from gan_eval.files import read_lines
+from gan_eval.models.runs import Run
 from gan_eval.training.config import default_save_epochs
-from gan_eval.training.loop import Habits, _Progress, _warn_of_collapse
+from gan_eval.training.loop import Habits, _Progress, _warn_of_collapse, train
 from gan_eval.training.stopping import saving
 
 
@@ -36,6 +37,14 @@ def test_collapse_is_warned_of_once(tiny, step, steps, diversity, warned):
 )
 def test_kept_epochs_are_spread_evenly_over_scales(epochs, kept):
     assert default_save_epochs(epochs) == kept
+
+
+def test_epochs_are_counted_from_the_end_of_pretraining(tiny, fabric, folder):
+    config, images = tiny("cs231n-mnist", steps=13, pretrain_steps=3)  # 5 to an epoch
+    run = Run(folder)
+    train(run, config, images, fabric, Habits(log_every=4))
+    epochs = {row["step"]: row["epoch"] for row in read_lines(run.metrics)}
+    assert epochs == {4: 0.2, 8: 1.0, 12: 1.8, 13: 2.0}
 
 
 def test_a_run_broken_off_within_an_epoch_still_ends_with_samples(tmp_path):
