@@ -14,6 +14,8 @@ from gan_eval.visualize.series import Panel, draw_panels
 
 # Of a config, what the rest of it says already.
 _REPEATED = ("asked", "deviations", "format")
+# Where images lie on a machine: which they are says their fingerprint.
+_PLACE = "data.root"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[
     return {
         name: (a.get(name), b.get(name))
         for name in dict.fromkeys((*a, *b))
-        if plain(a.get(name)) != plain(b.get(name))
+        if name != _PLACE and plain(a.get(name)) != plain(b.get(name))
     }
 
 

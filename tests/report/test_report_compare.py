@@ -15,7 +15,10 @@ from gan_eval.report.compare import compare
 @pytest.fixture
 def runs(tiny, tmp_path: Path) -> tuple[Run, Run]:
     config, _ = tiny("sthalles")
-    changed = replace(config, seed=7, recipe=replace(config.recipe, batch_size=4))
+    assert config.data is not None
+    elsewhere = replace(config.data, root="/other")  # the same images
+    recipe = replace(config.recipe, batch_size=4)
+    changed = replace(config, seed=7, recipe=recipe, data=elsewhere)
     found = []
     for name, each in (("first", config), ("second", changed)):
         found.append(Run(tmp_path / name))
