@@ -9,7 +9,9 @@ Images of an uncompressed file (`np.savez`) are mapped from disk, not loaded, an
 checked; a compressed file (`np.savez_compressed`) has to be unpacked into memory whole.
 """
 
+import lzma
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,9 +24,14 @@ from numpy.lib import format as npy
 
 from gan_eval.data.source import Array, ArrayRows, DiskRows, Rows, Source
 from gan_eval.devices import available_memory
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, one_line
 
 _CLASSES = 2**16  # each label up to the largest is a class, and has a name
+# What zipfile, what it unpacks with and NumPy raise of damaged archives and headers of arrays.
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, EOFError, OSError),
+    *(ValueError, TypeError, OverflowError, RuntimeError),
+)
 _LOCAL_HEADER = 30  # bytes of a zip member's fixed header; name and extra field follow
 
 
@@ -48,11 +55,12 @@ def read_members(path: Path) -> dict[str, Member]:
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             found = [_member(archive, info, file) for info in archive.infolist()]
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except DAMAGED as error:
         raise InputError(
-            f"{path} must be a whole .npz file. It cannot be read ({error}); write it again."
+            f"{path} must be a whole .npz file. It cannot be read ({one_line(error)}); write it "
+            "again."
         ) from error
     return {member.key: member for member in found}
 
@@ -64,6 +72,8 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: IO[bytes]) ->
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(stream)
         header = stream.tell()
+    if not all(type(length) is int and length >= 0 for length in shape):
+        raise ValueError(f"{key} has shape {shape}")
     if dtype.hasobject:
         raise InputError(
             f"'{key}' in {archive.filename} must be numbers or text. Got Python objects, which "
@@ -72,8 +82,8 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: IO[bytes]) ->
     if info.file_size != header + math.prod(shape) * dtype.itemsize:
         held = info.file_size - header
         raise InputError(
-            f"'{key}' in {archive.filename} must be a whole array. It has {held} bytes for {shape} "
-            f"of {dtype}; write it again."
+            f"'{key}' in {archive.filename} must be a whole array. It has {held} bytes for "
+            f"{f'{shape} of {dtype}'[:200]}; write it again."
         )
     if info.compress_type != zipfile.ZIP_STORED:
         return Member(key, shape, fortran, dtype, None)
@@ -168,9 +178,10 @@ def read_array(path: Path, key: str) -> Array:
     try:
         with np.load(path, allow_pickle=False) as archive:
             array: Array = archive[key]
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise InputError(
-            f"'{key}' in {path} must be a whole array. It cannot be read ({error}); write it again."
+            f"'{key}' in {path} must be a whole array. It cannot be read ({one_line(error)}); "
+            "write it again."
         ) from error
     return array
 
@@ -184,8 +195,8 @@ def check_whole(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
-        damaged = str(error)
+    except DAMAGED as error:
+        damaged = one_line(error)
     if damaged:
         raise InputError(
             f"{path} must be whole to be written again. It is not ({damaged}); make it again."
@@ -268,9 +279,9 @@ def _texts(path: Path, members: dict[str, Member], key: str) -> tuple[str, ...]:
     if key not in members:
         return ()
     member = members[key]
-    if member.dtype.kind != "U" or len(member.shape) != 1:
+    if member.dtype.kind != "U" or len(member.shape) != 1 or member.shape[0] > _CLASSES:
         raise InputError(
-            f"'{key}' in {path} must be a list of texts. Got {member.dtype} {member.shape}; "
-            "save np.array([...]) of strings."
+            f"'{key}' in {path} must be a list of texts, {_CLASSES:,} at most. Got {member.dtype} "
+            f"{member.shape}; save np.array([...]) of strings."
         )
     return tuple(str(text) for text in read_array(path, key))

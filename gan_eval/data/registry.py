@@ -128,8 +128,7 @@ def open_images(
         memory: bytes that pixels may take, else they are streamed; None: half of what is free.
 
     Raises:
-        InputError: unknown name, missing root or files, absent split, or images that cannot be
-            read or fitted.
+        InputError: there is no such name, root or split, or images cannot be read or fitted.
 
     Example:
         >>> images = open_images("digits", root=None, size=32)
@@ -154,9 +153,8 @@ def root_for(data: str, root: Path | None) -> Path | None:
 
 def data_root(root: Path | None) -> Path | None:
     """Return `root`, or else what the variable GAN_EVAL_DATA names; it must be a folder."""
-    named = os.environ.get(ROOT_VARIABLE)
-    chosen = root if root is not None else Path(named) if named else None
-    chosen = chosen and chosen.expanduser()
+    named = root or os.environ.get(ROOT_VARIABLE)
+    chosen = Path(named).expanduser() if named else None
     if chosen is not None and not chosen.is_dir():
         raise InputError(
             f"the data root must be a folder. Got {chosen}, which is none; create it or name "
@@ -169,13 +167,16 @@ def inventory(root: Path | None) -> list[dict[str, Any]]:
     """Return what named sets are on this machine, without decoding any.
 
     For each of `DATA_NAMES`, then each other .npz under the root: name, found (bool), source, where
-    (path or None), splits (images per split, where cheap to know) and needs (what to put where, or
-    what is wrong; None when found).
+    (path or None), splits (images each, where cheap to know), needs (what is wrong, None if found).
     """
     chosen = data_root(root)
-    stems = sorted(path.stem for path in chosen.glob("*.npz")) if chosen else []
-    others = [stem for stem in stems if stem not in DATA_NAMES]
-    return [_look(name, chosen) for name in (*DATA_NAMES, *others)]
+    return [_look(name, chosen) for name in _names(chosen)]
+
+
+def _names(root: Path | None) -> list[str]:
+    """Return `DATA_NAMES` and those of the other .npz files under the root."""
+    found = root.glob("?*.npz") if root else ()
+    return [*DATA_NAMES, *sorted({path.stem for path in found if path.is_file()} - {*DATA_NAMES})]
 
 
 def _look(name: str, root: Path | None) -> dict[str, Any]:
@@ -283,9 +284,8 @@ def _unknown(data: str, root: Path | None, path: Path) -> InputError:
         return InputError(f"{rule}. Got the file {data!r}; {remedy}.")
     if not _is_name(data) or data.endswith(".npz"):
         return InputError(f"{rule}. Got {data!r}, which does not exist; check the path.")
-    stems = sorted({found.stem for found in root.glob("*.npz")} - {*DATA_NAMES}) if root else []
     others = "" if root else f" For others name their root with --data-root or {ROOT_VARIABLE}."
-    hint = closest(data, [*DATA_NAMES, *stems]) + others
+    hint = closest(data, _names(root)) + others
     return InputError(f"data must be a known name or a path. Got {data!r}. {hint}")
 
 

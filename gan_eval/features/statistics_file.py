@@ -10,8 +10,6 @@ pytorch-fid reads the first two; its own files, and others of that form, hold no
 """
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from gan_eval.data.arrays import read_members
-from gan_eval.errors import InputError
+from gan_eval.data.arrays import DAMAGED, read_members
+from gan_eval.errors import InputError, one_line
 from gan_eval.features.extractor import Extractor
 from gan_eval.files import check_folder, file_sha256, write_whole
 from gan_eval.metrics import Moments
@@ -126,10 +124,10 @@ def load_statistics(path: Path) -> Statistics:
         moments = Moments.from_arrays(arrays)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError) as error:
+    except DAMAGED as error:
         raise InputError(
-            f"{path} must be a whole .npz of statistics. It cannot be read ({error}); make it "
-            "again."
+            f"{path} must be a whole .npz of statistics. It cannot be read ({one_line(error)}); "
+            "make it again."
         ) from error
     return Statistics(
         name=about.get("images", path.name),

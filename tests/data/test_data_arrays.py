@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,39 @@ def test_an_array_shorter_than_its_header_says_is_refused(tmp_path):
         archive.writestr("more.npy", header.getvalue() + bytes(20 * 64))
     with pytest.raises(InputError, match=r"'train_images' .* whole array. It has 320 bytes for"):
         open_images(str(tmp_path / "short.npz"), root=None)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damage_anywhere_is_refused_or_changes_nothing(tmp_path: Path, save: Any):
+    path, labels = tmp_path / "damaged.npz", np.zeros(6, np.uint8)
+    save(path, train_images=np.zeros((6, 4, 4), np.uint8), train_labels=labels)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([255 - whole[place]]) + whole[place + 1 :])
+        with suppress(InputError):
+            arrays.check_whole(path)
+            open_images(str(path), root=None)
+
+
+def member(path: Path, shape: tuple[int, ...], descr: str, held: int) -> Path:
+    """Write an .npz of one array that says of itself what is not so."""
+    header = io.BytesIO()
+    npy.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("train_images.npy", header.getvalue() + bytes(held))
+    return path
+
+
+@pytest.mark.parametrize("shape", [(-4, -8, 8), (True, 8, 8)])
+def test_lengths_that_are_none_are_refused(tmp_path: Path, shape: tuple[int, ...]):
+    path = member(tmp_path / "odd.npz", shape, "|u1", abs(int(np.prod(shape))))
+    with pytest.raises(InputError, match=r"odd\.npz must be a whole \.npz file.* has shape"):
+        arrays.read_members(path)
+
+
+def test_more_names_than_there_can_be_classes_are_refused_unread(tmp_path: Path):
+    path = member(tmp_path / "names.npz", (10**6,), "<U0", 0)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("class_names.npy", archive.read("train_images.npy"))
+    with pytest.raises(InputError, match=r"a list of texts, 65,536 at most\. Got <U0"):
+        arrays._texts(path, arrays.read_members(path), "class_names")

@@ -143,6 +143,10 @@ def test_the_inventory_lists_every_name_and_every_other_npz(tmp_path: Path):
     npz(tmp_path / "cifar10.npz", count=4)
     npz(tmp_path / "mine.npz", count=5)
     (tmp_path / "broken.npz").write_text("x")
+    # No files of that name, or no name.
+    (tmp_path / "gone.npz").symlink_to("nowhere")
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / ".npz").write_text("x")
     rows = {row["name"]: row for row in inventory(tmp_path)}
     assert tuple(rows) == (*DATA_NAMES, "broken", "mine")
     assert rows["mnist"]["splits"] == {"train": 2}

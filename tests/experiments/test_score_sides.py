@@ -213,6 +213,10 @@ def test_refusals_name_the_file_and_the_image(tmp_path: Path):
     for path in (npy(tmp_path / "a.npy", broken), npz(tmp_path / "b.npz", images=broken)):
         with pytest.raises(InputError, match=rf"{path} must be finite\. Got NaN .* in image 3"):
             side_of(path, sampling=Sampling())
+    damaged = npy(tmp_path / "damaged.npy", LAST)
+    damaged.write_bytes(damaged.read_bytes().replace(b"{", b"\x84", 1))
+    with pytest.raises(InputError, match=r"damaged\.npy must be a whole \.npy of plain numbers"):
+        side_of(damaged, sampling=Sampling())
     objects = npy(tmp_path / "objects.npy", np.array([None]))
     with pytest.raises(InputError, match=r"objects\.npy must be a whole \.npy of plain numbers"):
         side_of(objects, sampling=Sampling())

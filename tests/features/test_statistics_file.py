@@ -92,6 +92,11 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(InputError, match=r"ref\.npz must be a whole \.npz of statistics"):
         load_statistics(path)
+    np.savez(path, mu=np.zeros(3), sigma=np.eye(3))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:20] + whole[40:])  # an offset before the file: an OSError of no file
+    with pytest.raises(InputError, match=r"ref\.npz must be a whole \.npz of statistics"):
+        load_statistics(path)
     np.savez(path, mu=np.zeros(3), sigma=np.eye(4))
     with pytest.raises(InputError, match=r"ref\.npz: statistics must be 'mu' \(d,\)"):
         load_statistics(path)

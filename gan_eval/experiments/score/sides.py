@@ -24,12 +24,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gan_eval.data import Images, open_images
-from gan_eval.data.arrays import read_array, read_members
+from gan_eval.data.arrays import DAMAGED, read_array, read_members
 from gan_eval.data.images_set import fingerprint_pixels
 from gan_eval.data.prepare import prepare
 from gan_eval.data.source import ArrayRows, DiskRows, Rows, Source
 from gan_eval.devices import as_one, gather, processes
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, one_line
 from gan_eval.experiments.features import describe, form_of
 from gan_eval.experiments.score.pixels import Array, joined, layout_of, pixels_of, to_pixels
 from gan_eval.features.statistics_file import Statistics, load_statistics
@@ -216,10 +216,10 @@ def split_of(text: str) -> tuple[str, str]:
 def _of_npy(path: Path) -> Side:
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise InputError(
-            f"{path} must be a whole .npy of plain numbers. It cannot be read ({error}); save it "
-            "with np.save."
+            f"{path} must be a whole .npy of plain numbers. It cannot be read ({one_line(error)}); "
+            "save it with np.save."
         ) from error
     if not isinstance(values, np.ndarray):
         raise InputError(f"{path} must be one array. Got an archive; let its name end in .npz.")
