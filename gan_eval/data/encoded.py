@@ -26,7 +26,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from gan_eval.data.source import Array, Survey, spread
@@ -35,6 +35,12 @@ from gan_eval.errors import InputError, one_line
 _WIDE = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _GREY = ("1", "1A", "L", "LA", *_WIDE, *(f"{mode}A" for mode in _WIDE))
 _REFUSED = ("F", "LAB")
+# What files with the names of `gan_eval.data.folder` are, and AVIF, which the web calls .jpg too.
+# Pillow knows many more: it reads some that are cut short, and hands others to programs.
+_FORMATS = (
+    *("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM"),
+    *(("AVIF",) if features.check("avif") else ()),
+)
 _HASHED = 100  # files of a folder that is not held, that its fingerprint looks at
 _ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 turn the image by a quarter
 _UNREADABLE = (
@@ -45,6 +51,7 @@ _UNREADABLE = (
     IndexError,
     KeyError,
     TypeError,
+    RuntimeError,
     struct.error,
 )
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -96,7 +103,7 @@ class EncodedRows:
 
     def _read(self, index: int, use: Callable[[Image.Image], Result]) -> Result:
         try:
-            with Image.open(self.encoded(index)) as opened:
+            with Image.open(self.encoded(index), formats=_FORMATS) as opened:
                 # Of a file that has a name Pillow maps plain rows, those of a TIFF that is to be
                 # turned as if they were as long as its height.
                 opened.filename = ""

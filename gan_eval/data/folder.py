@@ -107,10 +107,11 @@ def _walk(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[str]:
             continue
         if entry.is_dir():
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above | {real})
-        elif entry.name.lower().endswith(EXTENSIONS):
+        elif entry.name.lower().endswith(EXTENSIONS) and entry.is_file():
             yield f"{prefix}{entry.name}"
         else:
+            what = "" if entry.is_file() else ", which is no file"  # but a pipe, or a link to none
             raise InputError(
                 f"folder {folder} must hold only images ({' '.join(EXTENSIONS)}). "
-                f"Got {entry.name}; move it elsewhere."
+                f"Got {entry.name}{what}; move it elsewhere."
             )

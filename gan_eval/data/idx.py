@@ -6,13 +6,14 @@ each axis (4 bytes), then the values. Read here and not by torchvision, which ta
 """
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
 import numpy as np
 
 from gan_eval.data.source import Array, ArrayRows, DiskRows, Rows, Source
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, one_line
 
 FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 _PREFIX = {"train": "train", "test": "t10k"}
@@ -72,25 +73,27 @@ def _rows(path: Path) -> Rows:
 
 def _values(path: Path, axes: int) -> Array:
     shape = _shape(path, axes)
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise _broken(path, str(error)) from error
+    data = _read(path, 4 + 4 * axes + math.prod(shape) + 1)  # one more shows what is too long
     values = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
-    if values.size != np.prod(shape):
-        raise _broken(path, f"{values.size} values for shape {shape}")
+    if values.size != math.prod(shape):
+        raise _broken(path, f"{values.size} values or more for shape {shape}")
     return values.reshape(shape)
 
 
 def _shape(path: Path, axes: int) -> tuple[int, ...]:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            head = file.read(4 + 4 * axes)
-    except (OSError, EOFError, zlib.error) as error:
-        raise _broken(path, str(error)) from error
+    head = _read(path, 4 + 4 * axes)
     if len(head) < 4 + 4 * axes or head[:4] != bytes([0, 0, 8, axes]):
         raise _broken(path, f"the first bytes {head[:4].hex(' ')}")
     return tuple(int(length) for length in np.frombuffer(head, ">u4", offset=4))
+
+
+def _read(path: Path, most: int) -> bytes:
+    """Return the first bytes, unpacked: of a damaged file all may be more than any memory."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read(most)
+    except (OSError, EOFError, zlib.error, OverflowError) as error:
+        raise _broken(path, one_line(error)) from error
 
 
 def _broken(path: Path, got: str) -> InputError:

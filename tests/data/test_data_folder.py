@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, features
 
 from gan_eval.data import open_images
 from gan_eval.errors import InputError
@@ -230,10 +230,38 @@ def test_a_truncated_image_is_named(tmp_path: Path, name: str, keep: float):
         open_images(str(tmp_path), root=None, size=8)
 
 
+@pytest.mark.parametrize("target", ["nowhere", "/dev/null"])  # a pipe would be waited for
+def test_an_image_s_name_alone_is_no_image(tmp_path: Path, target: str):
+    plain(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to(target)
+    with pytest.raises(InputError, match=r"only images .* Got b\.png, which is no file; move it"):
+        open_images(str(tmp_path), root=None)
+
+
 def test_text_in_an_image_name_is_refused(tmp_path: Path):
     (tmp_path / "a.png").write_text("not an image")
     with pytest.raises(InputError, match=r"a.png must be a whole image file"):
         open_images(str(tmp_path), root=None)
+
+
+@pytest.mark.parametrize("name", ["a.pcx", "a.dds", "a.tga"])
+def test_formats_that_nobody_asked_for_are_not_read(tmp_path: Path, name: str):
+    plain(tmp_path / name)
+    (tmp_path / name).rename(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png must be a whole image file\. It cannot be read"):
+        only(tmp_path)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_an_avif_by_another_name_is_read_if_it_is_whole(tmp_path: Path):
+    plain(tmp_path / "a.avif", (200, 200, 200))
+    path = (tmp_path / "a.avif").rename(tmp_path / "a.jpg")
+    assert only(tmp_path) == [200, 200, 200]
+    data = path.read_bytes()
+    middle = data.index(b"mdat") + 8
+    path.write_bytes(data[:middle] + bytes(len(data) - middle))
+    with pytest.raises(InputError, match=r"a\.jpg must be a whole image file"):
+        only(tmp_path)
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import struct
+import tracemalloc
 from itertools import islice
 from pathlib import Path
 
@@ -78,6 +79,35 @@ def test_mnist_cut_short_is_named(tmp_path: Path):
         open_images("mnist", root=tmp_path)
     path.write_bytes(b"<html>404</html>")
     with pytest.raises(InputError, match=r"must be a whole idx file of bytes. Got the first bytes"):
+        open_images("mnist", root=tmp_path)
+
+
+def packed(path: Path, shape: tuple[int, ...], values: bytes) -> Path:
+    """Write a gzipped idx file that says it is of this shape."""
+    head = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(head + values))
+    return path
+
+
+def test_of_mnist_that_is_too_long_no_more_is_unpacked_than_has_to_be(tmp_path: Path):
+    packed(tmp_path / "MNIST/raw/train-images-idx3-ubyte.gz", (1, 2, 2), bytes(2 * 10**7))
+    packed(tmp_path / "MNIST/raw/train-labels-idx1-ubyte.gz", (1,), bytes(1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            InputError, match=r"must be a whole idx file.* Got 5 values or more for"
+        ):
+            open_images("mnist", root=tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
+
+
+def test_mnist_whose_shape_is_beyond_all_numbers_is_refused(tmp_path: Path):
+    packed(tmp_path / "MNIST/raw/train-images-idx3-ubyte.gz", (2**31, 2**31, 4), b"")
+    packed(tmp_path / "MNIST/raw/train-labels-idx1-ubyte.gz", (1,), bytes(1))
+    with pytest.raises(InputError, match=r"must be a whole idx file of bytes\. Got"):
         open_images("mnist", root=tmp_path)
 
 

@@ -329,6 +329,12 @@ def test_pickles_among_the_arrays_are_not_read(tmp_path, refused, trap):
     refused(lambda out: import_newmu(folder, out), "must be a whole .npy file")
 
 
+def test_what_is_no_file_is_not_waited_for(tmp_path, refused):
+    folder = release(tmp_path / "piped", 1)
+    (folder / "1_gen_params.jl_01.npy").symlink_to("/dev/null")
+    refused(lambda out: import_newmu(folder, out), "must hold files such as .* Found none")
+
+
 def test_folders_without_arrays_are_refused(tmp_path, refused):
     refused(lambda out: import_newmu(tmp_path, out), "Found none; check the path")
     refused(lambda out: import_newmu(tmp_path / "missing", out), "Found none; check the path")

@@ -78,7 +78,7 @@ def _newest(folder: Path) -> tuple[int, dict[Part, dict[int, Path]]]:
     """Return the epoch to import and the files of the networks that it has."""
     epochs: dict[int, dict[Part, dict[int, Path]]] = {}
     for path in sorted(folder.glob("*.npy")):
-        if match := _NAME.fullmatch(path.name):
+        if (match := _NAME.fullmatch(path.name)) and path.is_file():
             parts = epochs.setdefault(int(match[1]), {})
             parts.setdefault(_PARTS[match[2]], {})[int(match[3])] = path
     if not epochs:
