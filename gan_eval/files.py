@@ -11,6 +11,7 @@ from typing import Any
 from gan_eval.errors import InputError
 
 _UNFINISHED = ".unfinished."
+LARGEST = 1e100  # of numbers that are read, so that sums and squares of them are numbers too
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -21,9 +22,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = None
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f"{_UNFINISHED}{path.stem}.", suffix=path.suffix, dir=path.parent
-        )
+        handle, name = tempfile.mkstemp(path.suffix, _UNFINISHED, path.parent)
         os.close(handle)
         temporary = Path(name)
         write(temporary)
@@ -92,13 +91,36 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, text.encode())
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Return what JSON says.
+
+    Raises:
+        ValueError: it is none, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def is_figure(value: Any) -> bool:
+    """Return whether this is a number to compute with, and to draw: not NaN, nor near infinity."""
+    return type(value) in (int, float) and abs(value) < LARGEST
+
+
+def legible(name: str) -> str:
+    """Return a name as text, as names of files need not be: "?" for each byte that is none."""
+    return name.encode(errors="replace").decode()
+
+
 def append_line(path: Path, row: dict[str, Any]) -> None:
     """Append `row` to a JSON-lines file in one write, so that a kill cuts the last line at most.
 
-    A last line that was cut is removed first; one that only lacks its end is ended.
+    A last line that was cut is removed first; one that only lacks its end is ended. Names in it
+    become legible.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = (json.dumps(row, allow_nan=False) + "\n").encode()
+    line = legible(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n").encode()
     with path.open("a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
@@ -139,7 +161,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 def _object(line: bytes) -> dict[str, Any] | None:
     """Return what a whole line holds; what a kill cut lacks its last brace."""
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         return None
     return row if isinstance(row, dict) else None

@@ -17,6 +17,7 @@ from gan_eval.files import (
     check_folder,
     read_lines,
     remove_unfinished,
+    write_bytes,
     write_json,
     write_lines,
     write_whole,
@@ -130,6 +131,23 @@ def test_unfinished_files_are_removed_at_any_depth_and_no_others(tmp_path: Path)
     assert len(list(tmp_path.rglob("*.kept"))) == 2
     remove_unfinished(tmp_path)
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(others)
+
+
+def test_names_of_files_are_text_in_rows(tmp_path: Path):
+    append_line(tmp_path / "rows.jsonl", {"data": "t\udcff", "é": "\u2028"})
+    assert list(read_lines(tmp_path / "rows.jsonl")) == [{"data": "t?", "é": "\u2028"}]
+
+
+def test_lines_nested_too_deeply_are_refused(tmp_path: Path):
+    (tmp_path / "rows.jsonl").write_text("[" * 100_000 + "\n")
+    with pytest.raises(InputError, match=r"a JSON object in every line. Line 1 is none"):
+        list(read_lines(tmp_path / "rows.jsonl"))
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path):
+    path = tmp_path / f"{'a' * 251}.png"
+    write_bytes(path, b"x")
+    assert path.read_bytes() == b"x"
 
 
 def test_rows_come_back_in_order(tmp_path: Path):

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, one_line
 from gan_eval.experiments.drawing import MOST_SAMPLES
-from gan_eval.files import write_json
+from gan_eval.files import parse_json, write_json
 
 _FORM = '[{"z": 12, "box": [x0, y0, x1, y1]}, ...]'
 # Sides of the square that hides a part, and of its steps, as parts of an image's side.
@@ -38,10 +38,10 @@ def read_boxes(path: Path, size: int) -> list[Box]:
         InputError: the file is missing or malformed, holds none, or one outside of the images.
     """
     try:
-        entries = json.loads(path.read_text())
+        entries = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(
-            f"boxes file {path} must be readable JSON: {_FORM}. Got {error}; correct it."
+            f"boxes file {path} must be readable JSON: {_FORM}. Got {one_line(error)}; correct it."
         ) from error
     if not isinstance(entries, list) or not entries:
         raise InputError(
@@ -117,7 +117,7 @@ def _box(entry: Any, number: int, path: Path, size: int) -> Box:
     if type(z) is not int or not 0 <= z < MOST_SAMPLES:
         raise InputError(
             f"{where} z must be the number of a sample, from 0 to {MOST_SAMPLES - 1}. "
-            f"Got {json.dumps(z)}; `gan-eval sample --contact-sheet` shows the numbers."
+            f"Got {json.dumps(z)[:80]}; `gan-eval sample --contact-sheet` shows the numbers."
         )
     if not isinstance(box, list) or len(box) != 4 or not {*map(type, box)} <= {int, float}:
         raise InputError(f"{where} box must be four numbers. Got {json.dumps(box)[:80]}.")
@@ -125,6 +125,6 @@ def _box(entry: Any, number: int, path: Path, size: int) -> Box:
     if not (0 <= x0 < x1 <= size and 0 <= y0 < y1 <= size):
         raise InputError(
             f"{where} box must lie in the image, 0 <= x0 < x1 <= {size} and 0 <= y0 < y1 <= "
-            f"{size}. Got {box}; give pixels from the top left."
+            f"{size}. Got {json.dumps(box)[:80]}; give pixels from the top left."
         )
     return Box(z=z, box=(x0, y0, x1, y1))

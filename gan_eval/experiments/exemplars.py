@@ -5,7 +5,6 @@ are samples that a classifier sees smile and does not take for a man, the surest
 the choice ends as numbers, which are kept as JSON and can be used again for the same weights.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, one_line
+from gan_eval.files import parse_json
 
 # What arithmetic needs samples of, and of how many the z are averaged: three in Figure 7, four in
 # the turn vector of Figure 8.
@@ -60,7 +60,7 @@ def read_choices(path: Path, *, seed: int, label: int | None, weights: str) -> C
         InputError: the file is none of choices, or of samples of another seed, label or generator.
     """
     try:
-        values = json.loads(path.read_text())
+        values = parse_json(path.read_bytes())
         samples = {name: _whole(numbers) for name, numbers in values["samples"].items()}
         asked = {name: str(values["asked"][name]) for name in samples}
         if not isinstance(values["target"], str | None):
@@ -71,7 +71,7 @@ def read_choices(path: Path, *, seed: int, label: int | None, weights: str) -> C
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"--choices must be a file that `gan-eval arithmetic` wrote. {path} is not "
-            f"({type(error).__name__}: {error}); choose anew with --a, --b and --c."
+            f"({type(error).__name__}: {one_line(error)}); choose anew with --a, --b and --c."
         ) from error
     here = {"seed": seed, "label": label, "weights": weights}
     for name, value in here.items():

@@ -70,8 +70,7 @@ class SampleStream:
 
 def kept_epochs(run: Run) -> list[int | None]:
     """Return the kept epochs of a run, and None for its newest weights where these are others."""
-    files = sorted(run.checkpoint(0).parent.glob("epoch-*/generator.safetensors"))
-    kept = [int(path.parent.name.removeprefix("epoch-")) for path in files]
+    kept = run.kept("generator")
     newest = weights_sha256(run.load_generator())
     if kept and weights_sha256(run.load_generator(kept[-1])) == newest:
         return [*kept]

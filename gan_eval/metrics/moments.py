@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_eval.errors import InputError
+from gan_eval.files import LARGEST
 from gan_eval.metrics.matrix import Matrix, blocks, check_finite, check_shape, device_of
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -145,13 +146,20 @@ class Moments:
         """
         mean, covariance = _read(arrays)
         moments = cls()
-        moments.n = int(np.asarray(arrays["n"]).item()) if "n" in arrays else None
-        if moments.n is not None and moments.n < 2:
-            raise InputError(f"statistics must be of at least 2 images. Got n = {moments.n}.")
+        moments.n = _count(np.asarray(arrays["n"])) if "n" in arrays else None
         moments.mean = torch.from_numpy(mean)
         # Where n is not known, the covariance itself stands in for the scatter.
         moments._scatter = torch.from_numpy(covariance * ((moments.n or 2) - 1))
         return moments
+
+
+def _count(n: NDArray[np.generic]) -> int:
+    value = n.item() if n.size == 1 else None
+    if not isinstance(value, int | float) or not 2 <= value < 2**63 or value != int(value):
+        raise InputError(
+            f"statistics must be of at least 2 images, a whole number. Got n = {str(n)[:80]}."
+        )
+    return int(value)
 
 
 def _read(arrays: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -161,14 +169,17 @@ def _read(arrays: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         raise InputError(
             f"statistics must hold the arrays 'mu' and 'sigma'. Got {', '.join(arrays) or 'none'}."
         )
+    kinds = {np.asarray(arrays[name]).dtype.kind for name in ("mu", "sigma")}
+    if not kinds <= set("fiu"):
+        raise InputError("'mu' and 'sigma' must be real numbers. Got others; make them again.")
     mean, covariance = (np.array(arrays[name], dtype=np.float64) for name in ("mu", "sigma"))
     if mean.ndim != 1 or covariance.shape != 2 * mean.shape:
         raise InputError(
             "statistics must be 'mu' (d,) and 'sigma' (d, d). Got shapes "
             f"{mean.shape} and {covariance.shape}."
         )
-    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
-        raise InputError("statistics must be finite. Got NaN or infinity.")
+    if not all((np.abs(values) < LARGEST).all() for values in (mean, covariance)):
+        raise InputError(f"statistics must be finite, and below {LARGEST:g}. Got others.")
     apart = np.abs(covariance - covariance.T).max(initial=0)
     if apart > 1e-5 * np.abs(covariance).max(initial=0):
         raise InputError(f"'sigma' must be symmetric. Got entries that differ by {apart:.2g}.")

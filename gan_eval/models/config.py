@@ -6,10 +6,23 @@ side to the image each stage doubles; going away from it each stage halves with 
 image size that the source takes can be built (28 -> 14 -> 7 -> 4 -> 2).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
+from gan_eval.errors import InputError
+
 Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid", "none"]
+_MOST = 2**20  # of maps, units, pixels a side and labels
+
+
+def at_least(least: int, config: object, *names: str, most: float = math.inf) -> None:
+    """Refuse a config of which a number is smaller than `least`, or larger than `most`."""
+    for name in names:
+        value = getattr(config, name)
+        if not least <= value <= most:
+            bound = f"at least {least}" if value < least else f"at most {most:,}"
+            raise InputError(f"{name} must be {bound}. Got {value}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +45,9 @@ class Layer:
     label: bool = False
     resize: int = 1
     pool: int = 1
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "width", "kernel", "stride", "resize", "pool", most=_MOST)
 
     @property
     def padding(self) -> int:
@@ -63,6 +79,12 @@ class NetworkConfig:
     conv_init: Literal["normal", "truncated"] = "normal"
     dense_init: Literal["normal", "truncated"] = "normal"
 
+    def __post_init__(self) -> None:
+        at_least(1, self, "image_size", "channels", most=_MOST)
+        at_least(0, self, "classes", most=_MOST)
+        if not self.layers or (not self.classes and any(layer.label for layer in self.layers)):
+            raise InputError("layers must be some, with a label only of classes. Got others.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig(NetworkConfig):
@@ -74,6 +96,10 @@ class GeneratorConfig(NetworkConfig):
     latent_dim: int
     prior: Literal["uniform", "normal"]
     unseen: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, "latent_dim", most=_MOST)
 
     @property
     def labels(self) -> tuple[int, ...]:

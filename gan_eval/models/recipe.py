@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gan_eval.errors import InputError
+from gan_eval.models.config import at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,6 @@ class Recipe:
     schedule: Schedule = Schedule()
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2), ("generator_updates", 1)):
-            value = getattr(self, name)
-            if value < least:
-                raise InputError(f"{name} must be at least {least}. Got {value}.")
+        at_least(0, self, "pretrain_steps")
+        at_least(1, self, "epochs", "generator_updates")
+        at_least(2, self, "batch_size")

@@ -5,7 +5,8 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from gan_eval.errors import InputError
-from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig
+from gan_eval.files import is_figure
+from gan_eval.models.config import DiscriminatorConfig, GeneratorConfig, at_least
 from gan_eval.models.recipe import Recipe
 
 FORMAT = 1
@@ -82,6 +83,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if (self.data is None) == (self.imported is None):
             raise InputError("a run must have either data or imported. Got both, or neither.")
+        at_least(0 if self.imported else 1, self, "steps", "steps_per_epoch")
+        at_least(1, self, "world_size")
 
     @property
     def has_discriminator(self) -> bool:
@@ -98,20 +101,36 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "RunConfig":
-        """Rebuild a config from `to_json`'s values."""
+        """Rebuild a config from `to_json`'s values.
+
+        Raises:
+            ValueError, TypeError, KeyError: a value cannot be its field's, or there is no such one.
+        """
         if values["format"] != FORMAT:
             raise ValueError(f"format {values['format']}")
         config: RunConfig = _built(cls, values)
         return config
 
 
-def _built(kind: Any, value: Any) -> Any:
-    """Return what JSON has for a value that is annotated as `kind`."""
+def _built(kind: Any, value: Any, name: str = "it") -> Any:
+    """Return what JSON has for a value, by the `name` of its field, that is annotated as `kind`.
+
+    Raises:
+        TypeError: it is of another.
+    """
+    origin, inner = get_origin(kind), get_args(kind)
     if isinstance(kind, UnionType):  # ... | None
-        return None if value is None else _built(get_args(kind)[0], value)
-    if isinstance(kind, type) and is_dataclass(kind):
+        return None if value is None else _built(inner[0], value, name)
+    if is_dataclass(kind) and isinstance(value, dict):
+        made: Any = kind
         kinds = get_type_hints(kind)
-        return kind(**{name: _built(kinds[name], each) for name, each in value.items()})
-    if get_origin(kind) is tuple:
-        return tuple(_built(get_args(kind)[0], each) for each in value)
-    return value
+        return made(**{key: _built(kinds[key], each, key) for key, each in value.items()})
+    if origin is dict and isinstance(value, dict):
+        return {key: _built(inner[1], each, f"{name}.{key}") for key, each in value.items()}
+    if origin is tuple and isinstance(value, list | tuple):
+        each_kind = inner[:1] * len(value) if inner[-1] is ... else inner
+        return tuple(_built(*pair, name) for pair in zip(each_kind, value, strict=True))
+    fits = is_figure(value) if kind is float else type(value) is kind
+    if fits or kind is Any or (origin is Literal and value in inner):
+        return value
+    raise TypeError(f"{name} must be {str(kind).removeprefix('typing.')}, not {value!r}")

@@ -8,12 +8,13 @@ A run that was imported holds the first three only, or without one of the two ne
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from gan_eval.errors import InputError
-from gan_eval.files import read_lines, write_json
+from gan_eval.errors import InputError, one_line
+from gan_eval.files import is_figure, parse_json, read_lines, write_json
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import FORMAT, ImportConfig, RunConfig
 from gan_eval.models.weights import load_network, read_about
@@ -21,6 +22,7 @@ from gan_eval.models.weights import load_network, read_about
 _Network = TypeVar("_Network", Generator, Discriminator)
 # A kept one, by its number, or the best of those that were measured while training.
 Epoch = int | Literal["best"]
+_KEPT = re.compile(r"epoch-([0-9]{4,})")  # and not a copy that somebody made of it
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,20 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the rows of metrics.jsonl; none where there is no such file.
+        """Return the rows of metrics.jsonl, without figures that are null; [] without such a file.
 
         Raises:
             InputError: a line is no row of metrics.
         """
-        rows = list(read_lines(self.metrics))
-        for row in rows:
-            if not {"step", "epoch"} <= row.keys():
+        rows = []
+        for line in read_lines(self.metrics):
+            row = {name: value for name, value in line.items() if value is not None}
+            if not _is_row(row):
                 raise InputError(
-                    f"{self.metrics} must have step and epoch in every row. Got "
-                    f"{json.dumps(row)[:80]}; remove that line."
+                    f"{self.metrics} must hold finite numbers, with step and epoch in every row. "
+                    f"Got {json.dumps(line)[:80]}; remove that line."
                 )
+            rows.append(row)
         return rows
 
     @property
@@ -73,10 +77,25 @@ class Run:
         return self.folder / "checkpoints" / name
 
     def best(self) -> dict[str, Any] | None:
-        """Return the best of the epochs that were measured, why it is and its row of metrics."""
+        """Return the best of the epochs that were measured, why it is and its row of metrics.
+
+        Raises:
+            InputError: best.json is damaged.
+        """
         path = self.checkpoint("best") / "best.json"
-        found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
-        return found
+        if not path.is_file():
+            return None
+        try:
+            best: dict[str, Any] = parse_json(path.read_bytes())
+            whole = type(best["epoch"]) is int and isinstance(best["rule"], str)
+        except (ValueError, TypeError, KeyError):
+            whole = False
+        if not whole:
+            raise InputError(
+                f"{path} must say which epoch was the best, and by which rule. It does not; "
+                "restore it from a copy."
+            )
+        return best
 
     def number(self, epoch: Epoch | None) -> int | None:
         """Return `epoch` as a number, also the best; None stays.
@@ -98,13 +117,28 @@ class Run:
         """Return the steps after which the weights of `epoch`, or the newest, were written.
 
         0 of weights that were imported.
+
+        Raises:
+            InputError: the weights are missing, or say otherwise.
         """
         config = self.config()
         if config.imported:
             return 0
         newest = self.generator if self.generator.is_file() else self.discriminator
-        about: dict[str, Any] = read_about(self._weights(newest, epoch, None))
-        return int(about.get("step", config.steps))
+        path = self._weights(newest, epoch, None)
+        about: dict[str, Any] = read_about(path)
+        try:
+            return int(about.get("step", config.steps))
+        except (ValueError, TypeError, OverflowError) as error:
+            raise InputError(
+                f"weights file {path} must say its step. Got {about['step']!r}; restore it."
+            ) from error
+
+    def kept(self, network: str) -> list[int]:
+        """Return the epochs of which a network, "generator" or "discriminator", was kept."""
+        folders = (self.folder / "checkpoints").glob(f"*/{network}.safetensors")
+        found = (_KEPT.fullmatch(path.parent.name) for path in folders)
+        return sorted(int(match[1]) for match in found if match)
 
     @property
     def exists(self) -> bool:
@@ -128,11 +162,11 @@ class Run:
                 "Found none; check the path."
             )
         try:
-            return RunConfig.from_json(json.loads(path.read_text()))
+            return RunConfig.from_json(parse_json(path.read_bytes()))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
                 f"{path} must be a run's config of format {FORMAT}. Got one that is not "
-                f"({type(error).__name__}: {error}); restore it, or train again."
+                f"({type(error).__name__}: {one_line(error)}); restore it, or train again."
             ) from error
 
     def load_generator(self, epoch: Epoch | None = None) -> Generator:
@@ -171,13 +205,18 @@ class Run:
             return newest
         path = self.checkpoint(epoch) / newest.name
         if not path.is_file():
-            folders = sorted(path.parent.parent.glob("epoch-*"))
-            kept = ", ".join(str(int(each.name.removeprefix("epoch-"))) for each in folders)
+            kept = ", ".join(map(str, self.kept(newest.stem)))
             raise InputError(
                 f"epoch of run {self.folder} must be one that was kept: {kept or 'none was'}. Got "
                 f"{epoch}; leave it out for the newest weights."
             )
         return path
+
+
+def _is_row(row: dict[str, Any]) -> bool:
+    """Return whether these are figures after whole steps."""
+    known = type(row.get("step")) is int and "epoch" in row
+    return known and all(is_figure(value) for value in row.values())
 
 
 def new_run(folder: Path) -> Run:

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from gan_eval.errors import InputError, one_line
-from gan_eval.files import write_bytes
+from gan_eval.files import parse_json, write_bytes
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object]) -> None:
@@ -57,8 +57,8 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _about(file: Any) -> dict[str, object]:
     try:
-        about = json.loads((file.metadata() or {}).get("about", "{}"))
-    except json.JSONDecodeError:
+        about = parse_json((file.metadata() or {}).get("about", "{}"))
+    except ValueError:
         return {}  # another program's word for something else
     return about if isinstance(about, dict) else {}
 
@@ -79,7 +79,7 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Copy `tensors` into the parameters and buffers of `network`, all of them and no others.
 
     Raises:
-        InputError: a name or shape differs; the network is left as it was.
+        InputError: a name, a shape or the kind of number differs; the network is left as it was.
     """
     state = network.state_dict()
     wrong = sorted(state.keys() ^ tensors.keys())
@@ -93,6 +93,12 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
             raise InputError(
                 f"{name!r} in weights file {path} must have shape {tuple(state[name].shape)}. "
                 f"Got {tuple(tensor.shape)}; use the file of the same preset and image size."
+            )
+        kinds = [(each.is_floating_point(), each.is_complex()) for each in (tensor, state[name])]
+        if kinds[0] != kinds[1]:
+            raise InputError(
+                f"{name!r} in weights file {path} must be of {state[name].dtype}, or a like type. "
+                f"Got {tensor.dtype}, which would lose its values; restore the file from a copy."
             )
     with torch.no_grad():
         for name, tensor in tensors.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gan_eval.errors import InputError
+from gan_eval.files import LARGEST
 from gan_eval.records import SCHEMA, Record
 from gan_eval.report.exhibits import CLAIMS, EXHIBITS
 from gan_eval.report.values import number_at
@@ -23,7 +24,6 @@ _FIELDS = {each.name for each in fields(Record)}
 _PARTS = ("trained", "features", "data", "fake", "real")  # of the config, where it has them
 # What lines of earlier versions do not say.
 _LATER: dict[str, Any] = {"quick": False}
-_LARGEST = 1e100  # of numbers, so that sums and squares of them are numbers too
 _MOST = 2**63  # of a count, as 64 bits hold it
 _LEVELS = 50  # of lists and mappings within each other
 _FOLDER = re.compile(r"[A-Za-z0-9_-]{1,100}")  # an exhibit is a part of file names
@@ -68,8 +68,8 @@ def _refuse(name: str) -> NoReturn:
 
 def _bounded(text: str) -> str:
     """Return `text`, a number of any length; as a float the longest are infinite, no error."""
-    if abs(float(text)) >= _LARGEST:
-        raise ValueError(f"a number beyond {_LARGEST:g}: {text[:20]}")
+    if abs(float(text)) >= LARGEST:
+        raise ValueError(f"a number beyond {LARGEST:g}: {text[:20]}")
     return text
 
 

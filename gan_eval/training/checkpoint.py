@@ -38,6 +38,11 @@ def load_state(trainer: Trainer, path: Path) -> int:
     """
     tensors, about = load_tensors(path)
     step = _step(about, path)
+    if step > trainer.config.steps:
+        raise InputError(
+            f"state file {path} must be of {trainer.config.steps} steps at most, as the run is. "
+            f"Got {step}; restore it."
+        )
     wanted = about.get("tensors", len(tensors))  # which files of earlier versions do not say
     if len(tensors) != wanted:
         raise InputError(
@@ -66,7 +71,7 @@ def saved_step(path: Path) -> int:
 
 def _step(about: dict[str, object], path: Path) -> int:
     step = about.get("step")
-    if not isinstance(step, int):
+    if type(step) is not int or step < 0:
         raise InputError(f"state file {path} must say its step. Got {step!r}; restore it.")
     return step
 

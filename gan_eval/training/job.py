@@ -120,7 +120,7 @@ def resumed_job(
 
 
 def _is_done(run: Run, config: RunConfig) -> bool:
-    return run.state.exists() and saved_step(run.state) >= config.steps
+    return run.state.exists() and saved_step(run.state) == config.steps
 
 
 def _as_resumed_here(config: RunConfig, device: str, images: Images) -> RunConfig:
@@ -137,8 +137,9 @@ def _as_resumed_here(config: RunConfig, device: str, images: Images) -> RunConfi
         changes.append(f"resumed on {processes} processes after {config.world_size}")
     if config.device == device == "cpu" and config.threads not in (None, threads):
         changes.append(f"resumed with {threads} threads after {config.threads}")
-    if found["torch"] != config.versions["torch"]:
-        changes.append(f"resumed with torch {found['torch']} after {config.versions['torch']}")
+    if found["torch"] != config.versions.get("torch"):
+        before = config.versions.get("torch", "another")
+        changes.append(f"resumed with torch {found['torch']} after {before}")
     if config.data and mended(images, config.data):
         changes.append("files of the images were changed while it was being trained")
     deviations = tuple(dict.fromkeys((*config.deviations, *changes)))

@@ -291,7 +291,7 @@ def test_choices_are_read_again_for_the_same_samples_only(tmp_path):
             read_choices(path, **{**about, name: value})
     others = ({"samples": {"d": [1]}}, {"n": "abc"}, {"n": None})
     damaged = [json.dumps({**choices.to_json(), **other}) for other in others]
-    for text in ("{", "[]", "{}", "x", *damaged):
+    for text in ("{", "[]", "{}", "x", "[" * 100_000, *damaged):
         path.write_text(text)
         with pytest.raises(InputError, match="must be a file that `gan-eval arithmetic` wrote"):
             read_choices(path, **about)

@@ -121,6 +121,7 @@ class TestBoxes:
         ("text", "message"),
         [
             ("[{]", "must be readable JSON"),
+            ("[" * 100_000, "must be readable JSON.* nested too deeply"),
             ("[]", "Got an empty list"),
             ('{"z": 1, "box": [0, 0, 2, 2]}', "must hold a list .* Got dict"),
             ("[3]", "entry 0: must have z and box.* Got 3"),

@@ -96,6 +96,8 @@ class TestArrays:
         mu, sigma = np.arange(3.0), np.diag([1.0, 2.0, 3.0]).astype(np.float32)
         found = Moments.from_arrays({"mu": mu, "sigma": sigma})
         assert found.covariance.diagonal().tolist() == [1.0, 2.0, 3.0]
+        whole = {"mu": np.arange(3), "sigma": sigma.astype(np.float16), "n": np.array(9.0)}
+        assert Moments.from_arrays(whole).n == 9
         assert found.n is None
         assert found.to_arrays().keys() == {"mu", "sigma"}
         with pytest.raises(InputError, match=r"statistics must hold 'n' to be merged"):
@@ -112,6 +114,18 @@ class TestArrays:
             ({"mu": np.ones(2), "sigma": np.eye(2) * np.nan}, "statistics must be finite"),
             ({"mu": np.ones(2), "sigma": np.tri(2)}, "'sigma' must be symmetric. .* differ by 1"),
             ({"mu": np.ones(2), "sigma": np.eye(2), "n": np.array(1)}, "at least 2 .* Got n = 1"),
+            *(
+                (
+                    {"mu": np.ones(2), "sigma": np.eye(2), "n": np.array(n)},
+                    "at least 2 images, a whole",
+                )
+                for n in (2.7, np.nan, np.inf, 1e30, 9 + 1j, True, "many", [3, 4])
+            ),
+            *(
+                ({"mu": np.array([1, 1], kind), "sigma": np.eye(2)}, "must be real numbers")
+                for kind in (np.complex64, np.bool_, np.str_)
+            ),
+            ({"mu": np.array([1, 1e200]), "sigma": np.eye(2)}, "finite, and below 1e.100"),
         ],
     )
     def test_that_are_no_statistics_are_refused(self, given: dict, message: str):

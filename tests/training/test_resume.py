@@ -286,8 +286,12 @@ def test_moments_of_a_wrong_shape_or_missing_are_refused(kept: tuple[Run, Made],
     save_tensors(run.state, fewer, {"step": about["step"]})
     with pytest.raises(InputError, match=r"must hold a step and Adam moments of shape"):
         _train(run, made, fabric)
-    save_tensors(run.state, tensors, {})
-    with pytest.raises(InputError, match=r"state\.safetensors must say its step"):
+    for about in ({}, {"step": True}, {"step": -5}):
+        save_tensors(run.state, tensors, about)
+        with pytest.raises(InputError, match=r"state\.safetensors must say its step"):
+            _train(run, made, fabric)
+    save_tensors(run.state, tensors, {"step": 10**12})
+    with pytest.raises(InputError, match=r"state\.safetensors must be of \d+ steps at most"):
         _train(run, made, fabric)
 
 
