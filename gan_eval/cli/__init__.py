@@ -132,7 +132,7 @@ def _is_full_memory(error: Exception) -> bool:
 
 
 def _give_up(message: str) -> NoReturn:
-    click.echo(f"Error: {message}", err=True)
+    click.echo(f"Error: {' '.join(message.splitlines())}", err=True)  # names may have several
     _leave(2)
 
 

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gan_eval.files import legible
+
 
 def say(text: str) -> None:
     """Print a line for people, on standard error, where it never disturbs a result.
@@ -56,9 +58,9 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]
 
     As plain strings, rich would read `[x]` as a style and `disc:a:` as a picture of an A.
     """
-    table = Table(title=Text(title), title_justify="left")
+    table = Table(title=Text(legible(title)), title_justify="left")
     for column in columns:
         table.add_column(Text(column), overflow="fold")
     for row in rows:
-        table.add_row(*(Text("–" if value is None else str(value)) for value in row))
+        table.add_row(*(Text("–" if value is None else legible(str(value))) for value in row))
     Console(width=None if sys.stdout.isatty() else 140).print(table)

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gan_eval.files import write_bytes
+from gan_eval.files import legible, write_bytes
 from gan_eval.records import Record
 from gan_eval.report.curves import panels_of
 from gan_eval.report.exhibits import EXHIBITS, Exhibit
@@ -87,7 +87,7 @@ def report(folder: Path) -> Reported:
             whole = pd.concat([each.frame.assign(table=each.caption) for each in part.tables])
             files += write_tables(stem.with_name(f"{stem.name}_scores"), whole, part.scores)
     files.append(folder / "report.html")
-    write_bytes(files[-1], page.encode())
+    write_bytes(files[-1], legible(page).encode())
     return Reported(
         files=tuple(files),
         lines={part.exhibit.title: part.lines for part in parts if part.table is not None},

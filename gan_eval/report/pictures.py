@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, one_line
 
 _QUALITY = 82
+_WEBP = 16_383  # pixels a side that a WebP has at most
 QUICK = "quick"  # the folder of an exhibit's quick run, whose pictures replace no others
 # What `gan-eval train` writes of one run: samples of kept epochs, and losses.
 _OF_RUN = re.compile(r"-?(epoch-\d+|losses)$")
@@ -46,7 +47,7 @@ class Picture:
 
 
 def inline(path: Path, exhibit: str) -> Picture:
-    """Return the PNG at `path` as itself or as WebP, whichever is smaller.
+    """Return the PNG at `path` as itself or as WebP, whichever is smaller if both can be.
 
     Its caption is its name, with those of the folders that it lies in within the exhibit's.
 
@@ -56,14 +57,17 @@ def inline(path: Path, exhibit: str) -> Picture:
     try:
         with Image.open(path, formats=["PNG"]) as opened:
             image = opened.convert("L" if opened.mode in ("L", "1") else "RGBA")
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(
-            f"{path} must be a PNG. Got a file that is none ({error}); write it anew or take it "
-            "out."
+            f"{path} must be a PNG. Got a file that is none ({one_line(error)}); write it anew or "
+            "take it out."
         ) from error
-    buffer = io.BytesIO()
-    image.save(buffer, format="WEBP", quality=_QUALITY)
-    source = min(_uri("png", path.read_bytes()), _uri("webp", buffer.getvalue()), key=len)
+    sources = [_uri("png", path.read_bytes())]
+    if max(image.size) <= _WEBP:
+        buffer = io.BytesIO()
+        image.save(buffer, format="WEBP", quality=_QUALITY)
+        sources.append(_uri("webp", buffer.getvalue()))
+    source = min(sources, key=len)
     above = [parent.name for parent in path.parents]
     inner = above[: above.index(exhibit)] if exhibit in above else []
     words = ["quick run" if name == QUICK else name for name in reversed(inner)]

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from gan_eval.files import write_whole
+from gan_eval.visualize.series import plain
 
 # Above this many classes neither numbers nor all names can be read.
 _READABLE = 25
@@ -31,12 +32,12 @@ def draw_confusion(counts: Tensor, names: Sequence[str], title: str, path: Path)
     image = axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=largest)
     figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
     ticks = range(len(names)) if few else range(0, len(names), -(-len(names) // _READABLE))
-    labels = [names[tick] for tick in ticks]
+    labels = [plain(names[tick]) for tick in ticks]
     axes.set_xticks(ticks, labels, rotation=0 if max(map(len, labels)) < 3 else 90)
     axes.set_yticks(ticks, labels)
     axes.set_xlabel("answer")
     axes.set_ylabel("true class")
-    axes.set_title(title)
+    axes.set_title(plain(title))
     # In percent, where that is not 0.
     for row, column in (shares >= 0.005).nonzero().tolist() if few else ():
         share = float(shares[row, column])

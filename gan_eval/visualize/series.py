@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
+from gan_eval.files import legible
+
 _MARKED = 50  # points of a line at most that are marked one by one
 _COLUMNS = 2
 _INSIDE = 6  # names of lines that find room within the axes
@@ -45,7 +47,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
         for number, (name, points) in enumerate(panel.lines.items()):
             axes.plot(
                 *zip(*points, strict=True),
-                label=_plain(name),
+                label=plain(name),
                 linewidth=1,
                 marker="." if len(points) <= _MARKED else "",
                 color=f"C{number % _COLOURS}",
@@ -53,9 +55,9 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
             )
         axes.set_xscale("log" if panel.log else "linear")
         lines = (wrapped for line in panel.title.split("\n") for wrapped in wrap(line, _LONG))
-        axes.set_title(_plain("\n".join(lines)), size=10)
-        axes.set_xlabel(_plain(panel.x))
-        axes.set_ylabel(_plain(panel.y))
+        axes.set_title(plain("\n".join(lines)), size=10)
+        axes.set_xlabel(plain(panel.x))
+        axes.set_ylabel(plain(panel.y))
         values = [y for points in panel.lines.values() for _, y in points]
         if values and min(values) >= 0:
             axes.set_ylim(bottom=0, top=1.05 * max(values) or None)
@@ -69,6 +71,6 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
     return buffer.getvalue()
 
 
-def _plain(text: str) -> str:
-    """Return `text` without the signs by which matplotlib would take it for a formula."""
-    return text.replace("$", r"\$")
+def plain(text: str) -> str:
+    """Return `text` as matplotlib draws it, and takes no part of it for a formula."""
+    return legible(text).replace("$", r"\$")

@@ -16,6 +16,16 @@ def test_names_are_neither_styles_nor_emoji(capsys):
         assert said in printed
 
 
+def test_names_need_not_be_text(capsys):
+    print_table("run \udcff", ["name"], [["t\udcff"]])
+    assert "t?" in capsys.readouterr().out
+
+
+def test_a_message_is_one_line_whatever_the_name(refused, tmp_path):
+    (tmp_path / "b\nc.txt").write_text("")
+    assert "Got b c.txt; move it" in refused("dedup", tmp_path)
+
+
 def test_lines_that_nobody_reads_any_more_end_no_work(monkeypatch):
     class Closed:
         def write(self, text: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from gan_eval.errors import InputError
 from gan_eval.files import append_line
@@ -212,6 +213,29 @@ def test_a_picture_that_is_none_is_named_and_nothing_is_written(results, classif
     with pytest.raises(InputError, match=r"broken.png must be a PNG. Got a file that is none"):
         report(folder)
     assert tree(folder) == before
+
+
+def test_a_picture_that_is_too_long_for_a_webp_is_shown_all_the_same(results, classified):
+    folder = results(table_2_svhn=[classified()])
+    Image.new("L", (16_384, 1)).save(folder / "table_2_svhn" / "long.png")
+    report(folder)
+    assert 'width="16384"' in (folder / "report.html").read_text()
+
+
+def test_a_picture_with_a_text_that_unpacks_to_too_much_is_named(results, classified):
+    folder = results(table_2_svhn=[classified()])
+    info = PngInfo()
+    info.add_text("a", "a" * 2_000_000, zip=True)
+    Image.new("L", (9, 9)).save(folder / "table_2_svhn" / "long.png", pnginfo=info)
+    with pytest.raises(InputError, match=r"long\.png must be a PNG. Got a file that is none"):
+        report(folder)
+
+
+def test_names_of_folders_and_pictures_need_not_be_text(results, classified):
+    folder = results(table_2_svhn=[classified()], **{"odd\udcff": [classified()]})
+    Image.new("L", (9, 9)).save(folder / "odd\udcff" / "walk\udcff.png")
+    report(folder)
+    assert "walk?" in (folder / "report.html").read_text()
 
 
 def test_a_disk_that_fills_leaves_the_old_page_whole(results, classified, monkeypatch):
