@@ -125,7 +125,7 @@ def test_who_judges_did_not_pick(untrained, tmp_path, monkeypatch):
             to_json=dict,
         )
 
-    panel = Panel(images=None, pickers={"x": who(True)}, judges={"x": who(False)})
+    panel = Panel(images=None, unjudged=None, pickers={"x": who(True)}, judges={"x": who(False)})
     monkeypatch.setattr(module, "open_panel", lambda *_, **__: panel)
     run, asked = untrained(tmp_path / "run", gain=5), {"a": "x", "b": "-x", "c": "x"}
     record = arithmetic(run, asked, n=100, trials=20, device="cpu", out=tmp_path / "out").record

@@ -45,7 +45,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """
     network, generator = made().train(), stream(0, "inception")
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, generator=generator)
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the plain mean
