@@ -161,7 +161,7 @@ def _number(record: Record, path: str, at: int | None, complement: bool = False)
 def _error(record: Record) -> float:
     """Return 1.96 standard errors of a record's mean error over draws, 0 where there is one."""
     spread = number_at(record, "result.error_spread") or 0.0
-    return spread / math.sqrt(number_at(record, "result.draws") or 1)
+    return spread / math.sqrt(max(number_at(record, "result.draws") or 1, 1))
 
 
 def holds(published: Published, record: Record) -> bool:
