@@ -18,7 +18,7 @@ precision           of networks, "32" or "bf16"
 seconds             all of it, extraction of features and fitting
 peak_memory_bytes   of the process, until then
 versions, hardware  what the number and its speed depend on
-commit              of the checkout that it runs from, None elsewhere; "+" if its code changed
+commit              of the checkout that it runs from, "+" if more than results changed, or None
 time                when it was written, ISO 8601 in UTC
 
 Scripts that time or compare write lines of their own beside them: "benchmark", the script, what it

@@ -30,7 +30,7 @@ _CLASSES = 2**16  # each label up to the largest is a class, and has a name
 # What zipfile, what it unpacks with and NumPy raise of damaged archives and headers of arrays.
 DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, EOFError, OSError),
-    *(ValueError, TypeError, OverflowError, RuntimeError),
+    *(ValueError, TypeError, OverflowError, RuntimeError, SyntaxError),
 )
 _LOCAL_HEADER = 30  # bytes of a zip member's fixed header; name and extra field follow
 

@@ -39,7 +39,7 @@ _REFUSED = ("F", "LAB")
 # Pillow knows many more: it reads some that are cut short, and hands others to programs.
 _FORMATS = (
     *("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM"),
-    *(("AVIF",) if features.check("avif") else ()),
+    *(("AVIF",) if "avif" in features.modules and features.check("avif") else ()),
 )
 _HASHED = 100  # files of a folder that is not held, that its fingerprint looks at
 _ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 turn the image by a quarter

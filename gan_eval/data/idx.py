@@ -92,7 +92,7 @@ def _read(path: Path, most: int) -> bytes:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return file.read(most)
-    except (OSError, EOFError, zlib.error, OverflowError) as error:
+    except (OSError, EOFError, zlib.error, OverflowError, MemoryError) as error:
         raise _broken(path, one_line(error)) from error
 
 

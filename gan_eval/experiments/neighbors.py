@@ -267,12 +267,11 @@ def _describe(train: Images, parts: Parts | None) -> dict[str, Any]:
 def _has_seen(run: Run, parts: Parts | None) -> bool:
     """Return whether the generator was trained on the images that its epoch is chosen by."""
     data = run.config().data
-    return (
-        parts is not None
-        and data is not None
-        and (data.name, data.split) == (parts.known.name, parts.known.split)
-        and data.count > len(parts.known) - parts.held_out
-    )
+    if parts is None or data is None or data.split != parts.known.split:
+        return False
+    path = Path(data.name)  # or a name, of a named set
+    first = data.count <= len(parts.known) - parts.held_out and not parts.shuffled
+    return parts.known.name in (path.name, path.stem) and not first
 
 
 def _advice(tried: list[list[Any]], epoch: Epoch | None, seen: Parts | None) -> tuple[str, ...]:
@@ -280,9 +279,10 @@ def _advice(tried: list[list[Any]], epoch: Epoch | None, seen: Parts | None) -> 
     if len(tried) > 1 and epoch == tried[-1][0]:
         found.append("The last epoch was the best on validation images: train the run longer.")
     if seen:
+        first = f"train it with --limit {len(seen.known) - seen.held_out}"
         found.append(
-            "G was trained on the images that its epoch was chosen by, which favours copies: train "
-            f"it with --limit {len(seen.known) - seen.held_out}."
+            "G was trained on images that its epoch was chosen by, which favours copies: "
+            + ("give the data a part val." if seen.shuffled else f"{first}.")
         )
     return tuple(found)
 

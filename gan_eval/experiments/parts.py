@@ -31,6 +31,7 @@ class Parts:
             No labels are used, nor any test image.
         known: the training part, then the validation part.
         held_out: number of validation images, the last of `known`.
+        shuffled: whether these are random ones of the training images, not the last.
         test: the test part.
         notes: one line for each thing that was done to the images.
     """
@@ -38,6 +39,7 @@ class Parts:
     train: Images
     known: Images
     held_out: int
+    shuffled: bool
     test: Images
     notes: tuple[str, ...]
 
@@ -84,13 +86,16 @@ def open_parts(
     )
     assert known.labels is not None
     check_labels(known.labels[: len(known) - held_out], protocol.labels_per_class)
+    shuffled = bool(notes)
     refits = protocol.refit == "train+validation"
     learned = known.labels if refits else known.labels[: len(known) - held_out]
     others = (
         f"{part.split} part of {note}" for part in (validation, test) if part for note in part.notes
     )
     notes = (*train.notes, *notes, *others, *_never_learned(test, learned))
-    return Parts(train=train, known=known, held_out=held_out, test=test, notes=notes)
+    return Parts(
+        train=train, known=known, held_out=held_out, shuffled=shuffled, test=test, notes=notes
+    )
 
 
 def open_part(data: str, split: str, *, fit: Fit, **form: Any) -> Images:

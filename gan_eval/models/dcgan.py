@@ -33,6 +33,9 @@ _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 
+_FEW_CLASSES = 64
+
+
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation over (n, units) or (n, maps, h, w), with the affine terms that learn.
 
@@ -96,12 +99,12 @@ class Block(nn.Module):
     def _of_class(self, x: Tensor, label: Tensor | None) -> Tensor:
         """Return what the layer makes of `x` and, behind it, a constant map or unit of each class.
 
-        Maps by linearity: the share of a class is the same for all its images, and is made once.
+        Maps by linearity: the share of a class is the same for all its images, and is made once,
+        where there are few enough to make all.
         """
         assert label is not None
-        if x.dim() == 2:
-            x = torch.cat([x, label.to(x.dtype)], 1)
-            return self._linear(x, self.weight, self.bias)
+        if x.dim() == 2 or label.shape[1] > _FEW_CLASSES:
+            return self._linear(_with_label(x, label), self.weight, self.bias)
         parts = [x.shape[1], label.shape[1]]
         own, classes = torch.split(self.weight, parts, 0 if self.layer.kind == "transposed" else 1)
         maps = self._linear(x, own, self.bias)
@@ -225,3 +228,9 @@ def _one_hot(labels: Tensor | None, classes: int, like: Tensor) -> Tensor | None
     if labels is None:
         raise InputError("labels are needed: the network is conditional. Got none; pass labels.")
     return functional.one_hot(labels, classes).to(like.device, torch.float32)
+
+
+def _with_label(x: Tensor, label: Tensor) -> Tensor:
+    if x.dim() == 4:
+        label = label[:, :, None, None].expand(-1, -1, *x.shape[2:])
+    return torch.cat([x, label.to(x.dtype)], 1)

@@ -15,7 +15,7 @@ from gan_eval.visualize.series import Panel, draw_panels
 # Of a config, what the rest of it says already.
 _REPEATED = ("asked", "deviations", "format")
 # Where images lie on a machine: which they are says their fingerprint.
-_PLACE = "data.root"
+_PLACES = ("data.root", "data.name", "data.source")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +83,11 @@ def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[
     def plain(value: Any) -> str:
         return json.dumps(value)
 
+    alike = _PLACES if a.get("data.fingerprint") == b.get("data.fingerprint") else ()
     return {
         name: (a.get(name), b.get(name))
         for name in dict.fromkeys((*a, *b))
-        if name != _PLACE and plain(a.get(name)) != plain(b.get(name))
+        if name not in alike and plain(a.get(name)) != plain(b.get(name))
     }
 
 

@@ -6,6 +6,7 @@ Most of them are pictures. Here each claim has a score, and controls that it mus
 from dataclasses import dataclass
 
 from gan_eval.experiments.ablation import SCORED
+from gan_eval.report.paper import DIGITS, Condition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class Claim:
             95 % interval is Wilson's.
         name: of the records that are meant.
         needs: controls without which it is not decided, by their names.
+        holds_for: what must be so of a record for it to be decided.
     """
 
     exhibit: str
@@ -49,6 +51,7 @@ class Claim:
     fraction: bool = True
     name: str | None = None
     needs: tuple[str, ...] = ()
+    holds_for: tuple[Condition, ...] = ()
 
 
 EXHIBITS = (
@@ -149,6 +152,7 @@ CLAIMS = (
         ours="result.curve",
         at=50_000,
         against=("controls.real.error",),
+        holds_for=DIGITS,
         trials="config.data.n_test",
     ),
     Claim(
@@ -156,6 +160,8 @@ CLAIMS = (
         what="planted copies that are found, more than by equal hashes and an untrained hash",
         ours="result.planted_recall",
         against=("controls.*.planted_recall",),
+        # Any radius that is large enough finds all.
+        holds_for=(Condition(what="radius", path="config.radius", wanted=("chosen",)),),
         smaller_is_better=False,
     ),
     Claim(

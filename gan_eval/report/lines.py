@@ -129,7 +129,7 @@ def _impossible(record: Record) -> Iterator[str]:
     kinds = {each.folder: each.kind for each in EXHIBITS}
     for claim in CLAIMS:
         if kinds[claim.exhibit] == record.exhibit:
-            ours = number_at(record, claim.ours)
+            ours = number_at(record, claim.ours, claim.at)
             if claim.fraction and ours is not None and not 0 <= ours <= 1:
                 yield f"{claim.ours} of {ours}"
             trials = number_at(record, claim.trials) if isinstance(claim.trials, str) else None

@@ -82,7 +82,7 @@ _MNIST = (
     Condition(what="images", path="config.data.name", wanted=("mnist",)),
     Condition(what="test images", path="config.data.n_test", wanted=(10_000,)),
 )
-_DIGITS = (Condition(what="real digits", path="controls.real.samples", wanted=(50_000,)),)
+DIGITS = (Condition(what="real digits", path="controls.real.samples", wanted=(50_000,)),)
 _G = (
     Condition(what="G", path="config.trained.preset", wanted=("radford2015-mnist",)),
     Condition(what="its training set", path="config.trained.trained_on", wanted=("mnist",)),
@@ -179,7 +179,7 @@ PUBLISHED = (
         for what, value, path, at, more in (
             ("DCGAN, 50,000 samples", 0.0298, "result.curve", 50_000, _G),
             ("DCGAN, 10,000,000 samples", 0.0148, "result.curve", 10_000_000, _G),
-            ("real digits, 50,000", 0.031, "controls.real.error", None, _DIGITS),
+            ("real digits, 50,000", 0.031, "controls.real.error", None, DIGITS),
         )
     ),
     _other("table_3_mnist", "AlignMNIST, 10,000,000: error", 0.014, remembered=True),

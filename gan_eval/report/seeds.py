@@ -11,7 +11,7 @@ from gan_eval.report.values import number_at, trained, value_at
 
 # Of each kind of record, the score that trainings are compared by.
 _SCORE = {"classify": "error_mean", "neighbors": "error"}
-_ALIKE = ("preset", "trained_on", "trained_split", "steps")
+_ALIKE = ("preset", "trained_on", "trained_split", "images", "steps")
 
 
 def over_seeds(records: Iterable[Record]) -> pd.DataFrame | None:

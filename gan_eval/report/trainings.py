@@ -16,11 +16,19 @@ _SAME = (
 
 def longest(records: Sequence[Record]) -> list[Record]:
     """Return the records without those of a network that was trained longer on the same images."""
-    keys, steps = [*map(_of, records)], [trained(each, "steps") or 0 for each in records]
-    most = {key: max(n for of, n in zip(keys, steps, strict=True) if of == key) for key in {*keys}}
-    # Weights of others do not say how long they were trained.
+    trainings = [(_of(each), trained(each, "images"), trained(each, "steps")) for each in records]
+
+    def surpassed(of: str, images: int | None, steps: int | None) -> bool:
+        # Weights of others do not say how long they were trained, nor old records on how many.
+        return bool(steps) and any(
+            key == of and (more or 0) > (steps or 0) and (n == images or None in (n, images))
+            for key, n, more in trainings
+        )
+
     return [
-        record for record, key, n in zip(records, keys, steps, strict=True) if n in (0, most[key])
+        record
+        for record, training in zip(records, trainings, strict=True)
+        if not surpassed(*training)
     ]
 
 

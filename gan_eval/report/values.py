@@ -20,9 +20,13 @@ def value_at(record: Record, path: str) -> Any:
     return current
 
 
-def number_at(record: Record, path: str) -> float | None:
-    """Return the number at a dotted path; None for anything else."""
-    value = value_at(record, path)
+def number_at(record: Record, path: str, at: int | None = None) -> float | None:
+    """Return the number at a dotted path; None for anything else.
+
+    Args:
+        at: a number of samples, where the path leads to a curve: that of its point.
+    """
+    value = value_at(record, path) if at is None else dict(curve_at(record, path)).get(at)
     return value if is_number(value) else None
 
 

@@ -9,7 +9,7 @@ from gan_eval.metrics.intervals import wilson_interval
 from gan_eval.records import CUT_SHORT, LENGTH, Record
 from gan_eval.report.exhibits import Claim
 from gan_eval.report.paper import Condition, Published
-from gan_eval.report.values import curve_at, described, is_number, number_at, value_at
+from gan_eval.report.values import described, is_number, number_at, value_at
 
 Word = Literal["reached", "near", "short", "not comparable", "measured", "not run", "quoted"]
 RULE: tuple[tuple[Word, str], ...] = (
@@ -40,8 +40,8 @@ RULE: tuple[tuple[Word, str], ...] = (
     ),
     (
         "measured",
-        "the paper shows no number, and no control decides, or one is missing that must be beaten; "
-        "or pictures were drawn and nothing was counted.",
+        "the paper shows no number, and no control decides, one is missing that must be beaten, or "
+        "ours is of something else; or pictures were drawn and nothing was counted.",
     ),
     ("not run", "nothing was measured yet; where something is missing, why says what."),
     ("quoted", "another method, or what is not measured here: the published number only."),
@@ -122,7 +122,7 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
     of_run = not (published.ours or "").startswith("controls")
     seen: set[float] = set()
     numbers = [
-        (each, _number(each, published.ours or "", published.at, published.complement))
+        (each, _ours(published, each))
         for each, protocol in zip(named, protocols, strict=True)
         if published.protocol in (None, protocol)
     ]
@@ -152,10 +152,9 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
         yield Line(**paper, verdict="not run", why=why)
 
 
-def _number(record: Record, path: str, at: int | None, complement: bool = False) -> float | None:
-    """Return the number at a path, or `at` some number of samples on the curve that is there."""
-    found = number_at(record, path) if at is None else dict(curve_at(record, path)).get(at)
-    return 1 - found if complement and found is not None else found
+def _ours(published: Published, record: Record) -> float | None:
+    found = number_at(record, published.ours or "", published.at)
+    return 1 - found if published.complement and found is not None else found
 
 
 def _error(record: Record) -> float:
@@ -199,7 +198,7 @@ def claimed(claim: Claim, records: Sequence[Record]) -> Iterator[Line]:
     """Yield what each record says of a claim of the paper's pictures."""
     found = 0
     for record in records:
-        ours = _number(record, claim.ours, claim.at)
+        ours = number_at(record, claim.ours, claim.at)
         if ours is not None and claim.name in (None, record.name):
             found += 1
             yield _claimed(claim, record, ours)
@@ -220,9 +219,10 @@ def _claimed(claim: Claim, record: Record, ours: float) -> Line:
         "fraction": claim.fraction,
         "quick": record.quick,
     }
-    if not controls:
-        why = "no control was measured alike" if claim.against else ""
-        return Line(**line, verdict="measured", why=why)
+    unlike = "; ".join(_unlike(claim.holds_for, record))
+    if not controls or unlike:
+        alone = "no control was measured alike" if claim.against else ""
+        return Line(**line, verdict="measured", why=unlike or alone)
     best = min(controls.values(), key=lambda value: sign * value)
     verdict: Word = "reached"
     if sign * ours >= sign * best:

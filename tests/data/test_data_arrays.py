@@ -224,6 +224,13 @@ def member(path: Path, shape: tuple[int, ...], descr: str, held: int) -> Path:
     return path
 
 
+def test_a_header_that_is_no_python_is_refused(tmp_path: Path):
+    path = member(tmp_path / "odd.npz", (4, 8, 8), "|u1", 256)
+    path.write_bytes(path.read_bytes().replace(b"{'descr'", b"  x\n y  "))
+    with pytest.raises(InputError, match=r"odd\.npz must be a whole \.npz file"):
+        arrays.read_members(path)
+
+
 @pytest.mark.parametrize("shape", [(-4, -8, 8), (True, 8, 8)])
 def test_lengths_that_are_none_are_refused(tmp_path: Path, shape: tuple[int, ...]):
     path = member(tmp_path / "odd.npz", shape, "|u1", abs(int(np.prod(shape))))

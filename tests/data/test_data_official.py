@@ -104,8 +104,9 @@ def test_of_mnist_that_is_too_long_no_more_is_unpacked_than_has_to_be(tmp_path: 
         tracemalloc.stop()
 
 
-def test_mnist_whose_shape_is_beyond_all_numbers_is_refused(tmp_path: Path):
-    packed(tmp_path / "MNIST/raw/train-images-idx3-ubyte.gz", (2**31, 2**31, 4), b"")
+@pytest.mark.parametrize("shape", [(2**31, 2**31, 4), (2**20, 2**20, 4)])
+def test_mnist_whose_shape_is_beyond_all_memory_is_refused(tmp_path: Path, shape: tuple[int, ...]):
+    packed(tmp_path / "MNIST/raw/train-images-idx3-ubyte.gz", shape, b"")
     packed(tmp_path / "MNIST/raw/train-labels-idx1-ubyte.gz", (1,), bytes(1))
     with pytest.raises(InputError, match=r"must be a whole idx file of bytes\. Got"):
         open_images("mnist", root=tmp_path)

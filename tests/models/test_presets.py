@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_eval.errors import InputError
+from gan_eval.models import dcgan
 from gan_eval.models.dcgan import (
     Block,
     Discriminator,
@@ -554,9 +555,13 @@ def test_labels_change_what_both_networks_compute(name: str):
         g(z)
 
 
+@pytest.mark.parametrize("few", [64, 5])
 @pytest.mark.parametrize("name", ["radford2015-mnist", "carpedm20-mnist"])
-def test_maps_of_labels_count_as_if_they_lay_behind_the_others(name: str):
+def test_maps_of_labels_count_as_if_they_lay_behind_the_others(
+    name: str, few: int, monkeypatch: pytest.MonkeyPatch
+):
     """By plain convolutions of both together: the same maps, and the same gradients."""
+    monkeypatch.setattr(dcgan, "_FEW_CLASSES", few)
     label = functional.one_hot(torch.tensor([3, 7, 3]), 10).double()
     kinds = set()
     for network in (_generator(name), _discriminator(name)):

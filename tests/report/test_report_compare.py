@@ -16,7 +16,7 @@ from gan_eval.report.compare import compare
 def runs(tiny, tmp_path: Path) -> tuple[Run, Run]:
     config, _ = tiny("sthalles")
     assert config.data is not None
-    elsewhere = replace(config.data, root="/other")  # the same images
+    elsewhere = replace(config.data, root="/other", name="/other/digits.npz")  # the same images
     recipe = replace(config.recipe, batch_size=4)
     changed = replace(config, seed=7, recipe=recipe, data=elsewhere)
     found = []

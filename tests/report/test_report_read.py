@@ -170,6 +170,12 @@ def test_a_last_line_that_a_kill_cut_short_is_noticed(results, classified):
             "must hold rates from 0 to 1, and counts that are whole. Got result.error_mean of -1",
         ),
         (
+            lambda line: json.dumps(
+                {**line, "exhibit": "neighbors", "result": {"curve": [[50_000, 7]]}}
+            ),
+            "must hold rates from 0 to 1, and counts that are whole. Got result.curve of 7",
+        ),
+        (
             lambda line: json.dumps({**line, "result": {"n_test": -5}}),
             "counts that are whole. Got result.n_test of -5; mend",
         ),

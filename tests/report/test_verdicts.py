@@ -158,12 +158,15 @@ def test_generated_digits_are_held_against_as_many_real_ones(classified):
             exhibit="neighbors",
             config={"data": {"n_test": 10_000}},
             result={"error": 0.01, "curve": [[50_000, at_50_000], [10_000_000, 0.01]]},
-            controls={"real": {"error": 0.034}, "untrained": {"error": 0.9}},
+            controls={"real": {"error": 0.034, "samples": 50_000}, "untrained": {"error": 0.9}},
         )
         (line,) = claimed(claim, [record])
         assert line.ours == at_50_000
         verdicts.append(line.verdict)
     assert verdicts == ["reached", "near", "short"]
+    fewer = replace(record, controls={"real": {"error": 0.034, "samples": 1150}})
+    (line,) = claimed(claim, [fewer])
+    assert (line.verdict, line.why) == ("measured", "real digits: 1,150, not 50,000")
 
 
 def test_real_digits_do_not_depend_on_the_training(classified):
