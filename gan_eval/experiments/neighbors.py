@@ -274,15 +274,16 @@ def _has_seen(run: Run, parts: Parts | None) -> bool:
     return parts.known.name in (path.name, path.stem) and not first
 
 
-def _advice(tried: list[list[Any]], epoch: Epoch | None, seen: Parts | None) -> tuple[str, ...]:
+def _advice(tried: list[list[Any]], epoch: Epoch | None, leaked: Parts | None) -> tuple[str, ...]:
+    """Return what to try next; `leaked` are parts whose validation images G was trained on."""
     found = []
     if len(tried) > 1 and epoch == tried[-1][0]:
         found.append("The last epoch was the best on validation images: train the run longer.")
-    if seen:
-        first = f"train it with --limit {len(seen.known) - seen.held_out}"
+    if leaked:
+        first = f"train it with --limit {len(leaked.known) - leaked.held_out}"
         found.append(
             "G was trained on images that its epoch was chosen by, which favours copies: "
-            + ("give the data a part val." if seen.shuffled else f"{first}.")
+            + ("give the data a part val." if leaked.shuffled else f"{first}.")
         )
     return tuple(found)
 

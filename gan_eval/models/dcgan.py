@@ -21,6 +21,9 @@ from gan_eval.models.convolution import convolve, convolve_transposed
 
 INIT_STD = 0.02
 _SLOPE = 0.2
+# Maps of C classes alone are C images of C maps each: of more classes nearly what a batch costs,
+# and memory that grows with their square.
+_FEW_CLASSES = 64
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     # In place: what feeds them (a convolution or batch norm) needs its output no more, and a second
@@ -31,9 +34,6 @@ _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "none": lambda x: x,
 }
-
-
-_FEW_CLASSES = 64
 
 
 class BatchNorm(nn.BatchNorm1d):

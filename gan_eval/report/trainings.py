@@ -19,9 +19,11 @@ def longest(records: Sequence[Record]) -> list[Record]:
     trainings = [(_of(each), trained(each, "images"), trained(each, "steps")) for each in records]
 
     def surpassed(of: str, images: int | None, steps: int | None) -> bool:
-        # Weights of others do not say how long they were trained, nor old records on how many.
-        return bool(steps) and any(
-            key == of and (more or 0) > (steps or 0) and (n == images or None in (n, images))
+        if not steps:  # weights of others do not say how long they were trained
+            return False
+        return any(
+            # Old records do not say on how many images.
+            key == of and (n == images or None in (n, images)) and (more or 0) > steps
             for key, n, more in trainings
         )
 
