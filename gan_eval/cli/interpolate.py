@@ -29,7 +29,8 @@ def interpolate(run: Path, **options: Any) -> None:
 
     Scores: how fast images change (path length, in squared distances of training images), the
     largest step by the median step, and how near the frames are to training images. Controls are
-    the same images faded into each other and the walk of an untrained generator.
+    the same images faded into each other, the walk of an untrained generator, and the training
+    images that are nearest to the frames, one after another.
 
     \b
     gan-eval interpolate runs/quickstart
@@ -46,5 +47,8 @@ def _table(record: Any) -> None:
     print_table(
         f"{record.protocol['name']}; distances to images of {record.config['data']['name']}",
         ("walk", *(name.replace("_", " ") for name in _SCORES)),
-        ((name, *(f"{row[score]:.3g}" for score in _SCORES)) for name, row in rows.items()),
+        (
+            (name, *(f"{row[score]:.3g}" if score in row else None for score in _SCORES))
+            for name, row in rows.items()
+        ),
     )

@@ -71,8 +71,10 @@ def interpolate(
     """Draw a walk through a run's Z, straight and spherical, and measure it and its controls.
 
     `result` and `controls` hold `path_length` (in the module's units), `jump_ratio` (largest step
-    by median step) and `nearest_train_distance` (root mean square over pixels in [0, 1], mean over
-    frames); `result` those of the straight walk, and under "spherical" those of the other.
+    by median step from one point to the next) and `nearest_train_distance` (root mean square over
+    pixels in [0, 1], mean over frames); `result` those of the straight walk, and under "spherical"
+    those of the other. The control "memorised" is what a G that has only learned its images by
+    heart would show: of each frame the nearest training image; it has no path length.
 
     Args:
         run: with a generator.
@@ -110,13 +112,18 @@ def interpolate(
         }
         for (name, walk), near in zip(walks.items(), distances.chunk(len(walks)), strict=True)
     }
+    nearest = images.take(rows[: _POINTS * frames].tolist())  # of the straight walk's frames
+    found["memorised"] = {
+        "jump_ratio": space.jump_ratio(nearest.float()),
+        "nearest_train_distance": 0.0,
+    }
     drawn_from = drawing.describe(run, epoch)
     record = study.record(
         exhibit="interpolate",
         name="generator",
         protocol={
             "name": f"tour of {_POINTS} points, {frames} frames each; {_PAIRS} paths",
-            "version": 2,
+            "version": 3,
             "epsilon": _EPSILON,
         },
         config={
@@ -126,12 +133,10 @@ def interpolate(
             "unit": space.unit,
         },
         result={**found["straight"], "spherical": found["spherical"]},
-        controls={name: found[name] for name in ("crossfade", "untrained")},
+        controls={name: found[name] for name in ("crossfade", "untrained", "memorised")},
         fingerprints={"data": images.fingerprint, "weights": weights_sha256(drawing.network)},
     )
-    written = _draw(
-        study.folder, walks, images.take(rows[: _POINTS * frames].tolist()), frames, scale
-    )
+    written = _draw(study.folder, walks, nearest, frames, scale)
     return Written(record=record, files=(append_record(study.folder, record), *written))
 
 
@@ -184,7 +189,7 @@ class _Walk:
         return {
             "path_length": float(lengths.mean()),
             "path_length_error": float(lengths.std() / len(lengths) ** 0.5),
-            "jump_ratio": jump_ratio(steps_of(space.features(self.frames))),
+            "jump_ratio": space.jump_ratio(255 * to_unit(self.frames, space.scale)),
         }
 
 
@@ -238,10 +243,16 @@ class _Space:
             )
         return cls(extractor=extractor, scale=run.config().generator.scale, unit=unit)
 
-    @torch.inference_mode()
     def features(self, images: Tensor) -> Tensor:
-        """Return features (n, width) on the CPU. Extractors take values up to 255, whole or not."""
-        values = to_unit(images, self.scale) * 255
+        """Return features (n, width) of `images` in the network's range, on the CPU."""
+        return self._seen(255 * to_unit(images, self.scale))
+
+    def jump_ratio(self, tour: Tensor) -> float:
+        """Return that of the frames of a tour, values from 0 to 255, whole or not."""
+        return jump_ratio(steps_of(self._seen(tour)).view(_POINTS, -1))
+
+    @torch.inference_mode()
+    def _seen(self, values: Tensor) -> Tensor:
         return torch.cat([self.extractor(block).cpu() for block in torch.split(values, _BATCH)])
 
 

@@ -64,14 +64,22 @@ def steps_of(frames: Tensor) -> Tensor:
 
 
 def jump_ratio(steps: Tensor) -> float:
-    """Return the largest of `steps` (n,) by their median: 1 for an even walk, more with a jump.
+    """Return the largest step of a way by its median: 1 for even ways, more with a jump.
 
+    Of the way on which that is most, so that a jump shows wherever it is, and that some ways are
+    longer than others does not. At most the number of frames, as where one leap is the whole way;
     0 where nothing moves at all.
+
+    Args:
+        steps: (ways, frames).
+
+    Example:
+        >>> jump_ratio(torch.tensor([[1.0, 1.0, 1.0], [5.0, 5.0, 5.0]]))
+        1.0
     """
-    largest, middle = float(steps.max()), float(steps.quantile(0.5))
-    if largest == 0:
-        return 0.0
-    return largest / max(middle, torch.finfo(steps.dtype).tiny)
+    largest, middle = steps.amax(1), steps.quantile(0.5, 1)
+    ratios = largest / middle.clamp_min(torch.finfo(steps.dtype).tiny)
+    return float(ratios.clamp_max(steps.shape[1]).max())
 
 
 def path_lengths(before: Tensor, after: Tensor, epsilon: float) -> Tensor:

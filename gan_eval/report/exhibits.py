@@ -166,8 +166,9 @@ CLAIMS = (
     ),
     Claim(
         exhibit="figure_4_walk",
-        what="largest step by median step (a sharp transition shows)",
+        what="largest step by median step, less than of one training image after another",
         ours="result.jump_ratio",
+        against=("controls.memorised.jump_ratio",),
         fraction=False,
     ),
     Claim(

@@ -37,9 +37,12 @@ def test_interpolate_json_is_the_record_and_its_files(call, capsys, runs, tmp_pa
     assert call("interpolate", runs[name], "--frames", 3, "--out", tmp_path / "x", "--json") == 0
     document = json.loads(capsys.readouterr().out)
     assert document["exhibit"] == "interpolate"
-    assert document["controls"].keys() == {"crossfade", "untrained"}
+    assert document["controls"].keys() == {"crossfade", "untrained", "memorised"}
     for scores in (document["result"], *document["controls"].values()):
-        assert {"path_length", "jump_ratio", "nearest_train_distance"} <= scores.keys()
+        assert {"jump_ratio", "nearest_train_distance"} <= scores.keys()
+    assert [name for name, each in document["controls"].items() if "path_length" not in each] == [
+        "memorised"
+    ]
     features = {"plain": "disc", "labelled": "pixels"}
     assert document["config"]["features"]["extractor"] == features[name]
     assert document["config"]["label"] == (0 if name == "labelled" else None)
@@ -55,7 +58,7 @@ def test_interpolate_prints_a_table_and_takes_other_data(call, capsys, runs, tmp
     assert call("interpolate", runs["plain"], *arguments) == 0
     streams = capsys.readouterr()
     rows = [line.split("│")[1].strip() for line in streams.out.splitlines() if "│" in line]
-    assert rows == ["straight", "spherical", "crossfade", "untrained"]
+    assert rows == ["straight", "spherical", "crossfade", "untrained", "memorised"]
     (record,) = read_lines(tmp_path / "x" / "records.jsonl")
     data = record["config"]["data"]
     assert (data["name"], data["split"], data["n"]) == ("digits", "train", 1437)
