@@ -41,8 +41,8 @@ def arithmetic(run: Path, turn: str | None, **options: Any) -> None:
     """Draw a - b + c of averaged samples, and count in how many random sums it succeeds.
 
     Attributes are those of labelled data: classifiers of real images pick the samples, and others
-    judge the sums. A class named by a number is "class 3". Samples' numbers are on
-    `gan-eval sample RUN --contact-sheet`.
+    judge the sums: do they show it, and is each one image or several laid over each other? A class
+    named by a number is "class 3". Samples' numbers are on `gan-eval sample RUN --contact-sheet`.
 
     \b
     gan-eval arithmetic runs/faces --a Smiling,-Male --b -Smiling,-Male --c -Smiling,Male
@@ -66,13 +66,15 @@ def _tables(record: Any) -> None:
         say("No success rate: attributes, or --target, must say what a - b + c is to have.")
     else:
         print_table(
-            f"Sums in which {record.config['target']} is seen, in %, with 95 % Wilson intervals",
-            ("sum", "success", "low", "high", "trials"),
+            f"Sums in which {record.config['target']} is seen and no overlay of images, in %, with "
+            "95 % Wilson intervals",
+            ("sum", "success", "low", "high", "trials", "seen", "overlaid"),
             (
                 (
                     name,
                     *(percent(row[key]) for key in ("success_rate", "low", "high")),
                     row["trials"],
+                    *(row[key] and percent(row[key]) for key in ("seen", "overlaid")),
                 )
                 for name, row in (("of three exemplars", record.result), *record.controls.items())
             ),
@@ -89,6 +91,7 @@ def _tables(record: Any) -> None:
                 strict=True,
             ),
         )
-    for classifier in record.config["judged_by"]:
+    overlay = record.config["overlay_by"]
+    for classifier in (*record.config["judged_by"], *([overlay] if overlay else [])):
         right = percent(classifier["accuracy"])
         say(f"{classifier['attribute']}: judged right in {right} % of real images (balanced)")

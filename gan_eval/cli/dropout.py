@@ -9,7 +9,7 @@ from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option, epoch_option
 from gan_eval.cli.output import print_table
 
-_COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "feature distance")
+_COLUMNS = ("maps dropped", "number", "seen before, %", "after", "still", "feature distance")
 
 
 @click.command(short_help="Let a generator forget to draw an object (Figure 6).")
@@ -39,6 +39,9 @@ _COLUMNS = ("maps dropped", "number", "seen before, %", "seen after, %", "featur
 def dropout(run: Path, **options: Any) -> None:
     """Drop the generator's maps that tell where an object is, and draw the same z again.
 
+    Scores: in how many samples a classifier of real images sees the object before and after, of
+    those that show it before in how many still, and what it cost. Controls drop as many others.
+
     \b
     gan-eval dropout runs/faces --object Eyeglasses --data celeba
     gan-eval dropout runs/bedrooms --boxes windows.json
@@ -59,7 +62,7 @@ def _table(record: Any) -> None:
 
 
 def _cells(result: dict[str, Any]) -> tuple[str | None, ...]:
-    shares = [result[name] for name in ("before", "after")]
+    shares = [result[name] for name in ("before", "after", "still")]
     cost = result["feature_distance"]
     return (
         f"{result['maps_dropped']:g}",

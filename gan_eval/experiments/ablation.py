@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_eval.experiments.attributes import AttributeClassifier
+from gan_eval.experiments.attributes import AttributeClassifier, seen
 from gan_eval.experiments.drawing import Drawing
 from gan_eval.experiments.responses import Responses, layer_number
 from gan_eval.experiments.study import Watch
@@ -18,7 +18,7 @@ from gan_eval.models.dcgan import Discriminator
 from gan_eval.precision import Precision
 from gan_eval.seeding import stream
 
-SCORED = 500
+SCORED = 2000
 RANDOM_DRAWS = 5
 _BATCH = 100
 
@@ -78,13 +78,12 @@ def scorer_of(
     z = drawing.points(SCORED, seed)
     images = drawing.images(z)
     cost = _cost(discriminator, drawing, images, precision) if discriminator else None
-    before = _share(judge, images)
+    before = None if judge is None else judge.decide(images)
 
     def scored(dropped: Tensor) -> dict[str, Any]:
         after = without(drawing, place, dropped, z)
         return {
-            "before": before,
-            "after": _share(judge, after),
+            **shares_of(before, None if judge is None else judge.decide(after)),
             "maps_dropped": int(dropped.sum()),
             "feature_distance": cost(after) if cost else None,
         }
@@ -120,8 +119,23 @@ def _cost(
     return lambda images: frechet_distance(real=real, fake=moments(images)).distance
 
 
-def _share(judge: AttributeClassifier | None, images: Tensor) -> float | None:
-    return None if judge is None else float(judge.decide(images).double().mean())
+def shares_of(before: Tensor | None, after: Tensor | None) -> dict[str, Any]:
+    """Return in which share of samples an object is seen, bool (n,), and what became of these.
+
+    Example:
+        >>> before, after = (torch.tensor(each) > 0 for each in ([1, 1, 0, 0, 0], [1, 0, 0, 0, 1]))
+        >>> [shares_of(before, after)[name] for name in ("before", "after", "still", "shown")]
+        [0.4, 0.4, 0.5, 2]
+    """
+    if before is None or after is None:
+        return dict.fromkeys(("before", "after", "still", "gained", "shown"))
+    return {
+        "before": float(before.double().mean()),
+        "after": float(after.double().mean()),
+        "still": seen(after, before) if before.any() else None,
+        "gained": seen(after, ~before) if not before.all() else None,
+        "shown": int(before.sum()),
+    }
 
 
 def with_controls(

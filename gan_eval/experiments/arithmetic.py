@@ -2,8 +2,9 @@
 
 Radford, Metz & Chintala 2015, section 6.3.2, Figures 7 and 8; `gan_eval.latent.arithmetic` has the
 sums. The paper shows a few sums of exemplars chosen by eye. Here many random triples are drawn from
-the samples that stand for a, b and c, and a classifier that had no part in choosing them says in
-how many results it sees what should be there.
+the samples that stand for a, b and c, and classifiers that had no part in choosing them say in how
+many results they see what should be there, and no overlay of images
+(`gan_eval.experiments.overlays`).
 """
 
 from collections.abc import Mapping
@@ -77,11 +78,12 @@ def arithmetic(
 ) -> Written:
     """Draw a - b + c and a turn in a run's Z, and count in how many random sums it succeeds.
 
-    `result` and each of `controls` hold `success_rate`, the ends `low` and `high` of its 95 %
-    Wilson interval, and `trials`, different sums of three random samples each; None and 0 where
-    nobody knows what to see. `result` also holds `turn`: the shares of samples that show what the
-    turn leads to, after each step, and so does the control of a random direction; None unless its
-    ends are attributes.
+    `result` and each of `controls` hold `success_rate`, the share of sums that show the target and
+    are no overlays, the ends `low` and `high` of its 95 % Wilson interval, `trials`, different sums
+    of three random samples each, and the shares that are `seen` to show the target and to be
+    `overlaid`; None and 0 where nobody knows what to see. `result` also holds `turn`: the shares of
+    samples that show what the turn leads to, after each step, and so does the control of a random
+    direction; None unless its ends are attributes.
 
     Args:
         run: with a generator.
@@ -120,19 +122,23 @@ def arithmetic(
         [*goal, *turn_goal],
         study=study,
         root=root,
+        overlay=bool(goal) and "a" in concepts,
     )
     chosen = replace(chosen, samples=_numbers(drawing, concepts, chosen, panel.pickers))
     z = drawing.points(1 + max(map(max, chosen.samples.values())), seed)
     pools = {name: z[list(rows)] for name, rows in chosen.samples.items()}
     counted = sum_images(drawing, pools, trials, seed) if goal and "a" in pools else {}
-    rates = {name: success(panel.judges, goal, counted.get(name)) for name in ("result", *CONTROLS)}
+    rates = {
+        name: success(panel.judges, goal, counted.get(name), panel.overlay)
+        for name in ("result", *CONTROLS)
+    }
     for name, turned in turn_rates(drawing, pools, panel.judges, turn_goal, seed).items():
         rates[name]["turn"] = turned
     drawn_from = drawing.describe(run, epoch)
     record = study.record(
         exhibit="arithmetic",
         name="generator",
-        protocol={"name": f"sums of 3, at most {trials} trials", "version": 2, "samples": chosen.n},
+        protocol={"name": f"sums of 3, at most {trials} trials", "version": 3, "samples": chosen.n},
         config={
             **drawn_from,
             **panel.describe(),

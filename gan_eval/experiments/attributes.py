@@ -31,7 +31,7 @@ from gan_eval.seeding import derive
 
 # Of a half: what the SVM is fitted to, then what chooses C and the threshold; the rest measures.
 _FITTED, _VALIDATED = 0.6, 0.2
-_C = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+_C = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 # Images with the attribute, and without it, that a half must hold at least.
 _FEWEST = 20
 _BATCH = 100
@@ -148,7 +148,12 @@ def judge_features(size: int, seed: int) -> FeatureSpec:
 
 
 def train_attribute_classifier(
-    half: Images, attribute: str, *, extractor: Extractor, store: Path | None = None
+    half: Images,
+    attribute: str,
+    *,
+    extractor: Extractor,
+    most_false: float = 1.0,
+    store: Path | None = None,
 ) -> AttributeClassifier:
     """Return the classifier of an attribute that labelled real images teach.
 
@@ -159,6 +164,7 @@ def train_attribute_classifier(
         half: labelled, in random order, as `halves` gives them.
         attribute: a name of `attributes_of`.
         extractor: of the images' size; it is prepared here.
+        most_false: share of false alarms at most, as `best_threshold` has it.
         store: where features are kept; None takes `default_store()`.
 
     Raises:
@@ -170,9 +176,9 @@ def train_attribute_classifier(
     extractor.prepare()  # which a store that has all rows leaves out
     x = torch.from_numpy(features.astype(features.dtype.newbyteorder("=")))
     fitted, validated, measured = _shares(wanted)
-    models = fit_l2_svm(x[fitted], wanted[fitted].long(), _C)
+    models, there = fit_l2_svm(x[fitted], wanted[fitted].long(), _C), wanted[validated]
     found = [
-        (*best_threshold(model.decision_function(x[validated])[:, 0], wanted[validated]), model)
+        (*best_threshold(model.decision_function(x[validated])[:, 0], there, most_false), model)
         for model in models
     ]
     _, threshold, model = max(found, key=lambda each: each[0])
@@ -207,7 +213,7 @@ def seen(decided: Tensor, of: Tensor) -> float:
     return float(decided[of].double().mean())
 
 
-def best_threshold(scores: Tensor, wanted: Tensor) -> tuple[float, float]:
+def best_threshold(scores: Tensor, wanted: Tensor, most_false: float = 1.0) -> tuple[float, float]:
     """Return the highest balanced accuracy of `scores > threshold`, and that threshold.
 
     Of thresholds between scores: some are always above it, and some are not.
@@ -215,12 +221,15 @@ def best_threshold(scores: Tensor, wanted: Tensor) -> tuple[float, float]:
     Args:
         scores: (n,).
         wanted: bool (n,), of both kinds.
+        most_false: share of those not wanted that may be above it. Where no threshold is as
+            strict, the highest is taken, and the accuracy is -inf.
     """
     ordered, order = scores.sort(descending=True)
     there = wanted[order].double()
-    gains = (there / there.sum() - (1 - there) / (1 - there).sum()).cumsum(0)[:-1]
+    hits, false = ((each / each.sum()).cumsum(0)[:-1] for each in (there, 1 - there))
     # Equal scores cannot be parted.
-    gains = gains.where(ordered[:-1] > ordered[1:], -torch.inf)
+    allowed = (ordered[:-1] > ordered[1:]) & (false <= most_false)
+    gains = (hits - false).where(allowed, -torch.inf)
     best = int(gains.argmax())
     return (1 + float(gains[best])) / 2, float(ordered[best : best + 2].mean())
 

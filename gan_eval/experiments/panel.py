@@ -14,6 +14,7 @@ from gan_eval.experiments.attributes import (
     train_attribute_classifier,
 )
 from gan_eval.experiments.features import FeatureSpec, build
+from gan_eval.experiments.overlays import OVERLAY, with_overlays
 from gan_eval.experiments.parts import halves
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.experiments.study import Study
@@ -31,12 +32,16 @@ class Panel:
         unjudged: those of them that taught no judge.
         pickers: by the features of the run's D.
         judges: by features that the run has no part in.
+        overlay: of `gan_eval.experiments.overlays`, by the features of the run's D, which tell
+            overlays far better than an untrained network's; None if there are none of D, or nobody
+            asked for it.
     """
 
     images: Images | None
     unjudged: Images | None
     pickers: Classifiers
     judges: Classifiers
+    overlay: AttributeClassifier | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return what the classifiers are and how well they do, JSON-able."""
@@ -45,6 +50,7 @@ class Panel:
             "data": images and images.describe(),
             "picked_by": [each.to_json() for each in self.pickers.values()],
             "judged_by": [each.to_json() for each in self.judges.values()],
+            "overlay_by": self.overlay and self.overlay.to_json(),
         }
 
 
@@ -56,8 +62,14 @@ def open_panel(
     *,
     study: Study,
     root: Path | None,
+    most_false: float = 1.0,
+    overlay: bool = False,
 ) -> Panel:
     """Return classifiers of `picked` and of `judged` attributes; of none, no data is opened.
+
+    Args:
+        most_false: share of false alarms that judges may have, on the images that say so.
+        overlay: whether somebody is to tell overlays of images from images.
 
     Raises:
         InputError: the data is not there, is not labelled or lacks an attribute.
@@ -72,15 +84,24 @@ def open_panel(
     specs = own_features(run), judge_features(images.size, study.seed)
 
     def train(
-        who: str, half: Images, spec: FeatureSpec, names: list[str]
+        who: str, half: Images, spec: FeatureSpec, names: list[str], most_false: float = 1.0
     ) -> dict[str, AttributeClassifier]:
         extractor = build(spec, half, device=study.device, precision=study.precision)
         found = {}
         for done, name in enumerate(names):
             study.watch(f"{who} of attributes", done, len(names))
-            found[name] = train_attribute_classifier(half, name, extractor=extractor)
+            found[name] = train_attribute_classifier(
+                half, name, extractor=extractor, most_false=most_false
+            )
             study.watch(f"{who} of attributes", done + 1, len(names))
         return found
 
-    pickers, judges = map(train, ("pickers", "judges"), parts, specs, wanted)
-    return Panel(images=images, unjudged=parts[0], pickers=pickers, judges=judges)
+    laid = with_overlays(parts[1], study.seed) if overlay and specs[0].name == "disc" else None
+    told = train("judges", laid, specs[0], [OVERLAY]) if laid else {}
+    return Panel(
+        images=images,
+        unjudged=parts[0],
+        pickers=train("pickers", parts[0], specs[0], wanted[0]),
+        judges=train("judges", parts[1], specs[1], wanted[1], most_false),
+        overlay=told.get(OVERLAY),
+    )

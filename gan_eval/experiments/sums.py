@@ -74,14 +74,29 @@ def shows(judges: Mapping[str, AttributeClassifier], goal: Wanted, images: Tenso
 
 
 def success(
-    judges: Mapping[str, AttributeClassifier], goal: Wanted, images: Tensor | None
+    judges: Mapping[str, AttributeClassifier],
+    goal: Wanted,
+    images: Tensor | None,
+    overlay: AttributeClassifier | None = None,
 ) -> dict[str, Any]:
-    """Return the share of `images` that show the goal, and its 95 % Wilson interval."""
+    """Return the share of `images` that show the goal and are no overlays.
+
+    With its 95 % Wilson interval, and the shares in which the goal is seen, and an overlay.
+    """
     if images is None or not goal:
-        return {"success_rate": None, "low": None, "high": None, "trials": 0}
-    successes, trials = int(shows(judges, goal, images).sum()), len(images)
+        return {**dict.fromkeys(("success_rate", "low", "high", "seen", "overlaid")), "trials": 0}
+    there = shows(judges, goal, images)
+    laid = overlay.decide(images) if overlay else torch.zeros_like(there)
+    successes, trials = int((there & ~laid).sum()), len(images)
     low, high = wilson_interval(successes, trials)
-    return {"success_rate": successes / trials, "low": low, "high": high, "trials": trials}
+    return {
+        "success_rate": successes / trials,
+        "low": low,
+        "high": high,
+        "trials": trials,
+        "seen": float(there.double().mean()),
+        "overlaid": float(laid.double().mean()) if overlay else None,
+    }
 
 
 def seen_in_real(

@@ -191,6 +191,7 @@ def _identity(record: Record) -> str:
     parts = [
         record.exhibit,
         record.name,
+        record.seed,
         record.quick,
         protocol,
         fingerprints,

@@ -33,8 +33,8 @@ _SCORES = {
     "dedup": ("duplicates", "radius", "planted_recall", "false_positive_rate", "false_of_called"),
     "interpolate": ("path_length", "jump_ratio", "nearest_train_distance"),
     "filters": ("selectivity", "concentration"),
-    "dropout": ("before", "after", "maps_dropped", "feature_distance"),
-    "arithmetic": ("success_rate", "low", "high", "trials"),
+    "dropout": ("before", "after", "still", "gained", "shown", "maps_dropped", "feature_distance"),
+    "arithmetic": ("success_rate", "low", "high", "trials", "seen", "overlaid"),
     "score": (
         "fid", "fid_infinity", "kid_mean", "kid_std", "isc_mean", "isc_std", "precision", "recall",
         "density", "coverage", "n_fake", "n_real", "extractor", "resize", "architecture",
@@ -42,7 +42,8 @@ _SCORES = {
 }  # fmt: skip
 _RATES = {
     "train_error", "validation_error", "error_mean", "error_spread", "error", "planted_recall",
-    "false_positive_rate", "false_of_called", "before", "after", "success_rate", "low", "high",
+    "false_positive_rate", "false_of_called", "before", "after", "still", "gained",
+    "success_rate", "seen", "overlaid", "low", "high",
     "nearer_than_real", "error_std", "lowest_error", "highest_error",
 }  # fmt: skip
 # Of a script's lines, what stands elsewhere on the page.

@@ -60,7 +60,10 @@ def trained(record: Record, what: str) -> Any:
 
 
 def subject(record: Record) -> str:
-    """Return what a record is of: name, run, how long it was trained, and what was asked for."""
+    """Return what a record is of: name, run, how long it was trained, and what was asked for.
+
+    And the seed of what was drawn to measure it, unless it is 0.
+    """
     run, epoch, steps = (trained(record, name) for name in ("run", "epoch", "steps"))
     asked = (value_at(record, f"config.{name}") for name in ("target", "turn_target", "object"))
     maps = value_at(record, "config.features.maps")
@@ -71,6 +74,7 @@ def subject(record: Record) -> str:
         *([f"{maps} maps"] if maps else []),
         *(["mirror"] if value_at(record, "config.features.mirror") else []),
         *(str(each) for each in asked if each),
+        *([f"seed {record.seed}"] if record.seed else []),
     ]
     return ", ".join(parts) + (" (quick run)" if record.quick else "")
 

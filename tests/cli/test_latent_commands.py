@@ -12,7 +12,7 @@ from gan_eval.experiments import interpolate
 from gan_eval.files import read_lines
 
 SUM = ("--a", "3,17,40", "--b", "5,9,12,30", "--c", "1,2,8,11,20")
-RATE = {"success_rate", "low", "high", "trials"}
+RATE = {"success_rate", "low", "high", "trials", "seen", "overlaid"}
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ from gan_eval.experiments.sums import (
     turn_rates,
     turn_vector,
 )
+from gan_eval.metrics.intervals import wilson_interval
 from gan_eval.seeding import stream
 
 
@@ -157,8 +158,21 @@ def test_triples_are_different_sums_of_different_samples():
 
 
 def test_nobody_knows_nothing_is_counted():
-    nothing = {"success_rate": None, "low": None, "high": None, "trials": 0}
+    numbers = ("success_rate", "low", "high", "seen", "overlaid")
+    nothing = {**dict.fromkeys(numbers), "trials": 0}
     assert success({}, {}, torch.zeros(3, 1, 1, 2)) == success({}, {"first": True}, None) == nothing
+
+
+def test_an_overlay_is_no_success():
+    """Of ten images seven show the goal, and of these three are overlays, and one other is."""
+    there = torch.tensor([1, 1, 1, 1, 1, 1, 1, 0, 0, 0])
+    laid = torch.tensor([1, 1, 1, 0, 0, 0, 0, 1, 0, 0])
+    images = 255 * torch.stack([there, laid], 1).view(10, 1, 1, 2)
+    found = success(JUDGES, {"first": True}, images, judge(1))
+    assert (found["success_rate"], found["seen"], found["overlaid"]) == (0.4, 0.7, 0.4)
+    assert (found["low"], found["high"]) == wilson_interval(4, 10)
+    alone = success(JUDGES, {"first": True}, images)
+    assert (alone["success_rate"], alone["seen"], alone["overlaid"]) == (0.7, 0.7, None)
 
 
 def test_judges_are_judged_by_real_images():

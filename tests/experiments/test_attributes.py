@@ -122,6 +122,18 @@ def test_the_threshold_is_where_both_kinds_are_told_best(scores, wanted, expecte
     assert balanced(torch.tensor(scores) > found[1], torch.tensor(wanted) > 0) == by_hand
 
 
+def test_a_strict_threshold_lets_few_false_alarms_pass():
+    """Of 10 others at 0 to 9, one may pass; of the wanted those above the second highest."""
+    scores = torch.tensor([*range(10), 4.5, 8.5, 9.5, 10.5])
+    wanted = torch.arange(14) >= 10
+    # Told best: at 4.25, with five false alarms, or at 8.25, with one.
+    accuracy, threshold = best_threshold(scores, wanted, most_false=0.1)
+    assert (accuracy, threshold) == ((1 + 3 / 4 - 1 / 10) / 2, 8.25)
+    assert best_threshold(scores, wanted, most_false=0.09) == ((1 + 2 / 4) / 2, 9.25)
+    # Where the highest of all is no wanted one nothing is as strict.
+    assert best_threshold(scores, ~wanted, most_false=0.1) == (-torch.inf, 10)
+
+
 def test_halves_are_disjoint_and_a_sample_is_of_the_data(digits):
     assert digits.pixels is not None
     first, second = halves(digits, seed=3)

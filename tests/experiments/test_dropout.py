@@ -36,9 +36,10 @@ from gan_eval.models.runs import Run
 from gan_eval.models.statistics import batch_statistics, set_statistics
 from gan_eval.models.weights import save_network, weights_sha256
 from gan_eval.probes.logistic import logistic_weights
-from gan_eval.seeding import stream
+from gan_eval.seeding import derive, stream
 
-KEYS = {"before", "after", "maps_dropped", "feature_distance"}
+SEEN = {"before", "after", "still", "gained", "shown"}
+KEYS = {*SEEN, "maps_dropped", "feature_distance"}
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,7 @@ def store(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def few(monkeypatch, store) -> None:
     monkeypatch.setattr("gan_eval.experiments.ablation.SCORED", 60)
+    monkeypatch.setattr(module, "SCORED", 60)
     monkeypatch.setattr(module, "_SEARCHED", 60)
     monkeypatch.setenv("GAN_EVAL_STORE", str(store))
 
@@ -246,6 +248,13 @@ class TestScores:
         assert (found["before"], found["after"]) == (before, after)
         assert before != after
         assert found["feature_distance"] is None
+        was, there = (
+            judge.decide(images)
+            for images in (drawing.images(z), without(drawing, place, self.DROPPED, z))
+        )
+        assert found["shown"] == int(was.sum())
+        assert found["still"] == int((was & there).sum()) / int(was.sum())
+        assert found["gained"] == int((~was & there).sum()) / int((~was).sum())
 
     def test_the_cost_is_of_the_last_convolution_normalised_by_the_samples_before(
         self, run, drawing
@@ -277,7 +286,7 @@ class TestDropout:
         for control in record.controls.values():
             assert control.keys() == KEYS
             assert 0 < control["maps_dropped"] <= record.result["maps_dropped"]
-            assert control["before"] is control["after"] is None
+            assert {control[name] for name in SEEN} == {None}
             assert control["feature_distance"] > 0
         assert 0 < record.result["maps_dropped"] < 6
         lines, figure = found.files
@@ -351,9 +360,22 @@ class TestDropout:
         monkeypatch.setattr(AttributeClassifier, "scores", guess)
         monkeypatch.setattr(AttributeClassifier, "accuracy", 0.47)
         options = {"boxes": boxes, "attribute": "class 1", "data": real, "layer": 1}
-        blind, always = dropout(run, device="cpu", out=tmp_path / "out", **options).record.advice
+        (blind,) = dropout(run, device="cpu", out=tmp_path / "out", **options).record.advice
         assert "is right of 47 % of real images" in blind
-        assert "every one of the samples shows the object" in always
+
+    @pytest.mark.parametrize("shown", [4, 5])
+    def test_an_object_that_few_samples_show_is_advised_on(
+        self, run, drawing, boxes, real, tmp_path, monkeypatch, shown
+    ):
+        monkeypatch.setattr(module, "_FEW_SHOWN", 5)
+        bright = brightness(drawing.images(drawing.points(60, derive(0, "dropout"))))
+        bound = bright.sort(descending=True).values[shown]
+        monkeypatch.setattr(AttributeClassifier, "scores", lambda self, x: brightness(x) - bound)
+        options = {"boxes": boxes, "attribute": "class 1", "data": real, "layer": 1}
+        record = dropout(run, device="cpu", out=tmp_path / "out", **options).record
+        assert record.result["shown"] == shown
+        told = ["4 of 60 samples show the object" in each for each in record.advice]
+        assert told == [True] * (5 - shown)
 
     def test_an_attribute_finds_boxes_that_can_be_used_again(
         self, run, real, tmp_path, monkeypatch
@@ -442,7 +464,8 @@ class Counting:
 
     def __call__(self, dropped: Tensor) -> dict[str, Any]:
         self.dropped.append(dropped.nonzero().flatten().tolist())
-        return {"before": 0.482, "after": None, "maps_dropped": int(dropped.sum())}
+        many = int(dropped.sum())
+        return {"before": 0.482, "after": None, "shown": None, "maps_dropped": many}
 
 
 def test_the_negative_maps_are_none_of_the_positive_ones():
@@ -451,7 +474,8 @@ def test_the_negative_maps_are_none_of_the_positive_ones():
     result, controls = with_controls(scorer, weights, 0, lambda *_: None)  # type: ignore[arg-type]
     assert scorer.dropped[:2] == [[0, 1, 2, 3, 4, 5], [6, 7]]
     # What is the same in all draws stays as it is, also a count.
-    assert controls["random_maps"] == result == {"before": 0.482, "after": None, "maps_dropped": 6}
+    expected = {"before": 0.482, "after": None, "shown": None, "maps_dropped": 6}
+    assert controls["random_maps"] == result == expected
     assert isinstance(controls["random_maps"]["maps_dropped"], int)
 
 

@@ -26,13 +26,14 @@ def test_the_newest_of_a_number_counts_and_the_older_stay(results, classified):
     "changed",
     [
         {"name": "random-disc"},
+        {"seed": 1},
         {"protocol": {"name": "authors-svhn", "version": 1, "c_grid": [1.0]}},
         {"fingerprints": {"test": "test of svhn", "weights": "others"}},
         {"fingerprints": {"test": "other images", "weights": "weights of disc"}},
         {"config": {"features": {"mirror": True}}},
     ],
 )
-def test_what_differs_in_name_protocol_weights_data_or_features_is_another_number(
+def test_what_differs_in_name_seed_protocol_weights_data_or_features_is_another_number(
     results, classified, changed
 ):
     later = {**changed, "time": "2026-01-02T00:00:00+00:00"}
