@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from gan_eval.report.exhibits import EXHIBITS
+from gan_eval.report.read import Section
 from gan_eval.report.seeds import over_seeds
+from gan_eval.report.tables import comparison
 
 
 @pytest.fixture
@@ -63,3 +66,15 @@ def test_records_that_say_little_of_themselves_have_a_spread_too(classified):
 
 def test_untrained_features_have_no_seeds(classified):
     assert over_seeds([classified("pixels"), classified("kmeans")]) is None
+
+
+def test_what_was_measured_from_several_seeds_stands_by_seed_and_says_so(classified):
+    figure = next(each for each in EXHIBITS if each.folder == "figure_6_forget")
+    records = [
+        classified(exhibit="dropout", seed=seed, result={"still": 0.1, "shown": 50})
+        for seed in (2, 0, 1)
+    ]
+    lines = [line for line in comparison(figure, Section(records=records)) if line.ours]
+    ends = [line.of.removesuffix(" on svhn").split(", ")[-1] for line in lines]
+    assert ends[1:] == ["seed 1", "seed 2"]
+    assert "seed" not in ends[0]
