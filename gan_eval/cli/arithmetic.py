@@ -66,8 +66,9 @@ def _tables(record: Any) -> None:
         say("No success rate: attributes, or --target, must say what a - b + c is to have.")
     else:
         print_table(
-            f"Sums in which {record.config['target']} is seen and no overlay of images, in %, with "
-            "95 % Wilson intervals",
+            f"Sums in which {record.config['target']} is seen"
+            + " and no overlay of images" * (record.result["overlaid"] is not None)
+            + ", in %, with 95 % Wilson intervals",
             ("sum", "success", "low", "high", "trials", "seen", "overlaid"),
             (
                 (

@@ -7,9 +7,11 @@ import click
 
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option, epoch_option
-from gan_eval.cli.output import print_table
+from gan_eval.cli.output import percent, print_table, say
 
-_COLUMNS = ("maps dropped", "number", "seen before, %", "after", "still", "feature distance")
+_COLUMNS = (
+    "maps dropped", "number", "seen before, %", "after", "still", "gained", "feature distance",
+)  # fmt: skip
 
 
 @click.command(short_help="Let a generator forget to draw an object (Figure 6).")
@@ -59,10 +61,16 @@ def _table(record: Any) -> None:
         _COLUMNS,
         ((name.replace("_", " "), *_cells(result)) for name, result in rows.items()),
     )
+    for judge in record.config["judged_by"]:
+        hits, false = (percent(judge[name]) for name in ("hits", "false_alarms"))
+        say(
+            f"{record.result['shown']} samples show it before. {judge['attribute']} is seen in "
+            f"{hits} % of real images with it and in {false} % of those without."
+        )
 
 
 def _cells(result: dict[str, Any]) -> tuple[str | None, ...]:
-    shares = [result[name] for name in ("before", "after", "still")]
+    shares = [result[name] for name in ("before", "after", "still", "gained")]
     cost = result["feature_distance"]
     return (
         f"{result['maps_dropped']:g}",

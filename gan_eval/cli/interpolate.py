@@ -28,7 +28,7 @@ def interpolate(run: Path, **options: Any) -> None:
     """Walk past nine samples and back to the first, straight through Z and along great circles.
 
     Scores: how fast images change (path length, in squared distances of training images), the
-    largest step by the median step, and how near the frames are to training images. Controls are
+    largest step by the mean step, and how near the frames are to training images. Controls are
     the same images faded into each other, the walk of an untrained generator, and the training
     images that are nearest to the frames, one after another.
 
@@ -48,7 +48,10 @@ def _table(record: Any) -> None:
         f"{record.protocol['name']}; distances to images of {record.config['data']['name']}",
         ("walk", *(name.replace("_", " ") for name in _SCORES)),
         (
-            (name, *(f"{row[score]:.3g}" if score in row else None for score in _SCORES))
+            (
+                name,
+                *(f"{row[score]:.3g}" if row.get(score) is not None else None for score in _SCORES),
+            )
             for name, row in rows.items()
         ),
     )

@@ -35,6 +35,7 @@ _C = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 # Images with the attribute, and without it, that a half must hold at least.
 _FEWEST = 20
 _BATCH = 100
+_ROUNDED = 1e-9  # of sums of shares
 # The one architecture that takes any size of images; its second layer has a quarter of it.
 _JUDGE, _JUDGE_GRID = "carpedm20", 8
 
@@ -216,19 +217,21 @@ def seen(decided: Tensor, of: Tensor) -> float:
 def best_threshold(scores: Tensor, wanted: Tensor, most_false: float = 1.0) -> tuple[float, float]:
     """Return the highest balanced accuracy of `scores > threshold`, and that threshold.
 
-    Of thresholds between scores: some are always above it, and some are not.
+    Of thresholds between scores: some are above it, and some are not.
 
     Args:
         scores: (n,).
         wanted: bool (n,), of both kinds.
-        most_false: share of those not wanted that may be above it. Where no threshold is as
-            strict, the highest is taken, and the accuracy is -inf.
+        most_false: share of those not wanted that may be above it; where no threshold is as
+            strict, none of all is above the one that is returned.
     """
     ordered, order = scores.sort(descending=True)
     there = wanted[order].double()
     hits, false = ((each / each.sum()).cumsum(0)[:-1] for each in (there, 1 - there))
     # Equal scores cannot be parted.
-    allowed = (ordered[:-1] > ordered[1:]) & (false <= most_false)
+    allowed = (ordered[:-1] > ordered[1:]) & (false <= most_false + _ROUNDED)
+    if not allowed.any():
+        return 0.5, float(ordered[0])
     gains = (hits - false).where(allowed, -torch.inf)
     best = int(gains.argmax())
     return (1 + float(gains[best])) / 2, float(ordered[best : best + 2].mean())

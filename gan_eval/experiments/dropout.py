@@ -42,7 +42,7 @@ from gan_eval.experiments.account import slug
 from gan_eval.experiments.attributes import AttributeClassifier
 from gan_eval.experiments.boxes import Box, find_boxes, inside, read_boxes, write_boxes
 from gan_eval.experiments.drawing import Drawing, open_drawing
-from gan_eval.experiments.panel import open_panel
+from gan_eval.experiments.panel import Panel, open_panel
 from gan_eval.experiments.study import Watch, begin
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
@@ -56,7 +56,7 @@ _SEARCHED, _BOXED = 1000, 52
 _DRAWN = 10
 _MOST_FALSE = 0.01  # of real images without the object, the share that a judge may take for it
 _FEW_SHOWN = 30
-_SEEING = 0.6  # balanced accuracy of a classifier of which figures say something
+_SEEING = 1.5  # hits by false alarms of a classifier of which figures say something
 
 
 def dropout(
@@ -146,7 +146,7 @@ def dropout(
         },
         result=result,
         controls=controls,
-        advice=_advice([*panel.pickers.values(), *panel.judges.values()], result),
+        advice=_advice(panel, result),
         fingerprints={
             "data": panel.images and panel.images.fingerprint,
             "weights": weights_sha256(drawing.network),
@@ -172,23 +172,22 @@ def _protocol(boxes: Path | None) -> dict[str, Any]:
     }
 
 
-def _advice(
-    classifiers: Sequence[AttributeClassifier], result: Mapping[str, Any]
-) -> tuple[str, ...]:
+def _advice(panel: Panel, result: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what to do where the classifiers, or the samples, can show no difference."""
-    blind = min((each.accuracy for each in classifiers), default=1.0)
-    advice = []
-    if blind < _SEEING:
+    judges = panel.judges.values()
+    advice = [
+        f"a classifier sees the object in {100 * each.hits:.1f} % of real images with it and in "
+        f"{100 * each.false_alarms:.1f} % of those without: the figures say little; take more "
+        "labelled images, or another object."
+        for each in (*panel.pickers.values(), *judges)
+        if each.hits <= _SEEING * each.false_alarms
+    ]
+    false = SCORED * max((each.false_alarms for each in judges), default=0.0)
+    if judges and result["shown"] < max(_FEW_SHOWN, 2 * false):
         advice.append(
-            f"a classifier of the object is right of {100 * blind:.0f} % of real images, with and "
-            "without it weighed alike, where 50 % is chance: the figures say little; take more "
-            "labelled images, or another object."
-        )
-    shown = result["shown"]
-    if shown is not None and shown < _FEW_SHOWN:
-        advice.append(
-            f"{shown} of {SCORED} samples show the object before anything is dropped, and what "
-            "becomes of so few says little; choose another that samples show."
+            f"{result['shown']} of {SCORED} samples show the object before anything is dropped, "
+            f"where {false:.0f} are to be expected if none does, and what becomes of so few says "
+            "little; choose another that samples show."
         )
     return tuple(advice)
 

@@ -71,10 +71,11 @@ def interpolate(
     """Draw a walk through a run's Z, straight and spherical, and measure it and its controls.
 
     `result` and `controls` hold `path_length` (in the module's units), `jump_ratio` (largest step
-    by median step from one point to the next) and `nearest_train_distance` (root mean square over
+    by the mean step from one point to the next) and `nearest_train_distance` (root mean square over
     pixels in [0, 1], mean over frames); `result` those of the straight walk, and under "spherical"
     those of the other. The control "memorised" is what a G that has only learned its images by
-    heart would show: of each frame the nearest training image; it has no path length.
+    heart would show: of each frame the nearest training image. It has no path length, and a jump
+    ratio of None where that is one image all along.
 
     Args:
         run: with a generator.
@@ -105,7 +106,7 @@ def interpolate(
     shown = torch.cat([255 * to_unit(walk.frames, scale) for walk in walks.values()])
     tell = partial(watch, "nearest training images")
     distances, rows = nearest_images(shown, images, tell, device=study.device)
-    found = {
+    found: dict[str, dict[str, float | None]] = {
         name: {
             **walk.measure(space, drawing, seed, partial(watch, f"path length: {name}")),
             "nearest_train_distance": float(near.mean()),
@@ -114,7 +115,7 @@ def interpolate(
     }
     nearest = images.take(rows[: _POINTS * frames].tolist())  # of the straight walk's frames
     found["memorised"] = {
-        "jump_ratio": space.jump_ratio(nearest.float()),
+        "jump_ratio": space.jump_ratio(nearest.float()) or None,
         "nearest_train_distance": 0.0,
     }
     drawn_from = drawing.describe(run, epoch)

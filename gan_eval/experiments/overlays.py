@@ -2,8 +2,9 @@
 
 Of arithmetic with pixels Radford, Metz & Chintala 2015 say that it "only results in noisy overlap".
 A classifier of attributes does not mind that: what it finds in each of three images it finds in
-their sum. So another one says whether an image is such an overlap; it has learned from sums of
-real images, made as the sums of samples' pixels are, and never saw a generated one.
+their sum. So another one says whether an image is such an overlap. It learns from real images and
+from sums of their pixels, made as the control's sums of samples' pixels are, so that these are what
+it must find: what it says of sums in Z is the news.
 """
 
 from dataclasses import replace
@@ -30,7 +31,7 @@ def with_overlays(images: Images, seed: int) -> Images:
     Args:
         images: in random order.
     """
-    many = min(_MOST, len(images) // 2)
+    many = min(_MOST, len(images) // 2) // _FIFTHS * _FIFTHS
     single, others = images.take(range(many)), images.take(range(many, 2 * many))
     source = stream(seed, "overlays")
     overlays = [

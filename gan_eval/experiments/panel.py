@@ -96,12 +96,16 @@ def open_panel(
             study.watch(f"{who} of attributes", done + 1, len(names))
         return found
 
-    laid = with_overlays(parts[1], study.seed) if overlay and specs[0].name == "disc" else None
-    told = train("judges", laid, specs[0], [OVERLAY]) if laid else {}
+    def tell_overlays() -> AttributeClassifier:
+        # The statistics of batch norm are those of images, not of overlays.
+        extractor = build(specs[0], parts[1], device=study.device, precision=study.precision)
+        laid = with_overlays(parts[1], study.seed)
+        return train_attribute_classifier(laid, OVERLAY, extractor=extractor)
+
     return Panel(
         images=images,
         unjudged=parts[0],
         pickers=train("pickers", parts[0], specs[0], wanted[0]),
         judges=train("judges", parts[1], specs[1], wanted[1], most_false),
-        overlay=told.get(OVERLAY),
+        overlay=tell_overlays() if overlay and specs[0].name == "disc" else None,
     )

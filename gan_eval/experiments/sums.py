@@ -99,10 +99,22 @@ def success(
     }
 
 
+def overlaid_samples(
+    drawing: Drawing, pools: Pools, overlay: AttributeClassifier | None
+) -> float | None:
+    """Return the share of single samples, those of c, that are taken for overlays."""
+    if overlay is None:
+        return None
+    return float(overlay.decide(drawing.images(pools["c"])).double().mean())
+
+
 def seen_in_real(
-    judges: Mapping[str, AttributeClassifier], goal: Wanted, images: Images | None
+    judges: Mapping[str, AttributeClassifier],
+    goal: Wanted,
+    images: Images | None,
+    overlay: AttributeClassifier | None = None,
 ) -> dict[str, float | None]:
-    """Return the shares of real images with the goal, and without it, in which the judges see it.
+    """Return the shares of real images with the goal, and without it, that would be successes.
 
     None where there is no such image.
 
@@ -116,7 +128,7 @@ def seen_in_real(
     for name, of in (("hits", truth), ("false_alarms", ~truth)):
         rows = of.nonzero()[:_REAL, 0].tolist()
         if rows:
-            found[name] = float(shows(judges, goal, images.take(rows)).double().mean())
+            found[name] = success(judges, goal, images.take(rows), overlay)["success_rate"]
     return found
 
 

@@ -33,8 +33,8 @@ class Claim:
         ours: path of the score.
         at: the number of samples, where the path leads to a curve.
         against: paths of the controls' scores, * standing for any name; none decides without one.
-        trials: path of the number of trials that the score, a rate, is of, or that number; its
-            95 % interval is Wilson's.
+        trials: path of the number of trials that the score, a rate, is of; its 95 % interval is
+            Wilson's.
         name: of the records that are meant.
         needs: controls without which it is not decided, by their names.
         holds_for: what must be so of a record for it to be decided.
@@ -45,7 +45,7 @@ class Claim:
     ours: str
     at: int | None = None
     against: tuple[str, ...] = ()
-    trials: str | int | None = None
+    trials: str | None = None
     smaller_is_better: bool = True
     fraction: bool = True
     name: str | None = None
@@ -165,7 +165,7 @@ CLAIMS = (
     ),
     Claim(
         exhibit="figure_4_walk",
-        what="largest step by median step, less than of one training image after another",
+        what="largest step by mean step, less than of one training image after another",
         ours="result.jump_ratio",
         against=("controls.memorised.jump_ratio",),
         fraction=False,
@@ -196,12 +196,26 @@ CLAIMS = (
         trials="result.shown",
     ),
     Claim(
+        exhibit="figure_6_forget",
+        what="what that costs the other features of the images, less than without random maps",
+        ours="result.feature_distance",
+        against=("controls.random_maps.feature_distance",),
+        fraction=False,
+    ),
+    Claim(
         exhibit="figure_7_arithmetic",
-        what="sums that show what they should, more than of every control",
+        what="sums that show what they should, more than of single exemplars and random directions",
         ours="result.success_rate",
-        against=("controls.*.success_rate",),
+        against=("controls.single_exemplar.success_rate", "controls.random_direction.success_rate"),
         trials="result.trials",
         smaller_is_better=False,
+    ),
+    Claim(
+        exhibit="figure_7_arithmetic",
+        what="sums that are taken for overlays of images, fewer than sums of pixels",
+        ours="result.overlaid",
+        against=("controls.pixel_arithmetic.overlaid",),
+        trials="result.trials",
     ),
     Claim(
         exhibit="figure_8_turn",

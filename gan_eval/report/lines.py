@@ -102,6 +102,7 @@ def record_of(line: Mapping[str, Any], place: str) -> Record:
         | {name for name in _TEXTS if not isinstance(line.get(name, ""), str)}
         | {name for name in _LISTS if not isinstance(line.get(name, []), list)}
         | (set() if isinstance(line.get("quick", False), bool) else {"quick"})
+        | (set() if type(line.get("seed")) is int else {"seed"})
         | (set() if _FOLDER.fullmatch(str(line.get("exhibit"))) else {"exhibit"})
     )
     for name in _PARTS if not wrong else ():
@@ -132,7 +133,7 @@ def _impossible(record: Record) -> Iterator[str]:
             ours = number_at(record, claim.ours, claim.at)
             if claim.fraction and ours is not None and not 0 <= ours <= 1:
                 yield f"{claim.ours} of {ours}"
-            trials = number_at(record, claim.trials) if isinstance(claim.trials, str) else None
+            trials = number_at(record, claim.trials) if claim.trials else None
             if trials is not None and (not 0 <= trials < _MOST or trials != int(trials)):
                 yield f"{claim.trials} of {trials}"
 

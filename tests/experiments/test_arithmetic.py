@@ -27,6 +27,7 @@ from gan_eval.experiments.exemplars import (
 from gan_eval.experiments.panel import Panel
 from gan_eval.experiments.sums import (
     draw_triples,
+    overlaid_samples,
     really_shows,
     seen_in_real,
     success,
@@ -117,7 +118,10 @@ def test_a_random_direction_leads_as_far_from_c_as_a_is_from_b():
     torch.testing.assert_close(moved.norm(dim=1), (a - b).norm(dim=1), rtol=0.03, atol=0)
 
 
-def test_who_judges_did_not_pick(untrained, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("there", "laid", "success_rate"), [(False, False, 0), (True, False, 1), (True, True, 0)]
+)
+def test_who_judges_did_not_pick(untrained, tmp_path, monkeypatch, there, laid, success_rate):
     def who(says: bool) -> Any:
         """See more in what is brighter, and decide as it `says` of all images."""
         return SimpleNamespace(
@@ -126,11 +130,28 @@ def test_who_judges_did_not_pick(untrained, tmp_path, monkeypatch):
             to_json=dict,
         )
 
-    panel = Panel(images=None, unjudged=None, pickers={"x": who(True)}, judges={"x": who(False)})
-    monkeypatch.setattr(module, "open_panel", lambda *_, **__: panel)
+    panel = Panel(
+        images=None,
+        unjudged=None,
+        pickers={"x": who(not there)},
+        judges={"x": who(there)},
+        overlay=who(laid),
+    )
+    wanted = []
+
+    def opened(*_: Any, overlay: bool, **__: Any) -> Panel:
+        wanted.append(overlay)
+        return panel if overlay else replace(panel, overlay=None)
+
+    monkeypatch.setattr(module, "open_panel", opened)
     run, asked = untrained(tmp_path / "run", gain=5), {"a": "x", "b": "-x", "c": "x"}
     record = arithmetic(run, asked, n=100, trials=20, device="cpu", out=tmp_path / "out").record
-    assert (record.result["success_rate"], record.result["trials"]) == (0, 20)
+    assert (record.result["success_rate"], record.result["trials"]) == (success_rate, 20)
+    assert (record.result["seen"], record.result["overlaid"]) == (there, laid)
+    assert record.config["overlaid_samples"] == laid
+    # Nobody looks for overlays in a turn.
+    arithmetic(run, {"from": "x", "to": "-x"}, n=100, device="cpu", out=tmp_path / "turn")
+    assert wanted == [True, False]
 
 
 def test_few_sums_are_advised_on():
@@ -175,6 +196,13 @@ def test_an_overlay_is_no_success():
     assert (alone["success_rate"], alone["seen"], alone["overlaid"]) == (0.7, 0.7, None)
 
 
+def test_samples_that_are_taken_for_overlays_are_counted():
+    z = -torch.ones(4, 8)
+    z[:3, 1] = 1
+    assert overlaid_samples(DRAWING, {"c": z}, judge(1)) == 0.75
+    assert overlaid_samples(DRAWING, {"c": z}, None) is None
+
+
 def test_judges_are_judged_by_real_images():
     # Of four images with both, one is seen as that; of four without, two are.
     pixels = torch.tensor([[255, 0], [0, 255], [0, 0], [255, 255], *[[255, 255], [0, 9]] * 2])
@@ -186,6 +214,8 @@ def test_judges_are_judged_by_real_images():
     goal = {"first": True, "second": True}
     assert really_shows(images, goal).tolist() == [True] * 4 + [False] * 4
     assert seen_in_real(JUDGES, goal, images) == {"hits": 0.25, "false_alarms": 0.5}
+    # What would be no success counts for neither: those that are bright on the right.
+    assert seen_in_real(JUDGES, goal, images, judge(1)) == {"hits": 0, "false_alarms": 0}
     nobody = {"first": False, "second": True}
     assert seen_in_real(JUDGES, nobody, images) == {"hits": None, "false_alarms": 0.125}
     assert seen_in_real(JUDGES, {}, images) == seen_in_real({}, goal, None)

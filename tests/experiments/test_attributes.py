@@ -131,7 +131,7 @@ def test_a_strict_threshold_lets_few_false_alarms_pass():
     assert (accuracy, threshold) == ((1 + 3 / 4 - 1 / 10) / 2, 8.25)
     assert best_threshold(scores, wanted, most_false=0.09) == ((1 + 2 / 4) / 2, 9.25)
     # Where the highest of all is no wanted one nothing is as strict.
-    assert best_threshold(scores, ~wanted, most_false=0.1) == (-torch.inf, 10)
+    assert best_threshold(scores, ~wanted, most_false=0.1) == (0.5, 10.5)
 
 
 def test_halves_are_disjoint_and_a_sample_is_of_the_data(digits):

@@ -350,6 +350,7 @@ class TestDropout:
         assert record.config["picked_by"] == []
         (judge,) = record.config["judged_by"]
         assert judge["accuracy"] > 0.8
+        assert judge["false_alarms"] <= record.protocol["most_false_alarms"] == 0.01
 
     def test_what_a_blind_classifier_says_is_worth_little(
         self, run, boxes, real, tmp_path, monkeypatch
@@ -358,10 +359,15 @@ class TestDropout:
             return torch.ones(len(images))
 
         monkeypatch.setattr(AttributeClassifier, "scores", guess)
-        monkeypatch.setattr(AttributeClassifier, "accuracy", 0.47)
         options = {"boxes": boxes, "attribute": "class 1", "data": real, "layer": 1}
+        kept = AttributeClassifier.__init__
+
+        def blinded(self: AttributeClassifier, **values: Any) -> None:
+            kept(self, **{**values, "hits": 0.15, "false_alarms": 0.1})
+
+        monkeypatch.setattr(AttributeClassifier, "__init__", blinded)
         (blind,) = dropout(run, device="cpu", out=tmp_path / "out", **options).record.advice
-        assert "is right of 47 % of real images" in blind
+        assert "in 15.0 % of real images with it and in 10.0 % of those without" in blind
 
     @pytest.mark.parametrize("shown", [4, 5])
     def test_an_object_that_few_samples_show_is_advised_on(

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from gan_eval.experiments.features import FeatureSpec
-from gan_eval.experiments.overlays import with_overlays
 from gan_eval.experiments.panel import open_panel
 from gan_eval.experiments.parts import halves
 from gan_eval.experiments.study import begin
@@ -43,8 +42,7 @@ def test_overlays_are_told_by_the_runs_own_features_of_the_judges_half(
     assert panel.overlay is not None
     about = panel.describe()["overlay_by"]
     assert about["features"]["weights_sha256"] == weights_sha256(run.load_discriminator())
-    laid = with_overlays(halves(panel.images, 3)[1], 3)
-    assert about["features"]["statistics_of"] == laid.contents
+    assert about["features"]["statistics_of"] == halves(panel.images, 3)[1].contents
     # Pixels, which are what is left without a discriminator, cannot tell a sum from its parts.
     monkeypatch.setattr(
         "gan_eval.experiments.panel.own_features", lambda run: FeatureSpec(name="pixels")
