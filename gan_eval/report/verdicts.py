@@ -50,8 +50,8 @@ NOTE = (
     "± behind a classification error is 1.96 standard deviations over draws of labelled images, "
     "all tested on one test part: it is no confidence interval of the error on new images, nor of "
     "another training; how much these differ stands where several seeds were trained. A C at an "
-    "edge of its grid may not be the best. Of several records of one name, run, protocol, data "
-    "and seed the newest counts. Of several trainings of a network on the same images the longest is "
+    "edge of its grid may not be the best. Of several records of one name, run, protocol, data and "
+    "seed the newest counts. Of several trainings of a network on the same images the longest is "
     "compared; all of them are among the scores."
 )
 _NEAR = 0.1
