@@ -142,8 +142,7 @@ def with_controls(
     scorer: Scorer, weights: Tensor, seed: int, watch: Watch
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the result of dropping maps of positive weight, and its controls."""
-    chosen, source = weights > 0, stream(seed, "dropout", "random maps")
-    many, total = int(chosen.sum()), RANDOM_DRAWS + 2
+    chosen, total = weights > 0, RANDOM_DRAWS + 2
 
     def scored(dropped: Tensor, done: int) -> dict[str, Any]:
         found = scorer(dropped)
@@ -152,13 +151,17 @@ def with_controls(
 
     result = scored(chosen, 1)
     # The most negative ones; where most weights are positive they are fewer.
-    lowest = weights.argsort()[: min(many, int((weights < 0).sum()))]
+    lowest = weights.argsort()[: min(int(chosen.sum()), int((weights < 0).sum()))]
     negative = scored(_mask(lowest, weights), 2)
-    draws = [
-        scored(_mask(torch.randperm(len(weights), generator=source)[:many], weights), done)
-        for done in range(3, total + 1)
-    ]
+    draws = [scored(each, done) for done, each in enumerate(random_maps(chosen, seed), 3)]
     return result, {"random_maps": _mean(draws), "negative_maps": negative}
+
+
+def random_maps(chosen: Tensor, seed: int) -> list[Tensor]:
+    """Return five times as many random maps as are `chosen`, bool (maps,) as these."""
+    source, many = stream(seed, "dropout", "random maps"), int(chosen.sum())
+    orders = [torch.randperm(len(chosen), generator=source) for _ in range(RANDOM_DRAWS)]
+    return [_mask(order[:many], chosen) for order in orders]
 
 
 def _mask(rows: Tensor, like: Tensor) -> Tensor:

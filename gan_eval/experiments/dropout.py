@@ -34,6 +34,7 @@ from gan_eval.experiments.ablation import (
     SCORED,
     maps_of,
     place_of,
+    random_maps,
     scorer_of,
     with_controls,
     without,
@@ -81,7 +82,7 @@ def dropout(
     is seen, `still` and `gained`, the shares of those that show it before, and of the others, in
     which it is seen after, `shown`, how many show it before (all None without `attribute`),
     `maps_dropped` and `feature_distance` (None where the run has no discriminator). The figure
-    shows samples with boxes, below them the same z without those maps.
+    shows samples with boxes, below them the same z without those maps, and without random ones.
 
     Args:
         run: with a generator.
@@ -154,7 +155,9 @@ def dropout(
     )
     stem = slug("dropout", attribute or (boxes.stem if boxes else ""), "layer", str(layer))
     files = [study.folder / f"{stem}.png"]
-    _draw(files[0], drawing, place, weights > 0, _points(drawing, _samples(found)[:_DRAWN], seed))
+    one_draw, *_ = random_maps(weights > 0, seed)
+    z = _points(drawing, _samples(found)[:_DRAWN], seed)
+    _draw(files[0], drawing, place, [weights > 0, one_draw], z)
     if boxes is None:
         files.append(study.folder / f"{stem}-boxes.json")
         write_boxes(files[-1], found)
@@ -192,10 +195,10 @@ def _advice(panel: Panel, result: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(advice)
 
 
-def _draw(path: Path, drawing: Drawing, place: int, dropped: Tensor, z: Tensor) -> None:
-    """Draw the images of z (n, d), and below them the same without the maps that are `dropped`."""
-    pictures = torch.cat([drawing.images(z), without(drawing, place, dropped, z)])
-    write_grid(path, pictures, len(z))
+def _draw(path: Path, drawing: Drawing, place: int, masks: Sequence[Tensor], z: Tensor) -> None:
+    """Draw the images of z (n, d), and below them the same without the maps of each mask."""
+    rows = [drawing.images(z), *(without(drawing, place, dropped, z) for dropped in masks)]
+    write_grid(path, torch.cat(rows), len(z))
 
 
 def _find(

@@ -27,7 +27,7 @@ _SHOWS = {
     r"filters-.*": "What excites a feature of D most, above the guided gradient, two rows each: "
     "untrained on the left, trained on the right.",
     r"dropout-.*": "Samples in which the object is seen, above the same z without the maps that "
-    "speak for it.",
+    "speak for it, and without as many random ones.",
     r"arithmetic": "Exemplars with their means, the sum with its neighbours, and controls.",
     r"arithmetic-turn": "Exemplars of both ends, and samples along the turn.",
     r"neighbors-memorisation": "Samples above the nearest training images: the first of them, then "

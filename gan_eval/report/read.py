@@ -48,7 +48,7 @@ class Section:
     """What a folder holds.
 
     Attributes:
-        records: the newest of each kind of number, in the order of the lines.
+        records: the newest of each kind of number, by seed, in the order of the lines.
         older: those that newer ones of the same name, seed, protocol, data and weights replace.
         rows: lines that are no records, as speed scripts write them.
         pictures: the PNGs.
@@ -157,9 +157,13 @@ def _newest(section: Section) -> Section:
     kept = {id(record) for record in found.values()}
     return replace(
         section,
-        records=[record for record in section.records if id(record) in kept],
+        records=sorted((each for each in section.records if id(each) in kept), key=_seed),
         older=[record for record in section.records if id(record) not in kept],
     )
+
+
+def _seed(record: Record) -> int:
+    return record.seed
 
 
 def _order(record: Record) -> tuple[int, int, str]:

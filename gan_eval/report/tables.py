@@ -67,7 +67,7 @@ def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
     Of several trainings of a network on the same images the longest; all are among the scores.
     """
     mine = with_siblings([each for each in section.records if each.exhibit == exhibit.kind])
-    records = sorted(longest(mine), key=lambda each: each.seed)
+    records = longest(mine)
     records.sort(key=_trained_for, reverse=True)
     lines = [
         *(line for each in PUBLISHED if each.exhibit == exhibit.folder

@@ -292,7 +292,7 @@ class TestDropout:
         lines, figure = found.files
         assert [row["result"] for row in read_lines(lines)] == [record.result]
         with Image.open(figure) as picture:
-            assert picture.size == (3 * 66 - 2, 2 * 66 - 2)  # samples 5, 2 and 9, each once
+            assert picture.size == (3 * 66 - 2, 3 * 66 - 2)  # samples 5, 2 and 9, each once
         again = dropout(run, boxes=boxes, device="cpu", out=tmp_path / "out").record
         other = dropout(run, boxes=boxes, device="cpu", seed=1, out=tmp_path / "out").record
         assert (again.result, again.controls) == (record.result, record.controls)

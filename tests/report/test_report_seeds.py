@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gan_eval.report.exhibits import EXHIBITS
-from gan_eval.report.read import Section
+from gan_eval.report.read import read_results
 from gan_eval.report.seeds import over_seeds
 from gan_eval.report.tables import comparison
 
@@ -68,13 +68,14 @@ def test_untrained_features_have_no_seeds(classified):
     assert over_seeds([classified("pixels"), classified("kmeans")]) is None
 
 
-def test_what_was_measured_from_several_seeds_stands_by_seed_and_says_so(classified):
+def test_what_was_measured_from_several_seeds_stands_by_seed_and_says_so(results, classified):
     figure = next(each for each in EXHIBITS if each.folder == "figure_6_forget")
     records = [
         classified(exhibit="dropout", seed=seed, result={"still": 0.1, "shown": 50})
         for seed in (2, 0, 1)
     ]
-    lines = [line for line in comparison(figure, Section(records=records)) if line.ours]
+    section = read_results(results(figure_6_forget=records)).sections["figure_6_forget"]
+    lines = [line for line in comparison(figure, section) if line.ours]
     ends = [line.of.removesuffix(" on svhn").split(", ")[-1] for line in lines]
     assert ends[1:] == ["seed 1", "seed 2"]
     assert "seed" not in ends[0]
