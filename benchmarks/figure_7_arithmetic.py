@@ -10,8 +10,8 @@ a hurry from one, 100 sums, the first concept only.
 Paper: both work by eye, with three exemplars and not with one; pixels give noisy overlaps. Ours:
 results/figure_7_arithmetic; smiling men in 85 % of sums (other seeds 81.5 and 88.5 %; of single
 exemplars 55.5, 52 and 59.5 %), women with glasses in 18 % (20.5, 14.5; 10, 11.5, 8; real ones are
-seen as that in 44 to 48 %), overlays in 0 to 1.5 %, of pixels in 99.5 to 100 %. On 2 cores: 35 minutes of
-training, then 75 seconds a concept and seed.
+seen as that in 44 to 48 %), overlays in 0 to 1.5 %, of pixels in 99.5 to 100 %. On 2 cores: 35
+minutes of training, then 75 seconds a concept and seed.
 """
 
 from gan_eval.experiments.arithmetic import arithmetic
