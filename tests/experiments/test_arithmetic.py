@@ -130,9 +130,14 @@ def test_who_judges_did_not_pick(untrained, tmp_path, monkeypatch, there, laid, 
             to_json=dict,
         )
 
+    digits = open_images("digits", root=None, limit=40)
+    there_or_not = torch.arange(40)[:, None] < 20
+    real = replace(
+        digits, labels=None, class_names=(), attribute_names=("x",), attributes=there_or_not
+    )
     panel = Panel(
-        images=None,
-        unjudged=None,
+        images=real,
+        unjudged=real,
         pickers={"x": who(not there)},
         judges={"x": who(there)},
         overlay=who(laid),
@@ -149,6 +154,8 @@ def test_who_judges_did_not_pick(untrained, tmp_path, monkeypatch, there, laid, 
     assert (record.result["success_rate"], record.result["trials"]) == (success_rate, 20)
     assert (record.result["seen"], record.result["overlaid"]) == (there, laid)
     assert record.config["overlaid_samples"] == laid
+    rates = {"hits": success_rate, "false_alarms": success_rate}
+    assert record.config["target_in_real"] == rates
     # Nobody looks for overlays in a turn.
     arithmetic(run, {"from": "x", "to": "-x"}, n=100, device="cpu", out=tmp_path / "turn")
     assert wanted == [True, False]

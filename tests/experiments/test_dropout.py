@@ -27,6 +27,7 @@ from gan_eval.experiments.attributes import AttributeClassifier
 from gan_eval.experiments.boxes import Box, find_boxes, inside, read_boxes, write_boxes
 from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.dropout import dropout
+from gan_eval.experiments.panel import open_panel
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.files import read_lines
 from gan_eval.metrics import Moments, frechet_distance
@@ -350,7 +351,18 @@ class TestDropout:
         assert record.config["picked_by"] == []
         (judge,) = record.config["judged_by"]
         assert judge["accuracy"] > 0.8
-        assert judge["false_alarms"] <= record.protocol["most_false_alarms"] == 0.01
+
+    def test_the_judge_is_strict(self, run, boxes, real, tmp_path, monkeypatch):
+        asked = {}
+
+        def opened(*args: Any, **options: Any) -> Any:
+            asked.update(options)
+            return open_panel(*args, **options)
+
+        monkeypatch.setattr(module, "open_panel", opened)
+        options = {"boxes": boxes, "attribute": "class 1", "data": real, "layer": 1}
+        record = dropout(run, device="cpu", out=tmp_path / "out", **options).record
+        assert asked["most_false"] == record.protocol["most_false_alarms"] == 0.01
 
     def test_what_a_blind_classifier_says_is_worth_little(
         self, run, boxes, real, tmp_path, monkeypatch

@@ -173,7 +173,8 @@ def test_a_record_holds_every_score_of_every_walk(
 def test_who_knows_images_by_heart_leaps(run, train, tmp_path, monkeypatch):
     """Each way shows one image, and its last step is all of the way to the next."""
     monkeypatch.setattr(module, "_PAIRS", 50)
-    rows = torch.arange(9).repeat_interleave(3).repeat(4)
+    straight, others = torch.arange(9).repeat_interleave(3), torch.zeros(3 * 27, dtype=torch.long)
+    rows = torch.cat([straight, others])
     monkeypatch.setattr(module, "nearest_images", lambda *_, **__: (rows.double(), rows))
     record = interpolate(run, frames=3, device="cpu", out=tmp_path).record
     assert record.controls["memorised"]["jump_ratio"] == pytest.approx(3)

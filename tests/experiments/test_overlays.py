@@ -30,7 +30,7 @@ def test_single_images_and_as_many_overlays_of_others(half):
 
 
 def test_an_overlay_is_a_sum_of_means_of_three_and_no_two_fifths_share_an_image():
-    """Image i is all i: a sum of three means is a third of an integer, and of its own fifth."""
+    """Image i is of the one value i, so that a value says which fifth it was made of."""
     grey = torch.arange(200, dtype=torch.uint8)[:, None, None, None].expand(200, 1, 8, 8).clone()
     images = replace(
         open_images("digits", root=None), pixels=grey, labels=None, class_names=(), stream=None
@@ -39,7 +39,7 @@ def test_an_overlay_is_a_sum_of_means_of_three_and_no_two_fifths_share_an_image(
     assert (laid.flatten(1).std(1) == 0).all()
     values = laid[:, 0, 0, 0]
     for i, part in enumerate(values.split(20)):
-        # Of 20 to 1 in steps of ... each mean lies in its fifth, a - b + c within 19 of it.
+        # Means lie within their fifth, and a - b + c within 19 of it.
         low, high = 100 + 20 * i, 119 + 20 * i
         assert (part >= low - 19).all()
         assert (part <= high + 19).all()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gan_eval.experiments.features import FeatureSpec
+from gan_eval.experiments.overlays import with_overlays
 from gan_eval.experiments.panel import open_panel
 from gan_eval.experiments.parts import halves
 from gan_eval.experiments.study import begin
@@ -37,9 +38,15 @@ def test_overlays_are_told_by_the_runs_own_features_of_the_judges_half(
     study = begin(tmp_path, run, seed=3, device="cpu", watch=lambda what, done, total: None)
     options = {"study": study, "root": None}
     assert open_panel(run, "digits", names, names, **options).overlay is None
+    laid = []
+    monkeypatch.setattr(
+        "gan_eval.experiments.panel.with_overlays",
+        lambda half, seed: laid.append(half.fingerprint) or with_overlays(half, seed),
+    )
     panel = open_panel(run, "digits", names, names, overlay=True, **options)
     assert panel.images is not None
     assert panel.overlay is not None
+    assert laid == [halves(panel.images, 3)[1].fingerprint]
     about = panel.describe()["overlay_by"]
     assert about["features"]["weights_sha256"] == weights_sha256(run.load_discriminator())
     assert about["features"]["statistics_of"] == halves(panel.images, 3)[1].contents
