@@ -126,6 +126,8 @@ def shares_of(before: Tensor | None, after: Tensor | None) -> dict[str, Any]:
         >>> before, after = (torch.tensor(each) > 0 for each in ([1, 1, 0, 0, 0], [1, 0, 0, 0, 1]))
         >>> [shares_of(before, after)[name] for name in ("before", "after", "still", "shown")]
         [0.4, 0.4, 0.5, 2]
+        >>> round(shares_of(before, after)["gained"], 3)
+        0.333
     """
     if before is None or after is None:
         return dict.fromkeys(("before", "after", "still", "gained", "shown"))

@@ -123,7 +123,7 @@ def arithmetic(
         [*goal, *turn_goal],
         study=study,
         root=root,
-        overlay=bool(goal) and "a" in concepts,
+        overlay=bool(goal),
     )
     chosen = replace(chosen, samples=_numbers(drawing, concepts, chosen, panel.pickers))
     z = drawing.points(1 + max(map(max, chosen.samples.values())), seed)

@@ -153,6 +153,7 @@ def test_a_last_line_that_a_kill_cut_short_is_noticed(results, classified):
         (lambda line: json.dumps({**line, "schema": True}), "schema 1 at most. Got True"),
         (lambda line: json.dumps({**line, "result": [1]}), "a wrong kind of, result; mend"),
         (lambda line: json.dumps({**line, "quick": "no"}), "a wrong kind of, quick; mend"),
+        (lambda line: json.dumps({**line, "seed": None}), "a wrong kind of, seed; mend"),
         (
             lambda line: json.dumps({**line, "config": {"trained": "mine", "features": [1]}}),
             "a wrong kind of, config.trained, config.features; mend",
