@@ -10,7 +10,7 @@ from torch import Tensor
 from gan_eval.data import Images
 from gan_eval.experiments.attributes import AttributeClassifier, attribute_of
 from gan_eval.experiments.drawing import Drawing
-from gan_eval.experiments.exemplars import AVERAGED, Wanted
+from gan_eval.experiments.exemplars import AVERAGED, Wanted, spell
 from gan_eval.images import to_uint8
 from gan_eval.latent.arithmetic import along, combine, random_directions
 from gan_eval.metrics.intervals import wilson_interval
@@ -21,6 +21,7 @@ CONTROLS = ("single_exemplar", "pixel_arithmetic", "random_direction")
 # Of the turn vector, "difference added in steps": to the far side of where it leads, and back.
 STEPS = torch.linspace(-1, 1, 9)
 _JUDGED = 100  # samples that are turned
+_MOST_LAID = 0.2  # of single samples that are taken for overlays
 _REAL = 1000  # real images at most that show the goal, and as many that do not
 
 # Concept -> the z of its samples, (k, latent_dim).
@@ -108,6 +109,26 @@ def overlaid_samples(
     return float(overlay.decide(drawing.images(pools["c"])).double().mean())
 
 
+def unbiased(overlay: AttributeClassifier | None, laid: float | None) -> AttributeClassifier | None:
+    """Return the judge of overlays, unless it takes many single samples for such.
+
+    A D that tells every sample from an image has features that say that, and not what an overlay
+    is: where more than a fifth of single samples are `laid`, nobody looks for overlays.
+    """
+    return None if laid is None or laid > _MOST_LAID else overlay
+
+
+def told_from_images(laid: float | None) -> tuple[str, ...]:
+    """Return what it means that the judge of overlays was not asked, if it was not."""
+    if laid is None or laid <= _MOST_LAID:
+        return ()
+    return (
+        f"{100 * laid:.0f} % of single samples are taken for overlays of images by the features of "
+        "D, which tell samples from images: overlays are not looked for, and sums of pixels may "
+        "succeed by attributes alone; an earlier --epoch may do.",
+    )
+
+
 def seen_in_real(
     judges: Mapping[str, AttributeClassifier],
     goal: Wanted,
@@ -135,6 +156,18 @@ def seen_in_real(
 def really_shows(images: Images, goal: Wanted) -> Tensor:
     """Return whether each of labelled `images` has and lacks what the goal says, bool (n,)."""
     return torch.stack([attribute_of(images, name) == there for name, there in goal.items()]).all(0)
+
+
+def unseen(images: Images | None, goal: Wanted) -> tuple[str, ...]:
+    """Return what to do where no real image shows the goal, as where classes exclude each other."""
+    if images is None or not goal:
+        return ()
+    if really_shows(images, goal).any():
+        return ()
+    return (
+        f"no image of {images.name} is {spell(goal)}, so that no sum can be right; say what it is "
+        "to be by --target.",
+    )
 
 
 def turn_vector(pools: Pools) -> Tensor:

@@ -32,8 +32,10 @@ from gan_eval.experiments.sums import (
     seen_in_real,
     success,
     sum_images,
+    told_from_images,
     turn_rates,
     turn_vector,
+    unbiased,
 )
 from gan_eval.metrics.intervals import wilson_interval
 from gan_eval.seeding import stream
@@ -140,7 +142,10 @@ def test_who_judges_did_not_pick(untrained, tmp_path, monkeypatch, there, laid, 
         unjudged=real,
         pickers={"x": who(not there)},
         judges={"x": who(there)},
-        overlay=who(laid),
+        overlay=SimpleNamespace(  # sees them in the 20 sums, and not in the samples of c
+            decide=lambda images: torch.full((len(images),), laid and len(images) == 20),
+            to_json=dict,
+        ),
     )
     wanted = []
 
@@ -153,12 +158,21 @@ def test_who_judges_did_not_pick(untrained, tmp_path, monkeypatch, there, laid, 
     record = arithmetic(run, asked, n=100, trials=20, device="cpu", out=tmp_path / "out").record
     assert (record.result["success_rate"], record.result["trials"]) == (success_rate, 20)
     assert (record.result["seen"], record.result["overlaid"]) == (there, laid)
-    assert record.config["overlaid_samples"] == laid
+    assert record.config["overlaid_samples"] == 0
     rates = {"hits": success_rate, "false_alarms": success_rate}
     assert record.config["target_in_real"] == rates
     # Nobody looks for overlays in a turn.
     arithmetic(run, {"from": "x", "to": "-x"}, n=100, device="cpu", out=tmp_path / "turn")
     assert wanted == [True, False]
+
+
+@pytest.mark.parametrize("laid", [None, 0.2, 0.21])
+def test_a_judge_that_takes_samples_for_overlays_is_not_asked(laid):
+    overlay = judge(1)
+    assert unbiased(overlay, laid) == (overlay if laid == 0.2 else None)
+    said = told_from_images(laid)
+    assert len(said) == (laid == 0.21)
+    assert all("21 % of single samples are taken for overlays" in each for each in said)
 
 
 def test_few_sums_are_advised_on():
