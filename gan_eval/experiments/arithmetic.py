@@ -83,9 +83,9 @@ def arithmetic(
     `result` and each of `controls` hold `success_rate`, the share of sums that show the target and
     are no overlays, the ends `low` and `high` of its 95 % Wilson interval, `trials`, different sums
     of three random samples each, and the shares that are `seen` to show the target and to be
-    `overlaid`; None and 0 where nobody knows what to see. `result` also holds `turn`: the shares of
-    samples that show what the turn leads to, after each step, and so does the control of a random
-    direction; None unless its ends are attributes.
+    `overlaid` (None where nobody looks for overlays); None and 0 where nobody knows what to see.
+    `result` also holds `turn`: the shares of samples that show what the turn leads to, after each
+    step, and so does the control of a random direction; None unless its ends are attributes.
 
     Args:
         run: with a generator.
