@@ -183,6 +183,11 @@ def announce(job: Any) -> None:
         say(f"  data: {note}")
     for deviation in config.deviations:
         say(f"  deviation: {deviation}")
+    if config.rate_factor(config.steps - 1) == 0:
+        say(
+            f"  the recipe's learning rate is 0 from epoch {config.recipe.schedule.end} on: no "
+            "later step changes a weight"
+        )
 
 
 def _job(options: dict[str, Any]) -> Any:

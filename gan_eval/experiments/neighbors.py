@@ -112,7 +112,7 @@ def neighbors(
         },
         result=sides.pop("result"),
         controls=sides,
-        advice=_advice(tried, epoch, parts if seen else None),
+        advice=_advice(run, tried, epoch, parts if seen else None),
         fingerprints={
             "train": train.fingerprint,
             "test": parts and parts.test.fingerprint,
@@ -274,10 +274,13 @@ def _has_seen(run: Run, parts: Parts | None) -> bool:
     return parts.known.name in (path.name, path.stem) and not first
 
 
-def _advice(tried: list[list[Any]], epoch: Epoch | None, leaked: Parts | None) -> tuple[str, ...]:
+def _advice(
+    run: Run, tried: list[list[Any]], epoch: Epoch | None, leaked: Parts | None
+) -> tuple[str, ...]:
     """Return what to try next; `leaked` are parts whose validation images G was trained on."""
     found = []
-    if len(tried) > 1 and epoch == tried[-1][0]:
+    last = len(tried) > 1 and epoch == tried[-1][0]
+    if last and run.config().rate_factor(run.steps()) > 0:
         found.append("The last epoch was the best on validation images: train the run longer.")
     if leaked:
         first = f"train it with --limit {len(leaked.known) - leaked.held_out}"

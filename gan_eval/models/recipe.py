@@ -1,5 +1,6 @@
 """How a published network was trained: optimisers, order of updates, schedule, as data."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,19 @@ class Schedule:
     start: int = 0
     end: int = 0
     floor: float = 0.0
+
+    def factor(self, epoch: float) -> float:
+        """Return the factor at `epoch`, counted from 0 in fractions.
+
+        >>> linear = Schedule(shape="linear", start=100, end=200)
+        >>> [linear.factor(epoch) for epoch in (0, 100, 150, 200)]
+        [1.0, 1.0, 0.5, 0.0]
+        """
+        if self.shape == "constant":
+            return 1.0
+        done = min(max((epoch - self.start) / (self.end - self.start), 0.0), 1.0)
+        left = 1 - done if self.shape == "linear" else (1 + math.cos(math.pi * done)) / 2
+        return self.floor + (1 - self.floor) * left
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,6 +95,10 @@ class RunConfig:
         """Return how many steps are done when so many epochs are."""
         return self.recipe.pretrain_steps + epochs * self.steps_per_epoch
 
+    def rate_factor(self, step: int) -> float:
+        """Return the factor that the recipe's schedule has on the learning rates at `step`."""
+        return self.recipe.schedule.factor(step / self.steps_per_epoch)
+
     def to_json(self) -> dict[str, Any]:
         """Return the config as JSON-able values."""
         return asdict(self)

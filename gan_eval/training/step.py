@@ -5,7 +5,6 @@ from the seed and t, so that a run stopped anywhere continues bit for bit on the
 process of a data-parallel run draws the same z and keeps its own share.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, distributed
 
 from gan_eval.images import to_float
 from gan_eval.models.dcgan import Discriminator, Generator, initialise
-from gan_eval.models.recipe import Adam, Schedule
+from gan_eval.models.recipe import Adam
 from gan_eval.models.run_config import RunConfig
 from gan_eval.seeding import stream
 from gan_eval.training.losses import fake_loss, generator_loss, real_loss
@@ -159,25 +158,11 @@ class Trainer:
 
     def _set_rates(self, step: int) -> None:
         recipe = self.config.recipe
-        factor = rate_factor(recipe.schedule, step / self.config.steps_per_epoch)
+        factor = self.config.rate_factor(step)
         rates = {"adam_g": recipe.generator.lr}
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = rates.get(name, recipe.discriminator.lr) * factor
-
-
-def rate_factor(schedule: Schedule, epoch: float) -> float:
-    """Return the factor on the learning rates at `epoch`, counted from 0 in fractions.
-
-    >>> [rate_factor(Schedule(shape="linear", start=100, end=200), e) for e in (0, 100, 150, 200)]
-    [1.0, 1.0, 0.5, 0.0]
-    """
-    if schedule.shape == "constant":
-        return 1.0
-    done = (epoch - schedule.start) / (schedule.end - schedule.start)
-    done = min(max(done, 0.0), 1.0)
-    left = 1 - done if schedule.shape == "linear" else (1 + math.cos(math.pi * done)) / 2
-    return schedule.floor + (1 - schedule.floor) * left
 
 
 def _adam(network: torch.nn.Module, adam: Adam) -> torch.optim.Adam:

@@ -14,9 +14,12 @@ from PIL import Image
 
 from gan_eval.cli import cli
 from gan_eval.cli.quickstart import _job
+from gan_eval.cli.train import announce
 from gan_eval.data import open_images
 from gan_eval.files import read_lines
 from gan_eval.models.runs import Run
+from gan_eval.training.config import Request
+from gan_eval.training.job import new_job
 
 COMMANDS = {
     "benchmark": {"names", "every", "quick", "data_root", "budget", "runs", "out", "as_json"},
@@ -342,6 +345,14 @@ def test_labels_are_needed_by_a_conditional_preset(refused, tmp_path):
     arguments = ("train", "--preset", "radford2015-mnist", "--data", tmp_path / "plain.npz")
     line = refused(*arguments, "--out", tmp_path / "run")
     assert "labels are needed: radford2015-mnist is conditional" in line
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(200, False), (201, True)])
+def test_training_on_at_rate_zero_is_said_to_change_nothing(epochs, said, capsys, tmp_path):
+    request = Request(preset="radford2015-mnist", data="digits", limit=128, epochs=epochs)
+    announce(new_job(tmp_path / "run", request))
+    line = "the recipe's learning rate is 0 from epoch 200 on: no later step changes a weight"
+    assert (line in capsys.readouterr().err) is said
 
 
 def test_labels_that_no_training_image_has_are_never_drawn(

@@ -18,6 +18,7 @@ from gan_eval.experiments.neighbors import neighbors
 from gan_eval.experiments.sample_stream import SampleStream, kept_epochs
 from gan_eval.files import read_lines
 from gan_eval.models.dcgan import Generator, initialise
+from gan_eval.models.recipe import Schedule
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate
 from gan_eval.models.weights import save_network
@@ -132,6 +133,18 @@ def test_the_epoch_is_chosen_on_validation_images(run, tmp_path, monkeypatch):
     assert looked_at == 2 * [("train", range(1150, 1437))] + 3 * [("test", range(360))]
 
 
+def test_longer_training_is_no_advice_where_the_rate_has_come_down_to_zero(run, tmp_path):
+    config = run.config()
+    assert config.steps_of(1) < run.steps() < config.steps_of(2)
+    for end, words in ((1, ()), (2, ("The last epoch was the best",))):
+        recipe = replace(config.recipe, schedule=Schedule(shape="linear", end=end))
+        later = Run(tmp_path / str(end))
+        later.write_config(replace(config, recipe=recipe))
+        save(later, config, later.generator, 2)
+        found = module._advice(later, [[1, 0.4], [2, 0.3]], 2, None)
+        assert tuple(text.split(" on ")[0] for text in found) == words
+
+
 def test_a_generator_without_the_validation_images_has_not_seen_them(run, tmp_path):
     config, runs = run.config(), []
     assert config.data is not None
@@ -140,11 +153,11 @@ def test_a_generator_without_the_validation_images_has_not_seen_them(run, tmp_pa
         runs[-1].write_config(replace(config, data=replace(config.data, count=count)))
     parts = module._open_parts(run, None, None)
     assert [module._has_seen(each, parts) for each in runs] == [True, True, False]
-    assert "train it with --limit 1150" in module._advice([], None, parts)[0]
+    assert "train it with --limit 1150" in module._advice(run, [], None, parts)[0]
     # Of data that lie by class others are held out than the last.
     shuffled = replace(parts, shuffled=True)
     assert module._has_seen(runs[2], shuffled)
-    assert "give the data a part val" in module._advice([], None, shuffled)[0]
+    assert "give the data a part val" in module._advice(run, [], None, shuffled)[0]
     # Data with a validation part of their own are learned from without it.
     joined = replace(parts, known=replace(parts.known, split="train+val"))
     assert not module._has_seen(runs[0], joined)

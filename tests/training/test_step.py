@@ -20,7 +20,7 @@ from gan_eval.seeding import stream
 from gan_eval.training.config import Request, resolve
 from gan_eval.training.job import carry_out, new_job
 from gan_eval.training.losses import fake_loss, generator_loss, real_loss
-from gan_eval.training.step import Trainer, rate_factor
+from gan_eval.training.step import Trainer
 
 Tiny = Callable[..., tuple[RunConfig, Images]]
 Batch = tuple[Tensor, Tensor | None]
@@ -232,9 +232,9 @@ def test_recipes_without_pretraining_have_two_optimisers(tiny: Tiny, fabric: Fab
 )
 def test_cosine_falls_to_one_percent_at_500_epochs(epoch: float, factor: float):
     schedule = PRESETS["bubbliiiing"].recipe.schedule
-    assert rate_factor(schedule, epoch) == pytest.approx(factor)
+    assert schedule.factor(epoch) == pytest.approx(factor)
     sixth = 0.01 + 0.99 * (1 + math.cos(math.pi / 6)) / 2
-    assert rate_factor(schedule, 500 / 6) == pytest.approx(sixth)
+    assert schedule.factor(500 / 6) == pytest.approx(sixth)
 
 
 @pytest.mark.parametrize(
@@ -242,11 +242,11 @@ def test_cosine_falls_to_one_percent_at_500_epochs(epoch: float, factor: float):
 )
 def test_linear_falls_to_nothing_in_the_second_hundred_epochs(epoch: float, factor: float):
     schedule = PRESETS["radford2015-mnist"].recipe.schedule
-    assert rate_factor(schedule, epoch) == pytest.approx(factor)
+    assert schedule.factor(epoch) == pytest.approx(factor)
 
 
 def test_constant_rate_stays():
-    assert {rate_factor(Schedule(), epoch) for epoch in (0, 10, 1e6)} == {1.0}
+    assert {Schedule().factor(epoch) for epoch in (0, 10, 1e6)} == {1.0}
 
 
 def test_rates_follow_the_schedule_step_by_step(tiny: Tiny, fabric: Fabric):
