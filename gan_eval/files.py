@@ -62,6 +62,11 @@ def nearest_there(folder: Path) -> Path:
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
+def expanded(path: str | Path) -> Path:
+    """Return `path` with the user's folder for ~; the ~name of nobody stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:

@@ -157,7 +157,9 @@ def _run(
         needs = needs or asked.missing[0]["needs"]
     for picture in (out / name).rglob("*.png"):
         lighten(picture, _MOST_BYTES)
-    _keep_line(out, name, needs, asked.missing, quick=quick, started=started, spent=asked.spent)
+    how = " --quick" * quick + (f" --budget {budget:g}s" if budget else "")
+    left_out, spent = asked.missing, asked.spent
+    _keep_line(out, name, needs, left_out, how=how, quick=quick, started=started, spent=spent)
     for row in asked.missing:
         say(f"{name}: not run: {row['what']}. {row['needs']}")
     return needs
@@ -169,6 +171,7 @@ def _keep_line(
     needs: str | None,
     missing: Sequence[dict[str, str]] = (),
     *,
+    how: str,
     quick: bool,
     started: float,
     spent: Sequence[float] = (),
@@ -179,7 +182,7 @@ def _keep_line(
 
     line = {
         "benchmark": name,
-        "command": f"gan-eval benchmark {name}" + " --quick" * quick,
+        "command": f"gan-eval benchmark {name}{how}",
         "run": needs is None,
         "missing": [{"what": "", "needs": needs}] if needs else list(missing),
         "quick": quick,
@@ -199,20 +202,19 @@ def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
     """Run each in a process of its own, whose memory is its own; return those that broke off."""
     from gan_eval.files import read_lines
 
+    quick = options["quick"]
     given = [
-        *("--quick" for _ in range(options["quick"])),
         *(text for name in ("data_root", "runs", "out") if options[name] is not None
           for text in (f"--{name.replace('_', '-')}", str(options[name]))),
     ]  # fmt: skip
     left, failed = options["budget"], []
     for number, name in enumerate(names):
-        share = []
-        if left is not None:
-            share = ["--budget", f"{math.ceil(max(1.0, left / (len(names) - number)))}s"]
+        share = None if left is None else math.ceil(max(1.0, left / (len(names) - number)))
         say(f"== {name}")
         lines = options["out"] / name / _LINES
         before = len(list(read_lines(lines)))
-        command = [sys.executable, "-m", "gan_eval", "benchmark", name, *given, *share]
+        how = " --quick" * quick + (f" --budget {share}s" if share else "")
+        command = [sys.executable, "-m", "gan_eval", "benchmark", name, *given, *how.split()]
         started = time.monotonic()
         code = _wait_for(command)
         if code in (-signal.SIGINT, -signal.SIGTERM, 130, 143):
@@ -221,12 +223,12 @@ def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
         # 2 is also what a missing data set ends with, which is a row of the report.
         if code and not told:
             failed.append(name)
-            how = f"exit code {code}"
+            by = f"exit code {code}"
             if code < 0:
-                how = f"signal {-code}"
-                say(f"{name}: killed by {how}; was there too little memory?")
-            needs = f"It was broken off with {how}; `gan-eval benchmark {name}` says why."
-            _keep_line(options["out"], name, needs, quick=options["quick"], started=started)
+                by = f"signal {-code}"
+                say(f"{name}: killed by {by}; was there too little memory?")
+            needs = f"It was broken off with {by}; `gan-eval benchmark {name}` says why."
+            _keep_line(options["out"], name, needs, how=how, quick=quick, started=started)
         if left is not None:
             # What broke off has told nothing; most of its time was training.
             spent = [line["training_seconds"] for line in told] or [time.monotonic() - started]

@@ -1,5 +1,6 @@
 """`gan-eval import`: the word is a Python keyword, so neither module nor function has its name."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def _report(run: Any, as_json: bool) -> None:
     say(f"{config.preset}{epoch}: {' and '.join(imported.networks)}, into {folder}")
     for deviation in config.deviations:
         say(f"  deviation: {deviation}")
+    run = shlex.quote(str(folder))
     if "generator" in imported.networks:
-        say(f"Draw from it with:\n  gan-eval sample {folder} --out grid.png")
+        say(f"Draw from it with:\n  gan-eval sample {run} --out grid.png")
     else:
-        say(f"Measure its features with:\n  gan-eval classify --features disc {folder} --data NAME")
+        say(f"Measure its features with:\n  gan-eval classify --features disc {run} --data NAME")

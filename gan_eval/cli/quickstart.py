@@ -1,5 +1,6 @@
 """`gan-eval quickstart`."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,14 @@ def quickstart(out: Path, as_json: bool) -> None:
         with TrainingProgress(job.config.steps, job.config.recipe.batch_size) as progress:
             stopped = carry_out(job, habits(progress, {"log_every": job.config.steps_per_epoch}))
         if stopped:
-            say(f"Stopped; the state is saved. Continue with: gan-eval quickstart --out {out}")
+            again = shlex.join(["gan-eval", "quickstart", "--out", str(out)])
+            say(f"Stopped; the state is saved. Continue with: {again}")
             raise SystemExit(128 + stopped)
     _report(job, _classify(job), _looked_at(job.run), _scored(job.run), as_json)
 
 
 def _job(out: Path) -> Any:
+    from gan_eval.devices import resolve_device
     from gan_eval.models.runs import Run
     from gan_eval.training.config import Request
     from gan_eval.training.job import new_job, resumed_job
@@ -75,7 +78,8 @@ def _job(out: Path) -> Any:
     if not run.exists:
         return new_job(out, request)
     _check_own(run, request)
-    return resumed_job(out)
+    # The device that it was trained on need not be here.
+    return resumed_job(out, device=resolve_device("auto"))
 
 
 def _check_own(run: Any, request: Any) -> None:
@@ -178,7 +182,8 @@ def _report(
     _print_figures(found, looked_at, scored)
     say(f"Look at {page}, where all of this is drawn.")
     say(f"Look at {run.grid(_KEPT[-1])}: handwritten digits that nobody wrote.")
-    say(f"Next: gan-eval sample {run.folder} --n 100 --out more.png; gan-eval train --help")
+    again = shlex.join(["gan-eval", "sample", str(run.folder), "--n", "100", "--out", "more.png"])
+    say(f"Next: {again}; gan-eval train --help")
 
 
 def _print_training(run: Any, rows: list[dict[str, Any]]) -> None:

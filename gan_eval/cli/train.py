@@ -23,6 +23,7 @@ from gan_eval.cli.options import (
 from gan_eval.cli.output import print_json, say
 from gan_eval.cli.progress import TrainingProgress
 from gan_eval.errors import InputError
+from gan_eval.files import expanded
 
 # What a run is asked for, and what may change when it is resumed.
 _ASKED = (
@@ -259,7 +260,7 @@ def _wanted(what: str, details: Sequence[str], options: dict[str, Any]) -> bool:
 def _default_folder(options: dict[str, Any]) -> Path:
     if options["resume"] and not (options["preset"] and options["data"]):
         raise InputError("--out must name the run to resume. Got nothing; pass --out runs/NAME.")
-    data = Path(options["data"] or "").expanduser().resolve()
+    data = expanded(options["data"] or "").resolve()
     name = data.stem if data.suffix == ".npz" else data.name
     return Path("runs") / f"{options['preset']}-on-{name}"
 

@@ -14,6 +14,7 @@ from gan_eval.data.images_set import Images
 from gan_eval.data.prepare import prepare
 from gan_eval.data.source import Source
 from gan_eval.errors import InputError, NoSplitError, closest
+from gan_eval.files import expanded
 from gan_eval.images import Fit
 
 ROOT_VARIABLE = "GAN_EVAL_DATA"
@@ -142,7 +143,7 @@ def open_images(
 def path_of(data: str, root: Path | None) -> Path | None:
     """Return the path of a folder or file that is called `data`, None where it is found by name."""
     named = _locate(data, root_for(data, root)) if _is_name(data) else None
-    path = Path(data).expanduser().resolve()
+    path = expanded(data).resolve()
     return path if named is None and data not in DATA_NAMES and path.exists() else None
 
 
@@ -154,7 +155,7 @@ def root_for(data: str, root: Path | None) -> Path | None:
 def data_root(root: Path | None) -> Path | None:
     """Return `root`, or else what the variable GAN_EVAL_DATA names; it must be a folder."""
     named = root or os.environ.get(ROOT_VARIABLE)
-    chosen = Path(named).expanduser() if named else None
+    chosen = expanded(named) if named else None
     if chosen is not None and not chosen.is_dir():
         raise InputError(
             f"the data root must be a folder. Got {chosen}, which is none; create it or name "
@@ -241,7 +242,7 @@ def npz_of(data: str, root: Path | None) -> Path | None:
 def _search(data: str, root: Path | None) -> _Found:
     """Return where `data` are, by name or by path."""
     found = _locate(data, root) if _is_name(data) else None
-    path = Path(data).expanduser()
+    path = expanded(data)
     if found is None and data not in DATA_NAMES:
         if path.is_dir():
             found = _folder(path)

@@ -53,12 +53,11 @@ def compare(a: Run, b: Run, out: Path | None = None) -> Compared:
     names = _names(a.folder, b.folder)
     metrics = _last(rows[0], rows[1])
     figure = None
-    if metrics:
+    curves = dict(zip(names, rows, strict=True))
+    panels = [_panel(name, curves) for name in metrics if name != "epoch"]
+    if panels:
         figure = (out or a.folder) / f"{slug('compare', *names)}.png"
-        curves = dict(zip(names, rows, strict=True))
-        write_bytes(
-            figure, draw_panels([_panel(name, curves) for name in metrics if name != "epoch"])
-        )
+        write_bytes(figure, draw_panels(panels))
     return Compared(names=names, config=_differences(*settings), metrics=metrics, figure=figure)
 
 

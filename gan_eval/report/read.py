@@ -184,11 +184,13 @@ def _identity(record: Record) -> str:
     version.
     """
     variant = {name: record.config.get(name) for name in _VARIANTS}
-    fingerprints, run = dict(record.fingerprints), record.config.get("trained") or {}
+    fingerprints = dict(record.fingerprints)
+    scored = value_at(record, "config.fake.trained")
+    run = record.config.get("trained") or scored or {}
     protocol = {name: value for name, value in record.protocol.items() if name != "version"}
     if run.get("run") and record.exhibit != "neighbors":
         training = [*map(run.get, _TRAINING), run.get("seed") or 0]
-        fingerprints["weights"] = json.dumps(training)
+        fingerprints["fake" if run is scored else "weights"] = json.dumps(training)
         features = variant["features"]
         if isinstance(features, Mapping):
             variant["features"] = {**features, "weights_sha256": None}

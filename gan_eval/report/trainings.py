@@ -16,7 +16,7 @@ _SAME = (
 
 def longest(records: Sequence[Record]) -> list[Record]:
     """Return the records without those of a network that was trained longer on the same images."""
-    trainings = [(_of(each), trained(each, "images"), trained(each, "steps")) for each in records]
+    trainings = [(_of(each), trained(each, "images"), _steps(each)) for each in records]
 
     def surpassed(of: str, images: int | None, steps: int | None) -> bool:
         if not steps:  # weights of others do not say how long they were trained
@@ -32,6 +32,11 @@ def longest(records: Sequence[Record]) -> list[Record]:
         for record, training in zip(records, trainings, strict=True)
         if not surpassed(*training)
     ]
+
+
+def _steps(record: Record) -> int | None:
+    steps = trained(record, "steps")
+    return steps if type(steps) is int else None
 
 
 def _of(record: Record) -> str:

@@ -120,15 +120,15 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
     named = [each for each in records if published.name in (None, each.name)]
     protocols = [str(each.protocol.get("name")) for each in named]
     of_run = not (published.ours or "").startswith("controls")
-    seen: set[float] = set()
+    seen: set[tuple[float, bool]] = set()
     numbers = [
         (each, _ours(published, each))
         for each, protocol in zip(named, protocols, strict=True)
         if published.protocol in (None, protocol)
     ]
     for record, ours in numbers:
-        if ours is not None and (of_run or ours not in seen):
-            seen.add(ours)  # records of several runs hold the same control
+        if ours is not None and (of_run or (ours, record.quick) not in seen):
+            seen.add((ours, record.quick))  # records of several runs hold the same control
             spread = number_at(record, "result.error_spread") or 0.0
             own = _cut_short(record) if of_run else []
             why = "; ".join([*_unlike(published.holds_for, record), *own])

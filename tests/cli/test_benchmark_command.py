@@ -89,6 +89,7 @@ def test_an_exhibit_that_is_killed_does_not_take_the_others_with_it(
         (line,) = read_lines(tmp_path / name / "benchmark.jsonl")
         assert line["run"] is False
         assert line["missing"][0]["needs"].startswith("It was broken off with signal 9")
+        assert line["command"] == f"gan-eval benchmark {name} --budget 1s"
     report(tmp_path)
     assert "It was broken off with signal 9" in (tmp_path / "report.html").read_text()
 
@@ -160,6 +161,7 @@ def test_quick_numbers_are_marked(monkeypatch, tmp_path, capfd):
     printed = capfd.readouterr()
     (line,) = json.loads(printed.out)["exhibits"]
     assert (line["benchmark"], line["run"], line["missing"]) == ("table_2_svhn", True, [])
+    assert line["command"] == "gan-eval benchmark table_2_svhn --quick"
     assert not (out / "table_2_svhn" / "records.jsonl").exists()  # that of longer runs
     (record,) = read_lines(out / "table_2_svhn" / "quick" / "records.jsonl")
     assert record["quick"] is True

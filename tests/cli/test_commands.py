@@ -334,6 +334,8 @@ def test_quickstart_goes_on_with_its_own_run_only(refused, tmp_path, changed, me
     job = _job(out)
     job.run.write_config(job.config)
     assert _job(out).config.steps == job.config.steps
+    job.run.write_config(replace(job.config, device="cuda"))
+    assert _job(out).config.device == "cpu"
     job.run.write_config(replace(job.config, asked={**job.config.asked, **changed}))
     line = refused("quickstart", "--out", out)
     assert f"Got {out}, a run that was started with {message}; pass another --out" in line

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -154,6 +155,20 @@ def test_home_is_found_behind_an_equals_sign_too(call, tmp_path, monkeypatch):
     assert call(*NEW, "--data=~/grey.npz", "--out=~/run", "--steps", 1) == 0
     assert Run(tmp_path / "home/run").exists
     assert not Path("~").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("report", "~nobody-here"), "results must be a folder. Got ~nobody-here"),
+        ((*NEW, "--data", "~nobody-here", "--out", "run"), "~nobody-here"),
+        (("score", "~nobody-here", "--against", "digits", "--extractor", "pixels"), "~nobody-here"),
+    ],
+)
+def test_the_folder_of_nobody_is_not_there(refused, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(*words)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_epoch_that_was_cut_is_kept_again_when_it_is_whole(call, tmp_path, monkeypatch):

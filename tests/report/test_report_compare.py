@@ -49,6 +49,8 @@ def test_runs_without_metrics_have_no_figure(runs):
         run.metrics.unlink()
     found = compare(*runs)
     assert (found.metrics, found.figure) == ({}, None)
+    append_line(runs[0].metrics, {"step": 1, "epoch": 0.5})
+    assert compare(*runs).figure is None
 
 
 def test_a_run_is_not_compared_with_itself(runs):

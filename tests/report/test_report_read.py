@@ -11,6 +11,7 @@ from gan_eval.errors import InputError
 from gan_eval.files import append_line
 from gan_eval.records import append_record
 from gan_eval.report.read import read_results
+from gan_eval.report.trainings import longest
 from gan_eval.report.values import curve_at, value_at
 
 
@@ -94,6 +95,22 @@ def test_a_run_that_was_trained_on_is_the_same_row(results, classified):
     )
     section = read_results(results(table_2_svhn=[old, new])).sections["table_2_svhn"]
     assert (section.records, section.older) == ([new], [old])
+
+
+def test_a_run_that_was_trained_on_and_scored_again_is_the_same_row(results, classified):
+    about = {"run": "mine", "preset": "radford2015-svhn", "trained_on": "svhn"}
+    old, new, other = (
+        classified(
+            "mine",
+            exhibit="score",
+            config={"fake": {"trained": {**about, "epoch": epoch}}},
+            fingerprints={"real": "r", "weights": "of the extractor", "fake": drawn},
+            time=f"2026-01-0{day}T00:00:00",
+        )
+        for day, (drawn, epoch) in enumerate([("a", None), ("b", None), ("c", 5)], 1)
+    )
+    section = read_results(results(fid_table=[old, new, other])).sections["fid_table"]
+    assert (section.records, section.older) == ([new, other], [old])
 
 
 def test_a_shorter_comparison_does_not_hide_a_longer_one(results, classified):
@@ -198,6 +215,14 @@ def test_a_line_that_is_broken_or_too_new_is_named(results, classified, change, 
     with pytest.raises(InputError, match=re.escape(message)) as error:
         read_results(folder)
     assert str(error.value).startswith(f"{path}, line 1 must ")
+
+
+def test_steps_that_are_no_number_surpass_nothing(classified):
+    about = classified().config["trained"]
+    both = [
+        classified(config={"trained": {**about, "steps": steps}}) for steps in ("many", 10, [2], 20)
+    ]
+    assert longest(both) == [both[0], both[2], both[3]]
 
 
 def test_values_of_a_wrong_kind_within_a_result_are_no_numbers(results, classified):

@@ -256,6 +256,10 @@ def test_a_control_that_several_runs_share_is_one_number(classified):
     controls = {"real": {"error": 0.0309, "samples": 50_000}}
     record = classified(exhibit="neighbors", config=config, controls=controls)
     assert len(list(beside(real, [record, record, record]))) == 1
+    # Not a hurried run's: the full one's must stand by itself.
+    both = list(beside(real, [replace(record, quick=True), record]))
+    assert [line.quick for line in both] == [True, False]
+    assert [line.quick for line in counting(both)] == [False]
 
 
 def test_k_means_with_mirror_images_is_not_the_papers(classified):

@@ -33,6 +33,7 @@ from gan_eval.errors import InputError, one_line
 from gan_eval.experiments.features import describe, form_of
 from gan_eval.experiments.score.pixels import Array, joined, layout_of, pixels_of, to_pixels
 from gan_eval.features.statistics_file import Statistics, load_statistics
+from gan_eval.files import expanded
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.sampling import generate
@@ -187,7 +188,7 @@ def _batches(network: Generator, sampling: Sampling) -> Iterator[Tensor]:
 
 
 def _named(text: str, sampling: Sampling, root: Path | None) -> Side:
-    path = Path(text).expanduser()
+    path = expanded(text)
     if Run(path).exists:
         return side_of(Run(path), sampling=sampling)
     if path.is_file() and path.suffix in (".npy", ".npz"):
@@ -196,7 +197,7 @@ def _named(text: str, sampling: Sampling, root: Path | None) -> Side:
         if side is not None:
             return side
     data, split = (text, "train") if path.exists() else split_of(text)
-    path = Path(data).expanduser().resolve()
+    path = expanded(data).resolve()
     # Of folders the last two names, for each model's samples often lie in a samples/.
     name = "/".join(path.parts[-2:]) if path.is_dir() else path.name
     return Side(name=f"{name}:{split}", open=partial(open_images, data, root=root, split=split))
