@@ -31,7 +31,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 def to_float(images: torch.Tensor, scale: Scale) -> torch.Tensor:
     """Return uint8 `images` as float32 in the generator's output range."""
-    values = images.float()
+    values = images.to(torch.float32, copy=True)
     return values.div_(127.5).sub_(1) if scale == "tanh" else values.div_(255)
 
 
@@ -79,5 +79,5 @@ def to_channels(images: torch.Tensor, channels: int) -> torch.Tensor:
         return images
     if channels == 3:
         return images.expand(*images.shape[:-3], 3, *images.shape[-2:])
-    weights = torch.tensor(LUMA).view(3, 1, 1)
+    weights = torch.tensor(LUMA, device=images.device).view(3, 1, 1)
     return (images.float() * weights).sum(-3, keepdim=True).round_().to(torch.uint8)

@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import Dataset
 
 from gan_eval.data.images_set import Images, fingerprint_names, fingerprint_pixels
-from gan_eval.data.source import ArrayRows, BlockRows, Rows, Source, Survey
+from gan_eval.data.source import BlockRows, Rows, Source, Survey
 from gan_eval.devices import available_memory
 from gan_eval.errors import InputError, NoSizeError
 from gan_eval.images import STRETCHED, Fit, fit_square, stretch, to_channels
@@ -91,8 +91,7 @@ def prepare(
     labels = None if source.labels is None else torch.from_numpy(source.labels.astype(np.int64))
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of a torchrun that share the memory
     allowed = available_memory() // 2 // processes if memory is None else memory
-    fits = _is_free(source.rows, survey, target) or target.bytes(len(source.rows)) <= allowed
-    held = fits and not target.stretches
+    held = target.bytes(len(source.rows)) <= allowed and not target.stretches
     pixels = _hold(source.rows, target) if held else None
     attributes = source.attributes
     used = None if survey.sizes == (target.shape, target.shape) else target.fit
@@ -155,12 +154,6 @@ def _target(survey: Survey, size: int | None, channels: int | None, fit: Fit) ->
     if survey.sizes is not None and survey.sizes[0] == survey.sizes[1]:
         return Target(channels, survey.sizes[0], fit)  # a batch of them is stretched where it goes
     return Target(channels, (size, size), fit, stretches=True)
-
-
-def _is_free(rows: Rows, survey: Survey, target: Target) -> bool:
-    """Whether the pixels are in memory already, just as they are wanted."""
-    wanted = (target.channels, *target.shape)
-    return isinstance(rows, ArrayRows) and survey.native == wanted
 
 
 def _hold(rows: Rows, target: Target) -> torch.Tensor:

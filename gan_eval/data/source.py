@@ -9,6 +9,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 import torch
 
+from gan_eval.errors import InputError, one_line
+
 Array = np.ndarray[Any, np.dtype[Any]]
 _HASHED = 1000  # rows of an array that is not held, that its fingerprint looks at
 
@@ -162,7 +164,12 @@ class DiskRows(BlockRows):
 
     def block(self, start: int, stop: int) -> torch.Tensor:
         """Return a copy of rows [start, stop)."""
-        stored = np.memmap(self.path, np.uint8, "r", self.offset, self.layout)
+        try:
+            stored = np.memmap(self.path, np.uint8, "r", self.offset, self.layout)
+        except (OSError, ValueError) as error:  # it was whole when it was opened
+            raise InputError(
+                f"{self.path} must stay whole while it is read. Got {one_line(error)}; restore it."
+            ) from error
         return torch.from_numpy(np.array(stored[start:stop].transpose(self.axes), order="C"))
 
     def identity(self) -> Iterator[str]:

@@ -225,7 +225,7 @@ def _open_parts(run: Run, data: str | None, root: Path | None) -> Parts:
         )
     if data is None and config.data is not None:
         data = config.data.name
-        root = root or (Path(config.data.root) if config.data.root else None)
+        root = root or config.data.root_there
     parts = open_parts(str(data), _HELD_OUT, root=root, **form_of(config))
     if parts.train.num_classes != classes:
         raise InputError(

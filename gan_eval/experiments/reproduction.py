@@ -174,7 +174,7 @@ class Reproduction:
 
     def _longest(self, preset: str, data: str, seed: int, options: dict[str, Any]) -> Run | None:
         """Return the run on these images that has had the most steps, whatever its folder is."""
-        request = Request(preset=preset, data=data).to_json()
+        request, options = Request(preset=preset, data=data).to_json(), as_json(options)
         usual = {name: request[name] for name in (*_ALIKE, *options)}
         found = []
         for path in sorted(self.runs.glob("*/config.json")):
@@ -251,11 +251,14 @@ def is_measured(
     images = {"train+validation": parts.known.fingerprint, "test": parts.test.fingerprint}
 
     def same(line: dict[str, Any]) -> bool:
-        prints, features = line["fingerprints"], line["config"]["features"]
+        parts = (line.get("fingerprints"), line.get("config"))
+        prints, config = (each if isinstance(each, dict) else {} for each in parts)
+        features = config.get("features")
         return (
-            (line["name"], line["protocol"], use_of(features)) == (spec.name, asked, use)
-            and prints["weights"] == weights
-            and all(prints[name] == value for name, value in images.items())
+            isinstance(features, dict)
+            and (line.get("name"), line.get("protocol"), use_of(features))
+            == (spec.name, asked, use)
+            and {"weights": weights, **images}.items() <= prints.items()
         )
 
     return any(same(line) for line in read_lines(folder / "records.jsonl"))

@@ -55,8 +55,8 @@ def watched_part(
     if data is None and images.split == "train":
         return images
     assert config.data is not None
-    if data is None and root is None and config.data.root:
-        root = Path(config.data.root)
+    if data is None:
+        root = root or config.data.root_there
     # A few thousand are read, whatever memory there is.
     form = {**form_of(config), "memory": 0}
     return open_part(data or config.data.name, "train", root=root, **form)

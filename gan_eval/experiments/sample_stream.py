@@ -103,7 +103,7 @@ class StateFile:
         if not self.path.exists():
             return []
         tensors, about = load_tensors(self.path)
-        if about["of"] != self.of:
+        if about.get("of") != self.of:
             return []
         nearest.seen = int(tensors["seen"])
         for name in ("squared", "indices", "labels"):

@@ -107,8 +107,7 @@ class ArrayFile:
         """Give the rows their name, sweep up, and write the record."""
         if self._unfinished.exists():
             self._unfinished.replace(self.path)
-        for left in (self._marks, *self.store.glob(f".unfinished.{self.key}.*")):
-            left.unlink(missing_ok=True)
+        self._marks.unlink(missing_ok=True)
         write_json(self._record, about)
 
     def _discard(self) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gan_eval.data import Images
-from gan_eval.devices import gather, processes, resolve_device
+from gan_eval.devices import as_one, gather, processes, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.images import Scale, to_float
 from gan_eval.models.config import DiscriminatorConfig
@@ -118,13 +118,12 @@ class DiscriminatorFeatures:
         rank, world = processes()
         # A last batch of one image is out of this range.
         starts = range(0, len(self._train) - 1, _BATCH)
-        mine = [self._statistics(start) for start in starts[rank::world]]
-        units = sum(norm.num_features for norm in self._norms)
-        found = torch.empty(len(starts), 2, units, dtype=torch.float64)
+        with as_one():
+            mine = [self._statistics(start) for start in starts[rank::world]]
+        found = [torch.empty(0)] * len(starts)
         for other, part in enumerate(gather(mine)):
-            for row, statistics in zip(range(other, len(starts), world), part, strict=True):
-                found[row] = statistics
-        set_statistics(self._network, found.mean(0))
+            found[other::world] = part
+        set_statistics(self._network, torch.stack(found).mean(0))
         self._train = None
 
     @torch.inference_mode()
@@ -173,8 +172,7 @@ class DiscriminatorFeatures:
 def _lie_by_class(images: Images) -> bool:
     """Return whether labelled images lie one class after another, as folders of classes do."""
     labels = images.labels
-    several = labels is not None and bool(labels.min() < labels.max())
-    return labels is not None and several and bool((labels.diff() >= 0).all())
+    return labels is not None and bool(labels[0] < labels[-1]) and bool((labels.diff() >= 0).all())
 
 
 def _mixed(rows: Tensor) -> Tensor:

@@ -44,7 +44,6 @@ class Inception:
 
     Attributes:
         name: "inception", or with other than 2,048 dims "inception-768" and so on.
-        official: whether the weights are those of every published FID.
     """
 
     def __init__(
@@ -83,9 +82,7 @@ class Inception:
         network = _network(state, dims, path).to(self._device, self._dtype)
         self._network = network.to(memory_format=torch.channels_last)
         self._classes = state["fc.weight"].to(self._device)
-        digest = file_sha256(path)
-        self.official = digest == OFFICIAL_SHA256
-        self.identity = inception_identity(digest, dims, resize, precision)
+        self.identity = inception_identity(file_sha256(path), dims, resize, precision)
 
     def prepare(self) -> None:
         """Do nothing: the network has learned already."""

@@ -176,7 +176,7 @@ def _code_sha256(network: nn.Module) -> str:
     kept = network.state_dict().keys()
     for name, buffer in network.named_buffers():
         if name not in kept:
-            digest.update(name.encode() + buffer.cpu().contiguous().view(torch.uint8).numpy().data)
+            digest.update(name.encode() + buffer.cpu().flatten().view(torch.uint8).numpy().data)
     for name, module in network.named_modules():
         if not _is_torchs(type(module)):
             mine = vars(module).keys() - _TORCHS

@@ -91,8 +91,9 @@ def extract(
                     held.enter_context(file.alone())
                     missing = file.begin()
             if gather(missing)[0]:
-                extractor.prepare()
-                # Rows that one process refuses are everyone's, so that the first sweeps up.
+                # What one process refuses is refused by all, so that the first sweeps up.
+                with as_one():
+                    extractor.prepare()
                 with as_one():
                     _fill(file, extractor, images, batch_size, progress)
             with as_one():

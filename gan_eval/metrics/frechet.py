@@ -70,11 +70,13 @@ def frechet_distance(*, real: Moments, fake: Moments) -> FrechetDistance:
     """
     check_widths(real=real.width, fake=fake.width)
     less, more = sorted((real, fake), key=_rank)
-    one, other = less.covariance, more.covariance.to(less.mean.device)
+    # On a GPU, if either is there.
+    place = max((each.mean.device for each in (real, fake)), key=lambda each: each.type != "cpu")
+    one, other = less.covariance.to(place), more.covariance.to(place)
     factor, clipped = _factor(one, _rank(less))
     values = torch.linalg.eigvalsh(factor.T @ other @ factor)
     cross = float(values.clamp_min(0).sqrt().sum())
-    shift = float((less.mean - more.mean.to(less.mean.device)).square().sum())
+    shift = float((less.mean.to(place) - more.mean.to(place)).square().sum())
     traces = float(one.trace() + other.trace())
     return FrechetDistance(
         distance=max(0.0, shift + traces - 2 * cross),

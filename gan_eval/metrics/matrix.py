@@ -4,43 +4,15 @@ Metrics compute in float64, in blocks of rows, so that the matrix itself is neve
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
 
-
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """Rows of a memory map (n, d) that are on `device` when they are taken, and there no longer."""
-
-    rows: NDArray[np.generic]
-    device: torch.device
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(n, d)."""
-        return self.rows.shape
-
-    @property
-    def ndim(self) -> int:
-        """Two, of a matrix."""
-        return self.rows.ndim
-
-    def __getitem__(self, taken: Any) -> Tensor:
-        return torch.from_numpy(np.array(self.rows[taken])).to(self.device)
-
-
-Matrix = NDArray[np.generic] | Tensor | Placed
+Matrix = NDArray[np.generic] | Tensor
 # Gets what one share of the work found, and returns what each did, in order, on the CPU.
 Gather = Callable[[Tensor], list[Tensor]]
 
@@ -50,19 +22,8 @@ _ROWS, _BYTES = 4096, 2**26
 
 def device_of(x: Matrix) -> torch.device:
     """Return where to compute with `x`: its own device, but the CPU for Apple's: no float64."""
-    there = x.device if isinstance(x, Tensor | Placed) else torch.device("cpu")
+    there = x.device if isinstance(x, Tensor) else torch.device("cpu")
     return torch.device("cpu") if there.type == "mps" else there
-
-
-def placed(rows: NDArray[np.generic], device: str) -> Matrix:
-    """Return the rows of a memory map as the metrics compute with them on `device`.
-
-    On a GPU all at once where a quarter of its free memory holds them.
-    """
-    if device != "cuda":
-        return rows
-    there = Placed(rows, torch.device(device))
-    return there[:] if rows.nbytes <= available_memory(device) // 4 else there
 
 
 def to_double(part: Matrix, device: torch.device) -> Tensor:

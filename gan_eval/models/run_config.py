@@ -1,6 +1,7 @@
 """What determines a run, as its config.json holds it."""
 
 from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -26,6 +27,11 @@ class DataConfig:
     notes: tuple[str, ...]
     fingerprint: str
     listing: str = ""
+
+    @property
+    def root_there(self) -> Path | None:
+        """The root that they were under, where that is still there."""
+        return Path(self.root) if self.root and Path(self.root).is_dir() else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,11 +122,20 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"weights file {path} must be a whole state dict, without code. "
             f"Got one that is not ({one_line(error)}); save network.state_dict()."
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise InputError(
-            f"weights file {path} must hold tensors by name. Got others; save state_dict() alone."
-        )
+    if not isinstance(state, dict):
+        raise _no_state(path, type(state).__name__)
+    for name, value in state.items():
+        plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
+        if not (isinstance(name, str) and plain):
+            raise _no_state(path, f"{name!r}: {type(value).__name__}")
     return state
+
+
+def _no_state(path: Path, found: str) -> InputError:
+    return InputError(
+        f"weights file {path} must hold tensors by name. Got others ({found}); save state_dict() "
+        "alone."
+    )
 
 
 def weights_sha256(network: nn.Module) -> str:

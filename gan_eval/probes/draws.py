@@ -62,7 +62,8 @@ class FitDraws:
     """
 
     def __init__(self, *, device: str | torch.device = "cpu") -> None:
-        self._device = device
+        # By its number: "cuda" is another GPU to the threads that fit.
+        self._device = torch.empty(0, device=device).device
         self._kept: tuple[Matrix, Tensor, _Pool] | None = None
 
     @float32_products("highest")
@@ -147,10 +148,6 @@ def _each(
 @contextmanager
 def _one_core_each(cores: int) -> Iterator[ThreadPoolExecutor]:
     """Give as many threads as there are `cores`, none of which starts others."""
-    if cores == 1:
-        with ThreadPoolExecutor(1) as pool:
-            yield pool
-        return
     before = torch.get_num_threads()
     with (
         threadpool_limits(1),

@@ -164,10 +164,19 @@ class _Path:
     """The solutions of one problem for growing C, each starting from the one before."""
 
     def __init__(
-        self, design: Design, signs: Tensor, tol: float, max_iter: int, ridge: float
+        self,
+        design: Design,
+        signs: Tensor,
+        tol: float,
+        max_iter: int,
+        ridge: float,
+        gram: GramSpace | None = None,
     ) -> None:
         self._design, self._signs, self._tol, self._max_iter = design, signs, tol, max_iter
-        self._gram = GramSpace.of(design, ridge) if _in_gram(design.n, design.d) else None
+        if gram is None and _in_gram(design.n, design.d):
+            gram = GramSpace.of(design, ridge)
+        self._gram = gram
+        self._double: GramSpace | None = None  # in float64, where that was needed
         self._primal = None if self._gram else PrimalSpace(design)
         rows = design.n if self._gram else design.d + 1
         zeros = torch.zeros(rows, signs.shape[1], dtype=torch.float64, device=design.device)
@@ -182,8 +191,12 @@ class _Path:
         if short.any() and self._design.dtype == torch.float32:
             # Large C, or values far from zero: systems in float32 are not good enough either.
             double = Design(self._design.x, self._design.device, torch.float64)
-            left = self._max_iter - int(steps.max())
-            again = _Path(double, self._signs[:, short], self._tol, left, 0.0).solve(value)
+            left, signs = self._max_iter - int(steps.max()), self._signs[:, short]
+            if self._double is None:
+                check_memory(double.n, double.d, signs.shape[1], 8, double.device)
+            path = _Path(double, signs, self._tol, left, 0.0, self._double)
+            self._double = path._gram
+            again = path.solve(value)
             weights[:, short], objective[short] = again["weights"], again["objective"]
             gap[short], steps[short] = again["gap"], steps[short] + again["n_iter"]
         return {

@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
 from gan_eval.probes.design import Design, Matrix
-from gan_eval.probes.l2_svm import LinearModel, certify
+from gan_eval.probes.l2_svm import LinearModel, certify, signs_of
 
 # A float64 copy, and liblinear's own of it in nodes of 16 bytes.
 _BYTES = 8 + 16
@@ -46,10 +46,8 @@ def _fit(values: np.ndarray, labels: Tensor, C: float) -> LinearModel:  # noqa: 
         warnings.simplefilter("ignore", ConvergenceWarning)
         svm.fit(values, labels.numpy())
     weights = torch.from_numpy(np.column_stack([svm.coef_, svm.intercept_]).T.copy())
-    classes = torch.from_numpy(svm.classes_)
-    positive = classes[-weights.shape[1] :]  # of two classes, the second
-    signs = (labels[:, None] == positive).double() * 2 - 1
-    cost = torch.full((len(positive),), C, dtype=torch.float64)
+    classes, signs = signs_of(labels)
+    cost = torch.full_like(signs[0], C)
     objective, gap = certify(Design(values), weights, signs, cost)
     return LinearModel(
         C=C,

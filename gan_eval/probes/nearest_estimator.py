@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from gan_eval.devices import resolve_device, with_float64
 from gan_eval.probes.nearest_neighbor import RunningNearest
 
 
@@ -15,7 +16,7 @@ class NearestNeighbor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """The label of the nearest sample, as `sklearn.neighbors.KNeighborsClassifier(1)` gives it.
 
     Args:
-        device: where to compare, "cpu" or "cuda".
+        device: "auto", "cuda" or "cpu".
 
     Attributes:
         classes_: the labels.
@@ -56,7 +57,7 @@ class NearestNeighbor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the label of the sample nearest to each of T (m, d)."""
         check_is_fitted(self)
         queries = validate_data(self, T, dtype="numeric", reset=False)
-        nearest = RunningNearest(queries, device=self.device)
+        nearest = RunningNearest(queries, device=with_float64(resolve_device(self.device)))
         nearest.update(self.X_)
         labels: NDArray[Any] = self.y_[nearest.indices.cpu().numpy()]
         return labels

@@ -241,7 +241,7 @@ def _matrix(values: Matrix, name: str) -> Tensor:
 
 def _multiplies_int8(device: str) -> bool:
     """Return whether `device` adds up products of 8-bit integers in hardware, in 32 bits."""
-    able = torch.cpu.get_capabilities() if device == "cpu" else {}
+    able = torch.cpu.get_capabilities() if torch.device(device).type == "cpu" else {}
     return bool(able.get("avx512_vnni") or able.get("amx_int8"))
 
 

@@ -114,8 +114,8 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
 
 def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfig:
     """Return `config` with a later end, for a run that is to be trained on."""
-    if epochs is None and steps is None:
-        return config
+    if (epochs is None and steps is None) or config.imported:
+        return config  # of imported weights there is no training to go on, which `reopen` says
     wanted = steps or config.steps_of(epochs or 0)
     if wanted < config.steps:
         raise InputError(
@@ -148,10 +148,9 @@ def reopen(config: RunConfig, root: Path | None = None, name: str | None = None)
             "a run must have been trained here to be trained on. This one was imported: it has "
             f"no images and no optimiser's state. Train a new run with --preset {config.preset}."
         )
-    where = root or (Path(data.root) if data.root and Path(data.root).is_dir() else None)
     images = open_images(
         name or data.name,
-        root=where,
+        root=root or data.root_there,
         split=data.split,
         size=config.generator.image_size,
         channels=config.generator.channels,

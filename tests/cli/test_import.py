@@ -76,7 +76,7 @@ def test_an_imported_run_is_not_trained_on(call, refused, capsys, tmp_path, file
     assert call("import", "newmu", files, "--out", out) == 0
     capsys.readouterr()
     before = (out / "config.json").read_bytes()
-    for more in ((), ("--epochs", 300), ("--data", "digits")):
+    for more in ((), ("--epochs", 300), ("--steps", 100), ("--data", "digits")):
         line = refused("train", "--out", out, "--resume", *more)
         assert "This one was imported" in line
         assert "--preset radford2015-svhn" in line

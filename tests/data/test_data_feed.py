@@ -126,6 +126,16 @@ def test_a_damaged_image_met_by_a_worker_is_one_line(tmp_path: Path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_is_cut_short_while_it_is_streamed_is_one_line(tmp_path: Path, workers: int):
+    np.savez(tmp_path / "a.npz", train_images=np.zeros((9, 8, 8), np.uint8))
+    images = open_images(str(tmp_path / "a.npz"), root=None, memory=0)
+    (tmp_path / "a.npz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a.npz must stay whole while it is read. Got ") as caught:
+        next(Feed(images, batch_size=2, seed=0, device=CPU, workers=workers).batches())
+    assert "\n" not in str(caught.value)
+
+
 def test_batches_that_cannot_be(data: str):
     images = opened(data)
     with pytest.raises(InputError, match=r"at most the number of images \(37\).* Got 38"):

@@ -133,9 +133,10 @@ def test_a_set_is_streamed_when_it_does_not_fit(tmp_path: Path):
     assert streamed.fingerprint.startswith("names-sha256:")
 
 
-def test_pixels_that_are_in_memory_anyway_are_held():
-    assert open_images("digits", root=None, memory=0).pixels is not None
-    assert open_images("digits", root=None, memory=0, size=16).pixels is None
+def test_pixels_that_are_in_memory_are_not_copied_beyond_the_limit():
+    held, streamed = (open_images("digits", root=None, memory=memory) for memory in (None, 0))
+    assert streamed.pixels is None
+    assert torch.equal(streamed.take(range(9)), held.take(range(9)))
 
 
 def test_the_inventory_lists_every_name_and_every_other_npz(tmp_path: Path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
@@ -90,6 +91,21 @@ def test_a_generator_of_training_images_has_their_error_and_is_found_out(
     assert record.result["memorisation"]["mean"] == 0
     assert record.result["memorisation"]["nearer_than_real"] == 1
     assert 0.4 < record.controls["real"]["memorisation"]["nearer_than_real"] <= 0.5
+
+
+def test_a_run_whose_root_is_gone_finds_its_images_by_the_variable(run, tmp_path, monkeypatch):
+    arrays = {}
+    for split in ("train", "test"):
+        images = open_images("digits", root=None, split=split)
+        arrays[f"{split}_images"] = images.pixels[:, 0].numpy()
+        arrays[f"{split}_labels"] = images.labels.numpy()
+    np.savez(tmp_path / "mine.npz", **arrays)
+    config = run.config()
+    data = replace(config.data, name="mine", root=str(tmp_path / "gone"))
+    moved = Run(tmp_path / "run")
+    moved.write_config(replace(config, data=data))
+    monkeypatch.setenv("GAN_EVAL_DATA", str(tmp_path))
+    assert len(module._open_parts(moved, None, None).test) == 360
 
 
 def test_every_side_holds_the_same(run, tmp_path):

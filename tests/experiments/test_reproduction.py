@@ -11,6 +11,7 @@ from gan_eval.errors import InputError
 from gan_eval.experiments.classify import classify
 from gan_eval.experiments.features import FeatureSpec
 from gan_eval.experiments.reproduction import MissingError, Reproduction, is_measured
+from gan_eval.files import append_line
 from gan_eval.models.runs import Run
 from gan_eval.probes.protocol import choose_protocol
 from gan_eval.training.checkpoint import saved_step
@@ -146,6 +147,8 @@ def test_a_row_is_kept_of_the_same_features_and_images_only(tmp_path):
     pixels = FeatureSpec(name="pixels")
     svhn = FeatureSpec(name="random-disc", preset="radford2015-svhn")
     classify([pixels, svhn], one, protocol, store=tmp_path / "store", out=tmp_path)
+    for broken in ({"name": "pixels"}, {"config": {"features": None}}, {"fingerprints": ["a"]}):
+        append_line(tmp_path / "records.jsonl", broken)
     for spec in (pixels, svhn):
         assert is_measured(tmp_path, spec, protocol, one)
         assert not is_measured(tmp_path, spec, protocol, other)

@@ -186,7 +186,7 @@ def test_grey_images_are_repeated(weights: Path):
 
 
 def test_the_identity_tells_weights_layer_and_resizing_apart(extractor: Inception, weights: Path):
-    assert not extractor.official
+    assert extractor.identity["official"] is False
     assert extractor.identity["weights_sha256"] != OFFICIAL_SHA256
     assert extractor.identity == Inception(weights).identity
     clean = Inception(weights, resize="clean")

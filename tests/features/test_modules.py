@@ -172,7 +172,7 @@ class Shifted(nn.Module):
 
     def __init__(self, by: float) -> None:
         super().__init__()
-        self.register_buffer("by", torch.tensor([by]), persistent=False)
+        self.register_buffer("by", torch.tensor(by), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.by

@@ -273,6 +273,25 @@ def test_values_so_large_that_rounding_drowns_the_penalty_are_fitted(scale, kind
         assert ours.objective_[column] <= theirs * (1 + 1e-6)
 
 
+def test_what_float32_cannot_certify_shares_one_matrix_in_float64(monkeypatch):
+    x, y, _ = problem("hardly tall")
+    given = torch.from_numpy(x * 1e3).float(), torch.from_numpy(y)
+    taken, of = [], GramSpace.of
+
+    def counted(design: Design, ridge: float) -> GramSpace:
+        taken.append(design.dtype)
+        return of(design, ridge)
+
+    monkeypatch.setattr(GramSpace, "of", counted)
+    models = fit_l2_svm(*given, [0.1, 1.0, 10.0])
+    assert all(model.converged for model in models)
+    assert taken == [torch.float32, torch.float64]
+    wanted = check_memory(*x.shape, 3, 4)
+    monkeypatch.setattr("gan_eval.probes.l2_svm.available_memory", lambda device: wanted)
+    with pytest.raises(InputError, match=r"GiB of memory. .* are free"):
+        fit_l2_svm(*given, [10.0])  # enough for float32 only
+
+
 def test_one_precision_alone_may_take_all_steps():
     digits = load_digits()
     ours = L2SVM(C=1e4).fit(digits.data, digits.target)

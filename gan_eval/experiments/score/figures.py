@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gan_eval.devices import available_memory, gather, processes
+from gan_eval.devices import available_memory, gather, processes, with_float64
 from gan_eval.errors import InputError, closest
 from gan_eval.metrics import (
     Moments,
@@ -23,7 +23,8 @@ from gan_eval.metrics import (
     precision_recall,
 )
 from gan_eval.metrics.inception_score import inception_score_of_blocks
-from gan_eval.metrics.matrix import Matrix, placed
+from gan_eval.metrics.matrix import Matrix
+from gan_eval.probes.design import on_device
 from gan_eval.seeding import stream
 
 METRICS = ("fid", "kid", "isc", "prdc")
@@ -36,6 +37,7 @@ FIGURES = (
 _ROWS = 1000
 # Matrices, as wide as long, that the moments and distance of two sides take: 7.5 at 3,000 features.
 _MATRICES = 8
+_BESIDE = 2**30  # bytes, of the blocks that metrics compute with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,7 @@ def features_of(rows: NDArray[Any], protocol: ScoreProtocol, device: str) -> Fea
 
     Each of several processes takes the moments of its share, and gets those of all.
     """
-    taken = placed(rows, device)
+    taken = on_device(rows, with_float64(device), beside=_BESIDE)
     if "fid" not in protocol.metrics:
         return Features(rows=taken)
     (rank, world), n, share = processes(), len(rows), Moments()

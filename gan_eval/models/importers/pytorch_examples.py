@@ -19,6 +19,7 @@ from gan_eval.models.importers.imported import Network, Part, build, hashes, wri
 from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.run_config import ImportConfig
 from gan_eval.models.runs import Run, new_run
+from gan_eval.models.weights import read_state
 
 _PRESET = "pytorch-examples"
 _WIDTH = 64  # ngf and ndf in the preset
@@ -62,7 +63,12 @@ def import_pytorch_examples(generator: Path, discriminator: Path, out: Path) -> 
 
 def _read(path: Path, part: Part) -> _State:
     """Return the state dict in `path`, its keys and dimensions checked, its sizes not yet."""
-    state, wanted = _load(path), _named(build(preset(_PRESET), part))
+    read, wanted = read_state(path), _named(build(preset(_PRESET), part))
+    state = {
+        name.removeprefix("module."): tensor
+        for name, tensor in read.items()
+        if not name.endswith(_COUNT)
+    }
     rest = {name for name in state.keys() ^ wanted.keys() if not name.endswith(_COUNT)}
     if rest:
         name = min(rest)
@@ -75,30 +81,6 @@ def _read(path: Path, part: Part) -> _State:
         if tensor.dim() != wanted[name].dim() or not tensor.numel():
             raise _wrong_shape(name, tensor, wanted[name], path)
     return state
-
-
-def _load(path: Path) -> _State:
-    if not path.is_file():
-        raise InputError(f"weights file {path} must exist. Found none; check the path.")
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes of another kind fail in many ways
-        raise _no_state(path, type(error).__name__) from error
-    if not isinstance(values, dict):
-        raise _no_state(path, type(values).__name__)
-    for name, value in values.items():
-        plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
-        if not (isinstance(name, str) and plain):
-            raise _no_state(path, f"{name!r}: {type(value).__name__}")
-    return {name.removeprefix("module."): value for name, value in values.items()}
-
-
-def _no_state(path: Path, found: str) -> InputError:
-    return InputError(
-        f"{path} must be a plain state dict, tensors by name, saved by torch.save; no other pickle "
-        f"is ever read. Got another file ({found}); pass netG and netD as pytorch/examples saves "
-        "them."
-    )
 
 
 def _wrong_shape(name: str, tensor: Tensor, wanted: Tensor, path: Path) -> InputError:
