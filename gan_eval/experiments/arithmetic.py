@@ -36,14 +36,12 @@ from gan_eval.experiments.sums import (
     STEPS,
     TERMS,
     Pools,
-    overlaid_samples,
     seen_in_real,
     success,
     sum_images,
-    told_from_images,
+    trusted,
     turn_rates,
     turn_vector,
-    unbiased,
     unseen,
 )
 from gan_eval.files import write_json
@@ -130,8 +128,7 @@ def arithmetic(
     z = drawing.points(1 + max(map(max, chosen.samples.values())), seed)
     pools = {name: z[list(rows)] for name, rows in chosen.samples.items()}
     counted = sum_images(drawing, pools, trials, seed) if goal and "a" in pools else {}
-    laid = overlaid_samples(drawing, pools, panel.overlay)
-    overlay = unbiased(panel.overlay, laid)
+    overlay, laid, distrust = trusted(drawing, pools, panel.overlay)
     rates = {
         name: success(panel.judges, goal, counted.get(name), overlay)
         for name in ("result", *CONTROLS)
@@ -158,7 +155,7 @@ def arithmetic(
         advice=(
             *_advice(len(counted.get("result", ())), trials),
             *unseen(panel.images, goal),
-            *told_from_images(laid),
+            *distrust,
         ),
         fingerprints={"data": panel.images and panel.images.fingerprint, "weights": chosen.weights},
     )

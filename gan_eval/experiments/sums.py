@@ -100,33 +100,25 @@ def success(
     }
 
 
-def overlaid_samples(
+def trusted(
     drawing: Drawing, pools: Pools, overlay: AttributeClassifier | None
-) -> float | None:
-    """Return the share of single samples, those of c, that are taken for overlays."""
-    if overlay is None:
-        return None
-    return float(overlay.decide(drawing.images(pools["c"])).double().mean())
+) -> tuple[AttributeClassifier | None, float | None, tuple[str, ...]]:
+    """Return the judge of overlays if it can be asked, and why not.
 
-
-def unbiased(overlay: AttributeClassifier | None, laid: float | None) -> AttributeClassifier | None:
-    """Return the judge of overlays, unless it takes many single samples for such.
-
-    A D that tells every sample from an image has features that say that, and not what an overlay
-    is: where more than a fifth of single samples are `laid`, nobody looks for overlays.
+    With the share of single samples, those of c, that it takes for overlays. A D that tells every
+    sample from an image has features that say that, and not what an overlay is: where that share
+    is more than a fifth nobody looks for overlays.
     """
-    return None if laid is None or laid > _MOST_LAID else overlay
-
-
-def told_from_images(laid: float | None) -> tuple[str, ...]:
-    """Return what it means that the judge of overlays was not asked, if it was not."""
-    if laid is None or laid <= _MOST_LAID:
-        return ()
-    return (
+    if overlay is None:
+        return None, None, ()
+    laid = float(overlay.decide(drawing.images(pools["c"])).double().mean())
+    if laid <= _MOST_LAID:
+        return overlay, laid, ()
+    return None, laid, (
         f"{100 * laid:.0f} % of single samples are taken for overlays of images by the features of "
         "D, which tell samples from images: overlays are not looked for, and sums of pixels may "
         "succeed by attributes alone; an earlier --epoch may do.",
-    )
+    )  # fmt: skip
 
 
 def seen_in_real(

@@ -7,6 +7,7 @@ Arrays only: what features are, and how a classifier is found, is handed in.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean, pstdev
 from typing import Literal
 
 import torch
@@ -65,12 +66,12 @@ class Choice:
     @property
     def means(self) -> tuple[float, ...]:
         """Mean validation error at each C."""
-        return tuple(_mean(errors) for errors in zip(*self.errors, strict=True))
+        return tuple(fmean(errors) for errors in zip(*self.errors, strict=True))
 
     @property
     def stds(self) -> tuple[float, ...]:
         """Standard deviation over draws of the validation error at each C."""
-        return tuple(_std(errors) for errors in zip(*self.errors, strict=True))
+        return tuple(pstdev(errors) for errors in zip(*self.errors, strict=True))
 
     @property
     def error(self) -> float:
@@ -119,7 +120,7 @@ class Result:
     @property
     def error_mean(self) -> float:
         """Mean test error over draws."""
-        return _mean(self.errors)
+        return fmean(self.errors)
 
     @property
     def error_std(self) -> float:
@@ -127,7 +128,7 @@ class Result:
 
         1.96 of these is what the authors print behind ±; `protocol` says what it is not.
         """
-        return _std(self.errors)
+        return pstdev(self.errors)
 
 
 def draw(labels: Tensor, per_class: int, generator: torch.Generator) -> Tensor:
@@ -178,8 +179,9 @@ def select(training: Labelled, validation: Labelled, protocol: Protocol, solve: 
         InputError: there are too few labels.
     """
     grid = protocol.c_grid
-    fits = _fitted(training, protocol, "selection", protocol.selection_draws, grid, solve)
-    said = _predictions(fits.models, validation.features)
+    rows = _drawn(training.labels, protocol, "selection", protocol.selection_draws)
+    models, seconds = _fitted(training, rows, grid, solve)
+    said = _predictions(models, validation.features)
     wrong = torch.tensor([int((each != validation.labels).sum()) for each in said])
     wrong = wrong.view(-1, len(grid))  # (draws, values of C)
     # Sums of whole numbers, so that equals are equal; argmin does not promise the first of them.
@@ -191,8 +193,8 @@ def select(training: Labelled, validation: Labelled, protocol: Protocol, solve: 
         c_grid=grid,
         errors=tuple(tuple(row) for row in (wrong.double() / len(validation.labels)).tolist()),
         edge=edges.get(best) if len(grid) > 1 else None,
-        converged=fits.converged,
-        seconds=fits.seconds,
+        converged=all(model.converged for model in models),
+        seconds=seconds,
     )
 
 
@@ -205,56 +207,42 @@ def evaluate(
         InputError: there are too few labels.
     """
     sealed = test.open(choice)
-    fits = _fitted(training, protocol, "test", protocol.test_draws, (choice.C,), solve)
+    rows = _drawn(training.labels, protocol, "test", protocol.test_draws)
+    models, seconds = _fitted(training, rows, (choice.C,), solve)
     size = int(max(training.labels.max(), sealed.labels.max())) + 1
     confusion, errors = torch.zeros(size, size, dtype=torch.int64), []
-    for said in _predictions(fits.models, sealed.features):
+    for said in _predictions(models, sealed.features):
         errors.append(float((said != sealed.labels).double().mean()))
         pairs = sealed.labels * size + said
         confusion += pairs.bincount(minlength=size * size).view(size, size)
     return Result(
         choice=choice,
         errors=tuple(errors),
-        train_error=_mean(fits.train_errors),
-        converged=fits.converged,
+        train_error=fmean(_train_errors(training, rows, models)),
+        converged=all(model.converged for model in models),
         confusion=confusion,
-        seconds=choice.seconds + fits.seconds,
+        seconds=choice.seconds + seconds,
     )
 
 
-@dataclass(frozen=True)
-class _Fits:
-    """The models of several draws, draw by draw and C by C, and each one's training error."""
-
-    models: list[LinearModel]
-    train_errors: list[float]
-    seconds: float
-
-    @property
-    def converged(self) -> bool:
-        return all(model.converged for model in self.models)
-
-
 def _fitted(
-    training: Labelled,
-    protocol: Protocol,
-    purpose: str,
-    draws: int,
-    grid: tuple[float, ...],
-    solve: Solver,
-) -> _Fits:
-    features, labels = training.features, training.labels
-    rows = _drawn(labels, protocol, purpose, draws)
+    training: Labelled, rows: Sequence[Tensor] | None, grid: tuple[float, ...], solve: Solver
+) -> tuple[list[LinearModel], float]:
+    """Return the models of all draws, draw by draw and C by C, and the seconds they took."""
     started = time.perf_counter()
-    found = solve(features, labels, rows, grid)
-    seconds = time.perf_counter() - started
-    errors = []
-    for number, models in enumerate(found):
+    found = solve(training.features, training.labels, rows, grid)
+    return [model for models in found for model in models], time.perf_counter() - started
+
+
+def _train_errors(
+    training: Labelled, rows: Sequence[Tensor] | None, models: Sequence[LinearModel]
+) -> Iterator[float]:
+    """Yield the error of each draw's model on what it was learned from."""
+    features, labels = training.features, training.labels
+    for number, model in enumerate(models):
         drawn = None if rows is None else rows[number]
-        seen = features if drawn is None else gather(features, drawn)
-        known = labels if drawn is None else labels[drawn]
-        errors += [float((said != known).double().mean()) for said in _predictions(models, seen)]
-    return _Fits([model for models in found for model in models], errors, seconds)
+        (said,) = _predictions([model], features if drawn is None else gather(features, drawn))
+        yield float((said != (labels if drawn is None else labels[drawn])).double().mean())
 
 
 def _drawn(labels: Tensor, protocol: Protocol, purpose: str, draws: int) -> list[Tensor] | None:
@@ -271,11 +259,3 @@ def _predictions(models: Sequence[LinearModel], x: Matrix) -> Iterator[Tensor]:
     group = -(-_COLUMNS // models[0].weights.shape[1])
     for start in range(0, len(models), group):
         yield from (said.cpu() for said in predictions(models[start : start + group], x))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _std(values: Sequence[float]) -> float:
-    return float(torch.tensor(values, dtype=torch.float64).std(correction=0))

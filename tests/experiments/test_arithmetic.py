@@ -27,15 +27,13 @@ from gan_eval.experiments.exemplars import (
 from gan_eval.experiments.panel import Panel
 from gan_eval.experiments.sums import (
     draw_triples,
-    overlaid_samples,
     really_shows,
     seen_in_real,
     success,
     sum_images,
-    told_from_images,
+    trusted,
     turn_rates,
     turn_vector,
-    unbiased,
 )
 from gan_eval.metrics.intervals import wilson_interval
 from gan_eval.seeding import stream
@@ -166,13 +164,16 @@ def test_who_judges_did_not_pick(untrained, tmp_path, monkeypatch, there, laid, 
     assert wanted == [True, False]
 
 
-@pytest.mark.parametrize("laid", [None, 0.2, 0.21])
+@pytest.mark.parametrize("laid", [20, 21])
 def test_a_judge_that_takes_samples_for_overlays_is_not_asked(laid):
-    overlay = judge(1)
-    assert unbiased(overlay, laid) == (overlay if laid == 0.2 else None)
-    said = told_from_images(laid)
-    assert len(said) == (laid == 0.21)
+    z, overlay = -torch.ones(100, 8), judge(1)
+    z[:laid, 1] = 1
+    asked, share, said = trusted(DRAWING, {"c": z}, overlay)
+    assert share == laid / 100
+    assert asked == (overlay if laid == 20 else None)
+    assert len(said) == (laid == 21)
     assert all("21 % of single samples are taken for overlays" in each for each in said)
+    assert trusted(DRAWING, {"c": z}, None) == (None, None, ())
 
 
 def test_few_sums_are_advised_on():
@@ -215,13 +216,6 @@ def test_an_overlay_is_no_success():
     assert (found["low"], found["high"]) == wilson_interval(4, 10)
     alone = success(JUDGES, {"first": True}, images)
     assert (alone["success_rate"], alone["seen"], alone["overlaid"]) == (0.7, 0.7, None)
-
-
-def test_samples_that_are_taken_for_overlays_are_counted():
-    z = -torch.ones(4, 8)
-    z[:3, 1] = 1
-    assert overlaid_samples(DRAWING, {"c": z}, judge(1)) == 0.75
-    assert overlaid_samples(DRAWING, {"c": z}, None) is None
 
 
 def test_judges_are_judged_by_real_images():

@@ -1,6 +1,7 @@
 """Every published DCGAN that can be built: network, recipe, source and deviations, as data."""
 
 from dataclasses import replace
+from typing import Any
 
 from gan_eval.errors import InputError, closest
 from gan_eval.models.presets import radford2015, reimplementations
@@ -55,26 +56,32 @@ def configure(
     chosen = preset(name)
     if width is not None:
         chosen = _with_width(chosen, width)
-    size = chosen.generator.image_size if image_size is None else image_size
-    depth = chosen.generator.channels if channels is None else channels
-    z = chosen.generator.latent_dim if latent_dim is None else latent_dim
-    labels = chosen.generator.classes if classes is None else classes
-    _check(chosen, size, depth, z, labels)
-    *layers, image = chosen.generator.layers
+    given = {
+        "image_size": image_size,
+        "channels": channels,
+        "latent_dim": latent_dim,
+        "classes": classes,
+    }
+    of_g = chosen.generator
+    new: dict[str, Any] = {
+        name: getattr(of_g, name) if value is None else value for name, value in given.items()
+    }
+    of_both = {name: value for name, value in new.items() if name != "latent_dim"}
+    _check(chosen, **new)
+    *layers, image = of_g.layers
+    layers.append(replace(image, width=new["channels"]))
     return replace(
         chosen,
-        generator=replace(
-            chosen.generator,
-            image_size=size,
-            channels=depth,
-            latent_dim=z,
-            classes=labels,
-            layers=(*layers, replace(image, width=depth)),
+        generator=replace(of_g, **new, layers=tuple(layers)),
+        discriminator=replace(chosen.discriminator, **of_both),
+        deviations=(
+            *chosen.deviations,
+            *(
+                f"{name} {value} instead of {getattr(of_g, name)}"
+                for name, value in new.items()
+                if value != getattr(of_g, name)
+            ),
         ),
-        discriminator=replace(
-            chosen.discriminator, image_size=size, channels=depth, classes=labels
-        ),
-        deviations=chosen.deviations + _differences(chosen, size, depth, z, labels),
     )
 
 
@@ -90,18 +97,20 @@ def _with_width(chosen: Preset, width: int) -> Preset:
     return replace(changed, deviations=(*changed.deviations, difference))
 
 
-def _check(chosen: Preset, size: int, channels: int, latent_dim: int, classes: int) -> None:
+def _check(
+    chosen: Preset, *, image_size: int, channels: int, latent_dim: int, classes: int
+) -> None:
     published = chosen.generator.image_size
-    if chosen.size_step == 0 and size != published:
+    if chosen.size_step == 0 and image_size != published:
         raise InputError(
             f"image_size of {chosen.name} is {published}: {chosen.fixed_because}. "
-            f"Got {size}; leave --image-size out, or use carpedm20, which takes any size."
+            f"Got {image_size}; leave --image-size out, or use carpedm20, which takes any size."
         )
-    if chosen.size_step and (size < 16 or size % chosen.size_step):
+    if chosen.size_step and (image_size < 16 or image_size % chosen.size_step):
         multiple = f" and a multiple of {chosen.size_step}" if chosen.size_step > 1 else ""
         raise InputError(
             f"image_size of {chosen.name} must be at least 16{multiple}: it is halved four times. "
-            f"Got {size}."
+            f"Got {image_size}."
         )
     if channels not in chosen.channels:
         allowed = " or ".join(str(c) for c in chosen.channels)
@@ -118,14 +127,3 @@ def _check(chosen: Preset, size: int, channels: int, latent_dim: int, classes: i
         )
     if chosen.conditional and classes < 2:
         raise InputError(f"classes of {chosen.name} must be at least 2. Got {classes}.")
-
-
-def _differences(
-    chosen: Preset, size: int, channels: int, latent_dim: int, classes: int
-) -> tuple[str, ...]:
-    new = {"image_size": size, "channels": channels, "latent_dim": latent_dim, "classes": classes}
-    return tuple(
-        f"{name} {value} instead of {getattr(chosen.generator, name)}"
-        for name, value in new.items()
-        if value != getattr(chosen.generator, name)
-    )

@@ -12,7 +12,6 @@ from gan_eval.models.config import (
     DiscriminatorConfig,
     GeneratorConfig,
     Layer,
-    Norm,
 )
 from gan_eval.models.recipe import Recipe
 
@@ -83,26 +82,13 @@ def networks(
     generator: tuple[Layer, ...],
     discriminator: tuple[Layer, ...],
     *,
-    image_size: int,
-    channels: int,
     latent_dim: int,
     prior: Literal["uniform", "normal"],
-    norm: Norm,
-    bias: bool,
-    classes: int = 0,
     conv_init: tuple[_Init, _Init] = ("normal", "normal"),
-    dense_init: _Init = "normal",
+    **both: Any,
 ) -> dict[str, Any]:
     """Both networks of a preset by their fields' names; `conv_init` is of G and of D."""
-    of_both: dict[str, Any] = {
-        "image_size": image_size,
-        "channels": channels,
-        "norm": norm,
-        "bias": bias,
-        "classes": classes,
-        "dense_init": dense_init,
-    }
-    of_g, of_d = ({**of_both, "conv_init": init} for init in conv_init)
+    of_g, of_d = ({**both, "conv_init": init} for init in conv_init)
     return {
         "generator": GeneratorConfig(layers=generator, latent_dim=latent_dim, prior=prior, **of_g),
         "discriminator": DiscriminatorConfig(layers=discriminator, **of_d),
