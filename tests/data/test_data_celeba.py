@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from gan_eval.data import open_images
+from gan_eval.data.vision import read_celeba
 from gan_eval.errors import InputError
 
 
@@ -34,6 +35,20 @@ def test_celeba_follows_the_partition_and_has_attributes(tmp_path: Path):
     value = open_images("celeba", root=tmp_path, split="val", size=32)
     assert abs(int(value.pixels[0, 0].float().mean()) - 180) <= 2
     assert len(open_images("celeba", root=tmp_path, split="test", size=32)) == 1
+
+
+def test_of_celeba_as_it_is_published_one_header_is_read(tmp_path: Path):
+    make_celeba(tmp_path)
+    (tmp_path / "celeba/img_align_celeba/000002.jpg").unlink()
+    assert read_celeba(tmp_path, "train").rows.survey().native == (3, 218, 178)
+
+
+def test_celeba_that_was_resized_is_seen_as_it_is(tmp_path: Path):
+    make_celeba(tmp_path)
+    for path in (tmp_path / "celeba/img_align_celeba").iterdir():
+        Image.open(path).resize((64, 64)).save(path)
+    found = open_images("celeba", root=tmp_path)
+    assert (found.size, found.native) == (64, (3, 64, 64))
 
 
 def test_celeba_must_be_told_a_size(tmp_path: Path):
