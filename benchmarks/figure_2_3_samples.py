@@ -2,9 +2,9 @@
 
     gan-eval benchmark figure_2_3_samples
 
-Of every network on images that are there: a grid at fixed z for each kept epoch, losses, distances
-of samples to real images over the epochs in the features of the run's own last discriminator, and
-the training images nearest to samples. In a hurry: `radford2015-svhn` only.
+Of every network on images that are there: a grid at fixed z for each kept epoch, losses, and the
+training images nearest to samples; of unconditional ones distances of samples to real images over
+the epochs, in the features of the run's own last D. In a hurry: `radford2015-svhn` only.
 
 Paper: bedrooms of LSUN after one epoch and after five, not memorised. Ours:
 results/figure_2_3_samples. On 2 cores: over three hours of training, then a quarter of one.
@@ -90,11 +90,11 @@ def main(asked: Reproduction) -> None:
             run = asked.trained(preset, found := asked.data(data), epochs, **options)
             kept = sorted(int(path.name[6:]) for path in run.folder.glob("checkpoints/epoch-*"))
             show(asked, run, kept)
+            where = {**asked.common, "out": asked.out / run.folder.name}
+            neighbors(run, samples=1000, memorisation_only=True, **where)
             if run.config().discriminator.classes:
                 continue  # a conditional D compares images only with their labels
             disc = ExtractorSpec(name=f"disc:{run.folder}")
             for epoch in kept[-1:] if asked.quick else kept:
                 score([run], found, protocol=protocol, extractor=disc, n=n, epoch=epoch,
                       **asked.common)  # fmt: skip
-            where = {**asked.common, "out": asked.out / run.folder.name}
-            neighbors(run, samples=1000, memorisation_only=True, **where)

@@ -76,12 +76,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--compile", action="store_true", help="compile ours")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--steps", type=int, help="default: 30, on a GPU 500")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     device = resolve_device(given.device)
-    compare(given.batch_size, given.steps, given.rounds, device, given.compile)
+    steps = given.steps or (30 if device == "cpu" else 500)
+    compare(given.batch_size, steps, given.rounds, device, given.compile)
 
 
 if __name__ == "__main__":

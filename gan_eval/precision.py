@@ -83,6 +83,21 @@ def _as_before(
 
 
 @contextmanager
+def tried_convolutions(tried: bool) -> Iterator[None]:
+    """Let cuDNN try its ways for the shapes that come, or choose by rule.
+
+    The first is for the few shapes of a training, unless convolutions must be deterministic; the
+    second for what is measured on the way, in many shapes, and shall be the same each time.
+    """
+    cudnn, before = torch.backends.cudnn, torch.backends.cudnn.benchmark
+    cudnn.benchmark = tried and (before or not cudnn.deterministic)
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
+
+
+@contextmanager
 def float32_products(precision: Literal["highest", "medium"]) -> Iterator[None]:
     """Take products of float32 as they are, or rounded to bfloat16 and summed in float32.
 

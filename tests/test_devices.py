@@ -24,9 +24,14 @@ from gan_eval.models.dcgan import Discriminator, Generator, initialise
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate
-from gan_eval.precision import float32_products, full_float32, resolve_precision
+from gan_eval.precision import (
+    float32_products,
+    full_float32,
+    resolve_precision,
+    tried_convolutions,
+)
 from gan_eval.seeding import stream
-from gan_eval.training.job import Job, _fastest_convolutions, carry_out
+from gan_eval.training.job import Job, carry_out
 
 Tiny = Callable[..., tuple[RunConfig, Images]]
 
@@ -155,7 +160,10 @@ def test_a_training_tries_convolutions_unless_they_must_be_deterministic(
 ):
     cudnn = torch.backends.cudnn
     monkeypatch.setattr(cudnn, "deterministic", deterministic)
-    with _fastest_convolutions():
+    with tried_convolutions(True):
+        assert cudnn.benchmark is not deterministic
+        with tried_convolutions(False):  # while something is measured
+            assert cudnn.benchmark is False
         assert cudnn.benchmark is not deterministic
     assert cudnn.benchmark is False
 

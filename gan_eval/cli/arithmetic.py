@@ -27,7 +27,12 @@ _CONCEPT = "Samples by number, as 3,17,40, or by attribute, as Smiling,-Male."
     type=UserPath(),
     help="Samples of an earlier call, its arithmetic-choices.json.",
 )
-@click.option("--n", type=click.IntRange(min=1), default=2000, help="Samples to choose of.")
+@click.option(
+    "--n",
+    type=click.IntRange(min=1),
+    default=2000,
+    help="Samples to choose of; numbers are below it.",
+)
 @click.option("--trials", type=click.IntRange(min=1), default=200, help="Random sums.")
 @click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: the first]")
 @epoch_option

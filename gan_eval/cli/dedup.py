@@ -15,7 +15,7 @@ from gan_eval.cli.output import percent, print_table
 @click.option(
     "--radius",
     type=int,
-    help="Bits of 128 in which duplicates differ at most.  [default: chosen from the data]",
+    help="Bits of 128 in which duplicates differ at most, 0 to 23.  [default: chosen]",
 )
 @click.option(
     "--write",

@@ -14,7 +14,7 @@ _SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
 
 @click.command(short_help="Walk through Z from sample to sample (Figure 4).")
 @click.argument("run", type=UserPath())
-@click.option("--frames", default=10, help="From one point to the next.")
+@click.option("--frames", default=10, help="From one point to the next, 2 to 1000.")
 @click.option("--label", type=int, help="Of all images of a conditional RUN.  [default: the first]")
 @epoch_option
 @click.option("--data", help="Training images: a name, folder or .npz.  [default: the RUN's own]")

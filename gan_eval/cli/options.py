@@ -70,13 +70,14 @@ device_option = choice_option("--device", ["auto", "cpu", "cuda", "mps"], help="
 precision_option = choice_option(
     "--precision",
     ["auto", "32", "bf16"],
-    help="Of networks. auto: bf16 where the processor computes in it.",
+    help="Of networks; after training G draws in float32. auto: bf16 where the processor computes"
+    " in it.",
 )
 data_root_option = click.option(
     "--data-root",
     type=UserPath(),
     # Not click's own `envvar`: a run's own root comes before the variable.
-    help="Where named data sets lie.  [env: GAN_EVAL_DATA]",
+    help="Where named data sets lie.  [env: GAN_EVAL_DATA, after a RUN's own root]",
 )
 store_option = click.option(
     "--store",

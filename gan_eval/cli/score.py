@@ -27,13 +27,13 @@ _COLUMNS = ("model", "FID", "KID x 1000", "IS", "precision", "recall", "density"
 @click.option(
     "--metrics",
     default="fid,kid,isc,prdc",
-    help="Some of these, with commas.",
+    help="Some of these, with commas; isc, the Inception score, of inception alone.",
 )
 @click.option(
     "--extractor",
     default="inception",
-    help="inception, inception-768, inception-192, inception-64, disc (each RUN's own), disc:RUN, "
-    "pixels or torchvision:NAME.",
+    help="inception, inception-768, inception-192, inception-64, disc (each RUN's own, its "
+    "newest weights), disc:RUN, pixels or torchvision:NAME.",
 )
 @click.option(
     "--inception-weights",

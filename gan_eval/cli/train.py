@@ -30,7 +30,7 @@ _ASKED = (
     "preset", "data", "split", "image_size", "channels", "fit", "limit", "latent_dim", "width",
     "epochs", "steps", "batch_size", "save_epochs", "seed", "device", "precision", "compile",
 )  # fmt: skip
-_CHANGEABLE = ("data", "epochs", "steps", "device")
+_CHANGEABLE = ("data", "epochs", "steps", "device", "compile")
 
 
 @click.command(short_help="Train a published DCGAN on your images.")
@@ -74,8 +74,7 @@ _CHANGEABLE = ("data", "epochs", "steps", "device")
 @device_option
 @precision_option
 @click.option(
-    "--compile",
-    is_flag=True,
+    "--compile/--no-compile",
     help="Compile the networks with torch.compile: minutes at the start, slower on a CPU.",
 )
 @click.option(
@@ -88,8 +87,9 @@ _CHANGEABLE = ("data", "epochs", "steps", "device")
     "--probe-every",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Each N epochs, classify held-out training images by D's features: probe_error in"
-    " metrics.jsonl. Without --score-every, the epoch where it is lowest is kept as the best.",
+    help="Each N epochs, classify training images, held out from the classifier and not from D, by"
+    " D's features: probe_error in metrics.jsonl. In a run that was never scored, the epoch where"
+    " it is lowest is kept as the best.",
 )
 @click.option("--probe-data", help="Labelled images for that, as --data.  [default: --data]")
 @click.option(
@@ -172,6 +172,8 @@ def habits(
 
 def announce(job: Any) -> None:
     """Say what is about to be trained on what, and every deviation from the source."""
+    from gan_eval.precision import resolve_precision
+
     config, data = job.config, job.config.data
     assert data is not None
     size = config.generator.image_size
@@ -184,6 +186,9 @@ def announce(job: Any) -> None:
         say(f"  data: {note}")
     for deviation in config.deviations:
         say(f"  deviation: {deviation}")
+    usual = resolve_precision("auto", config.device)
+    if config.asked.get("precision") == "auto" and config.precision != usual:
+        say(f"  precision stays {config.precision}, as it began; a new run would take {usual} here")
     if config.rate_factor(config.steps - 1) == 0:
         say(
             f"  the recipe's learning rate is 0 from epoch {config.recipe.schedule.end} on: no "

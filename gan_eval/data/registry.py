@@ -154,8 +154,8 @@ def root_for(data: str, root: Path | None) -> Path | None:
 
 def data_root(root: Path | None) -> Path | None:
     """Return `root`, or else what the variable GAN_EVAL_DATA names; it must be a folder."""
-    named = root or os.environ.get(ROOT_VARIABLE)
-    chosen = expanded(named) if named else None
+    named = root or os.environ.get(ROOT_VARIABLE) or None
+    chosen = named and expanded(named)
     if chosen is not None and not chosen.is_dir():
         raise InputError(
             f"the data root must be a folder. Got {chosen}, which is none; create it or name "
@@ -228,9 +228,8 @@ def _npz(path: Path) -> _Found:
 
 
 def _folder(path: Path) -> _Found:
-    folders = folder_splits(path)
-    name, known = path.resolve().name, dict.fromkeys(folders)
-    return _Found(name, "folder", path, known, lambda split: read_folder(folders[split]))
+    found, name = folder_splits(path), path.resolve().name
+    return _Found(name, "folder", path, dict.fromkeys(found), lambda part: read_folder(found[part]))
 
 
 def npz_of(data: str, root: Path | None) -> Path | None:
@@ -285,16 +284,16 @@ def _unknown(data: str, root: Path | None, path: Path) -> InputError:
         return InputError(f"{rule}. Got the file {data!r}; {remedy}.")
     if not _is_name(data) or data.endswith(".npz"):
         return InputError(f"{rule}. Got {data!r}, which does not exist; check the path.")
-    others = "" if root else f" For others name their root with --data-root or {ROOT_VARIABLE}."
-    hint = closest(data, _names(root)) + others
+    hint = closest(data, _names(root))
+    hint += "" if root else f" For others name their root with --data-root or {ROOT_VARIABLE}."
     return InputError(f"data must be a known name or a path. Got {data!r}. {hint}")
 
 
 def _needs(name: str, root: Path | None) -> str:
     there = f"under the data root {root}" if root else "under a data root, of which none is given"
-    remedy = "" if root else f"; name the root with --data-root or {ROOT_VARIABLE}"
-    put = f"put {_files(name)} there{remedy}."
-    return f"data {name!r} needs its files {there}. None is there; {put}"
+    put = f"put {_files(name)} there"
+    put += "" if root else f"; name the root with --data-root or {ROOT_VARIABLE}"
+    return f"data {name!r} needs its files {there}. None is there; {put}."
 
 
 def _files(name: str) -> str:

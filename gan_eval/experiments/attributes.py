@@ -155,6 +155,7 @@ def train_attribute_classifier(
     extractor: Extractor,
     most_false: float = 1.0,
     store: Path | None = None,
+    device: str = "cpu",
 ) -> AttributeClassifier:
     """Return the classifier of an attribute that labelled real images teach.
 
@@ -167,6 +168,7 @@ def train_attribute_classifier(
         extractor: of the images' size; it is prepared here.
         most_false: share of false alarms at most, as `best_threshold` has it.
         store: where features are kept; None takes `default_store()`.
+        device: "cuda" or "cpu", where the SVM is fitted and decides.
 
     Raises:
         InputError: the attribute is unknown, or too few images have or lack it.
@@ -177,13 +179,14 @@ def train_attribute_classifier(
     extractor.prepare()  # which a store that has all rows leaves out
     x = torch.from_numpy(features.astype(features.dtype.newbyteorder("=")))
     fitted, validated, measured = _shares(wanted)
-    models, there = fit_l2_svm(x[fitted], wanted[fitted].long(), _C), wanted[validated]
+    models = fit_l2_svm(x[fitted], wanted[fitted].long(), _C, device=device)
+    scored = [model.decision_function(x[validated])[:, 0].cpu() for model in models]
     found = [
-        (*best_threshold(model.decision_function(x[validated])[:, 0], there, most_false), model)
-        for model in models
+        (*best_threshold(scores, wanted[validated], most_false), model)
+        for scores, model in zip(scored, models, strict=True)
     ]
     _, threshold, model = max(found, key=lambda each: each[0])
-    decided = model.decision_function(x[measured])[:, 0] > threshold
+    decided = model.decision_function(x[measured])[:, 0].cpu() > threshold
     return AttributeClassifier(
         attribute=attribute,
         hits=seen(decided, wanted[measured]),

@@ -38,7 +38,7 @@ from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
 from gan_eval.experiments.parts import sample
-from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, Trial, likeness
+from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, UNSEEN, Trial, likeness
 from gan_eval.experiments.study import Study, Watch, begin
 from gan_eval.experiments.thinned import Whole
 from gan_eval.files import check_folder, write_json
@@ -57,7 +57,6 @@ from gan_eval.visualize.grids import strips, write_picture
 
 # Half of those planted and judged choose the radius, the other half is reported.
 _LEARNED_FROM, _PLANTED, _JUDGED = 20_000, 500, 20_000
-_EVIDENCE = 3  # false positives to be expected, so that finding none says something
 _FEWEST = 8
 _LEAST_ALIKE = 0.01  # quantile of planted copies from which on images are duplicates
 _MOST_ALIKE, _FEWEST_UNLIKE = 0.999, 1000  # quantile of images that are none, and how many it takes
@@ -221,10 +220,11 @@ def _groups(labels: NDArray[np.int64]) -> list[list[int]]:
 
 
 def _advice(trial: Trial, radius: int) -> tuple[str, ...]:
-    if radius and len(trial.others) * MOST_FALSE < _EVIDENCE:
+    n = len(trial.others)
+    if UNSEEN / n > MOST_FALSE:
         return (
-            f"{len(trial.others)} images do not show that fewer than {MOST_FALSE:.0%} land in "
-            "groups by chance: look at the figure, or pass --radius 0.",
+            f"{n} images cannot show that fewer than {MOST_FALSE:.0%} land in groups by chance: "
+            + ("look at the figure." if radius else "equal hashes alone count; try --radius."),
         )
     found = trial.at(radius)
     rate, estimate = found["false_positive_rate"], found["false_positive_estimate"]

@@ -267,11 +267,13 @@ def _describe(train: Images, parts: Parts | None) -> dict[str, Any]:
 def _has_seen(run: Run, parts: Parts | None) -> bool:
     """Return whether the generator was trained on the images that its epoch is chosen by."""
     data = run.config().data
-    if parts is None or data is None or data.split != parts.known.split:
+    path = Path(data.name if data else "")  # or a name, of a named set
+    if parts is None or data is None or parts.known.name not in (path.name, path.stem):
         return False
-    path = Path(data.name)  # or a name, of a named set
+    if data.split != "train":
+        return data.split in ("all", "val")
     first = data.count <= len(parts.known) - parts.held_out and not parts.shuffled
-    return parts.known.name in (path.name, path.stem) and not first
+    return parts.known.split == "train" and not first
 
 
 def _advice(
@@ -283,7 +285,7 @@ def _advice(
     if last and run.config().rate_factor(run.steps()) > 0:
         found.append("The last epoch was the best on validation images: train the run longer.")
     if leaked:
-        first = f"train it with --limit {len(leaked.known) - leaked.held_out}"
+        first = f"train it with --split train --limit {len(leaked.known) - leaked.held_out}"
         found.append(
             "G was trained on images that its epoch was chosen by, which favours copies: "
             + ("give the data a part val." if leaked.shuffled else f"{first}.")

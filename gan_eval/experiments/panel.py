@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_eval.data import Images
+from gan_eval.devices import with_float64
 from gan_eval.experiments.attributes import (
     AttributeClassifier,
     attribute_of,
@@ -82,6 +83,7 @@ def open_panel(
         attribute_of(images, name)
     parts = halves(images, study.seed)
     specs = own_features(run), judge_features(images.size, study.seed)
+    solving = with_float64(study.device)
 
     def train(
         who: str, half: Images, spec: FeatureSpec, names: list[str], most_false: float = 1.0
@@ -91,7 +93,7 @@ def open_panel(
         for done, name in enumerate(names):
             study.watch(f"{who} of attributes", done, len(names))
             found[name] = train_attribute_classifier(
-                half, name, extractor=extractor, most_false=most_false
+                half, name, extractor=extractor, most_false=most_false, device=solving
             )
             study.watch(f"{who} of attributes", done + 1, len(names))
         return found
@@ -100,7 +102,7 @@ def open_panel(
         # The statistics of batch norm are those of images, not of overlays.
         extractor = build(specs[0], parts[1], device=study.device, precision=study.precision)
         laid = with_overlays(parts[1], study.seed)
-        return train_attribute_classifier(laid, OVERLAY, extractor=extractor)
+        return train_attribute_classifier(laid, OVERLAY, extractor=extractor, device=solving)
 
     return Panel(
         images=images,

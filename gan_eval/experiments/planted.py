@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional as transforms
 # Farther apart, a search by tables looks at more places than there are images.
 LARGEST_RADIUS = 23
 MOST_FALSE = 0.01
+UNSEEN = 3  # events of which none is seen once in twenty times: exp(-3) = .05
 _EDGE = 1  # pixels cut off each side
 _SMALL = 0.75  # of the side, before it is enlarged again
 _QUALITY = 75  # of JPEG
@@ -122,11 +123,14 @@ class Trial:
     def choose(self) -> int:
         """Return the least radius that no larger one beats at finding copies, of those allowed.
 
-        Allowed are those at which the estimate, and two standard errors, is below `MOST_FALSE`.
+        Allowed are those at which the estimate, and two standard errors, is below `MOST_FALSE`;
+        none seen among n count as 3 / n, their 95 % bound, so that of few images 0, the paper's
+        radius, remains.
         """
+        n = len(self.others)
         rates = [self.estimate(radius) for radius in range(LARGEST_RADIUS + 1)]
-        bounds = [p + 2 * (p * (1 - p) / len(self.others)) ** 0.5 for p in rates]
-        allowed = [radius for radius, bound in enumerate(bounds) if bound < MOST_FALSE] or [0]
+        bounds = [max(p + 2 * (p * (1 - p) / n) ** 0.5, UNSEEN / n) for p in rates]
+        allowed = [radius for radius, bound in enumerate(bounds) if bound <= MOST_FALSE] or [0]
         found = [self.at(radius)["planted_recall"] for radius in allowed]
         return allowed[found.index(max(found))]
 

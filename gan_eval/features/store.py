@@ -23,6 +23,7 @@ from gan_eval.devices import as_one, gather, processes
 from gan_eval.errors import InputError
 from gan_eval.features.array_file import ArrayFile
 from gan_eval.features.extractor import Extractor
+from gan_eval.files import expanded
 from gan_eval.records import versions
 
 FORMAT = 1
@@ -36,7 +37,7 @@ DType = Literal["float16", "float32"]
 def default_store() -> Path:
     """Return the folder that GAN_EVAL_STORE names, or ~/.cache/gan_eval/features."""
     named = os.environ.get(STORE_VARIABLE)
-    return Path(named) if named else Path.home() / ".cache" / "gan_eval" / "features"
+    return expanded(named) if named else Path.home() / ".cache" / "gan_eval" / "features"
 
 
 def extract(

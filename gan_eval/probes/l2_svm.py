@@ -111,7 +111,8 @@ def fit_l2_svm(
     classes, signs = signs_of(labels.to(design.device))
     size = (design.n, design.d, signs.shape[1], design.dtype.itemsize)
     design.x = on_device(x, design.device, beside=check_memory(*size, design.device))
-    path = _Path(design, signs, tol, max_iter, 0.5 / max(C))
+    gram = GramSpace.of(design, 0.5 / max(C)) if _in_gram(design.n, design.d) else None
+    path = _Path(design, signs, tol, max_iter, gram)
     # From the smallest up, where each solution is a good start for the next.
     solved = {value: path.solve(float(value)) for value in sorted(set(C))}
     return [LinearModel(C=float(value), classes=classes, **solved[value]) for value in C]
@@ -164,17 +165,9 @@ class _Path:
     """The solutions of one problem for growing C, each starting from the one before."""
 
     def __init__(
-        self,
-        design: Design,
-        signs: Tensor,
-        tol: float,
-        max_iter: int,
-        ridge: float,
-        gram: GramSpace | None = None,
+        self, design: Design, signs: Tensor, tol: float, max_iter: int, gram: GramSpace | None
     ) -> None:
         self._design, self._signs, self._tol, self._max_iter = design, signs, tol, max_iter
-        if gram is None and _in_gram(design.n, design.d):
-            gram = GramSpace.of(design, ridge)
         self._gram = gram
         self._double: GramSpace | None = None  # in float64, where that was needed
         self._primal = None if self._gram else PrimalSpace(design)
@@ -194,9 +187,8 @@ class _Path:
             left, signs = self._max_iter - int(steps.max()), self._signs[:, short]
             if self._double is None:
                 check_memory(double.n, double.d, signs.shape[1], 8, double.device)
-            path = _Path(double, signs, self._tol, left, 0.0, self._double)
-            self._double = path._gram
-            again = path.solve(value)
+                self._double = GramSpace.of(double, 0.0) if self._gram else None
+            again = _Path(double, signs, self._tol, left, self._double).solve(value)
             weights[:, short], objective[short] = again["weights"], again["objective"]
             gap[short], steps[short] = again["gap"], steps[short] + again["n_iter"]
         return {

@@ -142,6 +142,13 @@ CLAIMS = (
             trials="result.n_test",
             name="disc",
             needs=("random-disc", "pixels", "kmeans"),
+            holds_for=(
+                Condition(
+                    what="D's part of the data",
+                    path="config.trained.trained_split",
+                    wanted=("train", None),
+                ),
+            ),
         )
         for exhibit in ("table_1_cifar10", "table_2_svhn")
     ),
@@ -159,6 +166,7 @@ CLAIMS = (
         what="planted copies that are found, more than by equal hashes and an untrained hash",
         ours="result.planted_recall",
         against=("controls.*.planted_recall",),
+        trials="protocol.planted",
         # Any radius that is large enough finds all.
         holds_for=(Condition(what="radius", path="config.radius", wanted=("chosen",)),),
         smaller_is_better=False,

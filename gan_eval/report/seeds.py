@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from gan_eval.records import Record
-from gan_eval.report.values import number_at, trained, value_at
+from gan_eval.report.values import changed, number_at, trained, value_at
 
 # Of each kind of record, the score that trainings are compared by.
 _SCORE = {"classify": "error_mean", "neighbors": "error"}
@@ -38,7 +38,7 @@ def _training(record: Record) -> str:
     """Return what records of trainings that differ in nothing but the seed have in common."""
     data = {key: value for key, value in record.fingerprints.items() if key != "weights"}
     features = dict(record.config.get("features") or {}, weights_sha256=None)
-    alike = {name: trained(record, name) for name in _ALIKE}
+    alike = [*(trained(record, name) for name in _ALIKE), changed(record), record.precision]
     about = [record.exhibit, record.name, record.quick, record.protocol, features, alike, data]
     samples = number_at(record, "result.samples")
     return json.dumps([*about, samples], sort_keys=True)

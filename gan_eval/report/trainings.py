@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from gan_eval.records import Record
-from gan_eval.report.values import trained, value_at
+from gan_eval.report.values import changed, trained, value_at
 
 # What else tells two numbers apart, beside their trainings.
 _SAME = (
@@ -42,4 +42,5 @@ def _steps(record: Record) -> int | None:
 def _of(record: Record) -> str:
     network = [trained(record, name) for name in ("preset", "trained_on")]
     what, *_ = str(record.protocol.get("name")).split(",")  # how often, and the like, come behind
-    return json.dumps([what, *(value_at(record, path) for path in _SAME), *network])
+    asked = [*network, changed(record)]
+    return json.dumps([what, *(value_at(record, path) for path in _SAME), *asked])

@@ -5,6 +5,8 @@ from typing import Any
 
 from gan_eval.records import Record
 
+_OPTIONS = ("image_size", "channels", "latent_dim", "classes", "width", "batch_size")
+
 
 def value_at(record: Record, path: str) -> Any:
     """Return what lies at a dotted path of a record, as "result.turn.rates.8"; None for nothing."""
@@ -50,6 +52,11 @@ def curve_of(xs: Any, ys: Any) -> list[tuple[float, float]]:
 
 def _plotted(pairs: Iterable[Sequence[Any]]) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in pairs if is_number(x) and is_number(y)]
+
+
+def changed(record: Record) -> list[str]:
+    """Return which options made a network or its training another one than the published."""
+    return [text for text in record.deviations if text.split(" ")[0] in _OPTIONS]
 
 
 def trained(record: Record, what: str) -> Any:

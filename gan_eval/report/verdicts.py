@@ -9,7 +9,7 @@ from gan_eval.metrics.intervals import wilson_interval
 from gan_eval.records import CUT_SHORT, LENGTH, Record
 from gan_eval.report.exhibits import Claim
 from gan_eval.report.paper import Condition, Published
-from gan_eval.report.values import described, is_number, number_at, value_at
+from gan_eval.report.values import changed, described, is_number, number_at, value_at
 
 Word = Literal["reached", "near", "short", "not comparable", "measured", "not run", "quoted"]
 RULE: tuple[tuple[Word, str], ...] = (
@@ -130,7 +130,7 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
         if ours is not None and (of_run or (ours, record.quick) not in seen):
             seen.add((ours, record.quick))  # records of several runs hold the same control
             spread = number_at(record, "result.error_spread") or 0.0
-            own = _cut_short(record) if of_run else []
+            own = [*_cut_short(record), *changed(record)] if of_run else []
             why = "; ".join([*_unlike(published.holds_for, record), *own])
             difference = None if why else ours - published.value
             verdict = "not comparable" if why else judge(published, ours, _error(record))
@@ -160,7 +160,8 @@ def _ours(published: Published, record: Record) -> float | None:
 def _error(record: Record) -> float:
     """Return 1.96 standard errors of a record's mean error over draws, 0 where there is one."""
     spread = number_at(record, "result.error_spread") or 0.0
-    return spread / math.sqrt(max(number_at(record, "result.draws") or 1, 1))
+    # The spread is that of these draws (divisor n), as the authors print it.
+    return spread / math.sqrt(max((number_at(record, "result.draws") or 1) - 1, 1))
 
 
 def holds(published: Published, record: Record) -> bool:

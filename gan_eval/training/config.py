@@ -11,7 +11,7 @@ from gan_eval.data import Images, open_images
 from gan_eval.data.feed import check_batch
 from gan_eval.data.registry import path_of, root_for
 from gan_eval.devices import memory_for_images, resolve_device
-from gan_eval.errors import InputError
+from gan_eval.errors import InputError, one_line
 from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.recipe import Recipe
 from gan_eval.models.run_config import DataConfig, RunConfig
@@ -85,6 +85,8 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
     steps_per_epoch = len(images) // recipe.batch_size
     device = resolve_device(request.device)
     precision = resolve_precision(request.precision, device)
+    if request.compile:
+        check_compiler(device)
     config = RunConfig(
         preset=network.name,
         source=network.source,
@@ -110,6 +112,23 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
         asked=request.to_json(),
     )
     return config, images
+
+
+def check_compiler(device: str) -> None:
+    """Refuse to compile where nothing can, which would otherwise come to light after the start.
+
+    Raises:
+        InputError: a small function does not compile for `device`.
+    """
+    from torch._dynamo.exc import TorchDynamoException  # a second, for those who compile
+
+    try:
+        torch.compile(torch.nn.functional.softplus)(torch.ones(8, device=device))
+    except TorchDynamoException as error:
+        raise InputError(
+            f"--compile needs a C++ compiler that torch.compile can use for {device}. It cannot: "
+            f"{one_line(error)}; install one, or pass --no-compile."
+        ) from error
 
 
 def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfig:

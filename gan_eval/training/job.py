@@ -26,10 +26,18 @@ from gan_eval.files import check_folder, nearest_there, remove_unfinished
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run, new_run
-from gan_eval.precision import full_float32
+from gan_eval.precision import full_float32, tried_convolutions
 from gan_eval.records import versions
 from gan_eval.training.checkpoint import saved_step
-from gan_eval.training.config import Request, extend, mended, moved, reopen, resolve
+from gan_eval.training.config import (
+    Request,
+    check_compiler,
+    extend,
+    mended,
+    moved,
+    reopen,
+    resolve,
+)
 from gan_eval.training.loop import Habits, train
 
 # Weights and two moments of Adam in float32, and once more while the old state is being replaced.
@@ -76,11 +84,13 @@ def resumed_job(
     epochs: int | None = None,
     steps: int | None = None,
     device: str | None = None,
+    compile: bool | None = None,
     same: dict[str, Any] | None = None,
 ) -> Job:
     """Return the job that continues the run in `folder`, or trains it on to a later end.
 
-    `data` and `root` say where its images are now. `same` holds other options that were given
+    `data` and `root` say where its images are now, `device` and `compile` how to go on; None is as
+    before. `same` holds other options that were given
     again; they must be those that the run was started with.
 
     Raises:
@@ -111,10 +121,14 @@ def resumed_job(
             "on from. Got none; restore it, or train anew in another --out."
         )
     here = replace(longer, device=resolve_device(device or config.device))
+    if compile is not None:
+        here = replace(here, compile=compile)
+    if here.compile:
+        check_compiler(here.device)
     images = reopen(here, root, data)
     if here.data is not None:
         here = replace(here, data=moved(here.data, data, root))
-    here = _as_resumed_here(here, config.device, images)
+    here = _as_resumed_here(here, config, images)
     check_batch(len(images), here.recipe.batch_size, here.world_size)
     return Job(run=run, config=here, images=images)
 
@@ -123,19 +137,22 @@ def _is_done(run: Run, config: RunConfig) -> bool:
     return run.state.exists() and saved_step(run.state) == config.steps
 
 
-def _as_resumed_here(config: RunConfig, device: str, images: Images) -> RunConfig:
+def _as_resumed_here(config: RunConfig, earlier: RunConfig, images: Images) -> RunConfig:
     """Return `config` with what is new here as deviations.
 
-    Those are the device after another, processes, threads, versions, and files that were mended.
+    Those are the device after another, compilation, processes, threads, versions, and files that
+    were mended.
     """
     processes, found = int(os.environ.get("WORLD_SIZE", 1)), versions()
     threads = torch.get_num_threads()
     changes = []
-    if config.device != device:
-        changes.append(f"resumed on {config.device} after {device}")
+    if config.device != earlier.device:
+        changes.append(f"resumed on {config.device} after {earlier.device}")
+    if config.compile != earlier.compile:
+        changes.append(f"resumed {'with' if config.compile else 'without'} torch.compile")
     if processes != config.world_size:
         changes.append(f"resumed on {processes} processes after {config.world_size}")
-    if config.device == device == "cpu" and config.threads not in (None, threads):
+    if config.device == earlier.device == "cpu" and config.threads not in (None, threads):
         changes.append(f"resumed with {threads} threads after {config.threads}")
     if found["torch"] != config.versions.get("torch"):
         before = config.versions.get("torch", "another")
@@ -174,19 +191,8 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
                 remove_unfinished(job.run.folder)
                 if not job.run.exists:  # one that is resumed is changed once its state was read
                     job.run.write_config(config)
-        with full_float32(), _fastest_convolutions():
+        with full_float32(), tried_convolutions(True):
             return train(job.run, config, images, fabric, habits or Habits())
-
-
-@contextmanager
-def _fastest_convolutions() -> Iterator[None]:
-    """Let cuDNN try its ways for a training's few shapes, unless they must be deterministic."""
-    cudnn, before = torch.backends.cudnn, torch.backends.cudnn.benchmark
-    cudnn.benchmark = before or not cudnn.deterministic
-    try:
-        yield
-    finally:
-        cudnn.benchmark = before
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import RunConfig
+from gan_eval.precision import tried_convolutions
 from gan_eval.training.step import Trainer
 
 
@@ -43,8 +44,9 @@ def take(measures: Sequence[Measure], trainer: Trainer) -> dict[str, float]:
     found: dict[str, float] = {}
     for network in networks if measures else ():
         network.eval()
-    for measure in measures:
-        found |= measure.take(*networks)
+    with tried_convolutions(False):
+        for measure in measures:
+            found |= measure.take(*networks)
     for network in networks if measures else ():
         network.train()
     return found

@@ -357,6 +357,17 @@ def test_training_on_at_rate_zero_is_said_to_change_nothing(epochs, said, capsys
     assert (line in capsys.readouterr().err) is said
 
 
+@pytest.mark.parametrize(("began", "said"), [("32", True), ("bf16", False)])
+def test_a_precision_that_is_not_this_machines_is_said_to_stay(
+    began, said, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("gan_eval.precision.resolve_precision", lambda *_: "bf16")
+    job = new_job(tmp_path / "run", Request(preset="sthalles", data="digits", limit=128))
+    announce(replace(job, config=replace(job.config, precision=began)))
+    line = "precision stays 32, as it began; a new run would take bf16 here"
+    assert (line in capsys.readouterr().err) is said
+
+
 def test_labels_that_no_training_image_has_are_never_drawn(
     call, refused, capsys, monkeypatch, tmp_path
 ):

@@ -307,6 +307,17 @@ class TestControls:
         assert controls_of(records, self.OURS) == {"pixels": 0.6, "kmeans": 0.4}
         assert controls_of(records, {**self.OURS, "mirror": True}) == {"pixels": 0.5}
 
+    def test_of_equals_on_validation_the_first_counts_whatever_the_test_says(self):
+        records = [self.record("kmeans", error, extractor="kmeans") for error in (0.4, 0.3)]
+        for each in records:
+            each.result["validation_error"] = 0.35
+        assert controls_of(records, self.OURS) == {"kmeans": 0.4}
+
+    def test_networks_of_others_are_no_controls(self):
+        names = ("inception", "torchvision:resnet18", "mine", "pixels")
+        records = [self.record(name, 0.1, extractor=name) for name in names]
+        assert controls_of(records, self.OURS) == {"pixels": 0.1}
+
     def test_classify_takes_those_of_the_same_architecture(self, run, tmp_path):
         specs = [
             *features_of(["disc", "random-disc"], [run]),

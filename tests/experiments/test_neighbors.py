@@ -169,7 +169,7 @@ def test_a_generator_without_the_validation_images_has_not_seen_them(run, tmp_pa
         runs[-1].write_config(replace(config, data=replace(config.data, count=count)))
     parts = module._open_parts(run, None, None)
     assert [module._has_seen(each, parts) for each in runs] == [True, True, False]
-    assert "train it with --limit 1150" in module._advice(run, [], None, parts)[0]
+    assert "train it with --split train --limit 1150" in module._advice(run, [], None, parts)[0]
     # Of data that lie by class others are held out than the last.
     shuffled = replace(parts, shuffled=True)
     assert module._has_seen(runs[2], shuffled)
@@ -177,6 +177,9 @@ def test_a_generator_without_the_validation_images_has_not_seen_them(run, tmp_pa
     # Data with a validation part of their own are learned from without it.
     joined = replace(parts, known=replace(parts.known, split="train+val"))
     assert not module._has_seen(runs[0], joined)
+    for split, seen in (("all", True), ("val", True), ("test", False)):
+        runs[1].write_config(replace(config, data=replace(config.data, split=split)))
+        assert [module._has_seen(runs[1], each) for each in (joined, parts)] == [seen, seen]
     for name, seen in (("/a/digits.npz", True), ("/a/digits", True), ("/a/others", False)):
         runs[0].write_config(replace(config, data=replace(config.data, name=name, count=1437)))
         assert module._has_seen(runs[0], parts) == seen

@@ -385,6 +385,13 @@ def test_an_epoch_chosen_by_the_images_that_it_is_scored_against_is_remarked_on(
     assert "The best epoch of run was chosen by training images" in advice
     assert not [*_chosen({"name": "digits:test", "split": "test"}, fake)]
     assert [*_chosen({"name": "digits:train"}, fake)]  # as statistics are called
+    # The choice was by training images, whatever part the run was trained on.
+    for split, remarked in (("train", True), ("all", True), ("test", False)):
+        of_test = {**fake, "trained": {"trained_on": "digits", "trained_split": "test"}}
+        assert bool([*_chosen({"name": f"digits:{split}", "split": split}, of_test)]) == remarked
+    mine = {"trained_on": "/home/me/faces/photos", "trained_split": "all"}
+    # As sides are called that are folders.
+    assert [*_chosen({"name": "faces/photos:train", "split": "train"}, {**fake, "trained": mine})]
     folder = {"trained_on": "/home/me/digits", "trained_split": "train"}
     assert [*_chosen({"name": "digits:train", "split": "train"}, {**fake, "trained": folder})]
     assert not [*_chosen({"name": "digits:train", "split": "train"}, {**fake, "best": False})]

@@ -40,6 +40,7 @@ def test_mean_and_spread_of_the_trainings(of_seed):
         {"protocol": {"name": "paper-cifar10", "version": 1}},
         {"fingerprints": {"test": "another", "weights": "w"}},
         {"quick": True},
+        {"deviations": ("latent_dim 4 instead of 100",)},
     ],
 )
 def test_what_differs_in_more_than_the_seed_is_no_repetition(of_seed, other):

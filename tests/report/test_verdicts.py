@@ -6,6 +6,7 @@ import pytest
 
 from gan_eval.report.exhibits import CLAIMS, EXHIBITS, Claim
 from gan_eval.report.paper import PUBLISHED, Published
+from gan_eval.report.trainings import longest
 from gan_eval.report.verdicts import RULE, beside, claimed, counting, judge
 
 SVHN = next(each for each in PUBLISHED if each.exhibit == "table_2_svhn" and each.ours)
@@ -26,7 +27,10 @@ def test_an_accuracy_is_judged_by_its_error(ours, spread, verdict):
     assert judge(ACCURACY, ours, spread) == verdict
 
 
-@pytest.mark.parametrize(("draws", "verdict"), [(1, "reached"), (100, "near")])
+# Of 2 draws one degree of freedom is left: the spread is the standard error's 1.96-fold itself.
+@pytest.mark.parametrize(
+    ("draws", "verdict"), [(1, "reached"), (2, "reached"), (3, "near"), (100, "near")]
+)
 def test_what_luck_may_excuse_shrinks_with_the_draws(classified, draws, verdict):
     published = Published(exhibit="x", what="x", value=0.2, ours="result.error_mean")
     result = {"error_mean": 0.215, "error_spread": 0.02, "draws": draws}
@@ -85,6 +89,26 @@ def test_a_training_that_was_cut_short_is_not_compared(classified):
     short = classified(deviations=("weights after 20 of 3,000 steps",))
     (line,) = beside(SVHN, [short])
     assert (line.verdict, line.why) == ("not comparable", "weights after 20 of 3,000 steps")
+
+
+def test_another_network_or_batch_is_not_the_papers(classified):
+    ways = (
+        "resumed on cpu after cuda",
+        "latent_dim 4 instead of 100",
+        "batch_size 8 instead of 64",
+    )
+    lines = [next(beside(SVHN, [classified(deviations=(text,))])) for text in ways]
+    assert [line.verdict for line in lines] == ["reached", "not comparable", "not comparable"]
+    assert [line.why for line in lines] == ["", *ways[1:]]
+
+
+def test_a_longer_training_of_another_network_surpasses_nothing(classified):
+    about = classified().config["trained"]
+    ours, other = (
+        classified(config={"trained": {**about, "steps": steps}}, deviations=deviations)
+        for steps, deviations in ((10, ()), (20, ("image_size 28 instead of 32",)))
+    )
+    assert longest([ours, other]) == [ours, other]
 
 
 def test_a_stand_in_is_never_compared(classified):

@@ -9,16 +9,18 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from torch.nn import functional
 
 from gan_eval.data import Feed, Images
+from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.presets import PRESETS
 from gan_eval.models.recipe import Adam, Schedule
 from gan_eval.models.run_config import RunConfig
 from gan_eval.seeding import stream
 from gan_eval.training.config import Request, resolve
-from gan_eval.training.job import carry_out, new_job
+from gan_eval.training.job import carry_out, new_job, resumed_job
 from gan_eval.training.losses import fake_loss, generator_loss, real_loss
 from gan_eval.training.step import Trainer
 
@@ -462,6 +464,31 @@ def test_bf16_gradients_point_where_those_of_float32_do(fabric: Fabric):
         assert float(functional.cosine_similarity(exact, coarse, dim=0)) > 0.97
         assert float(coarse.norm() / exact.norm()) == pytest.approx(1, abs=0.1)
         assert not torch.equal(exact, coarse)
+
+
+def test_a_compiler_that_is_missing_comes_to_light_before_anything_is_written(
+    tmp_path, monkeypatch
+):
+    def broken(function):
+        def call(*given):
+            raise TorchDynamoException("no g++")
+
+        return call
+
+    request = Request(preset="sthalles", data="digits", limit=32, batch_size=8, steps=1)
+    job = new_job(tmp_path / "run", request)
+    assert carry_out(job) is None
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(InputError, match=r"--compile needs a C\+\+ compiler .* It cannot: no g"):
+        new_job(tmp_path / "new", replace(request, compile=True))
+    assert not (tmp_path / "new").exists()
+    # A run that was compiled elsewhere goes on without.
+    job.run.write_config(replace(job.config, compile=True))
+    with pytest.raises(InputError, match=r"or pass --no-compile"):
+        resumed_job(job.run.folder, steps=2)
+    again = resumed_job(job.run.folder, steps=2, compile=False)
+    assert "resumed without torch.compile" in again.config.deviations
+    assert carry_out(again) is None
 
 
 @pytest.mark.slow

@@ -171,12 +171,15 @@ def _itself(real: Mapping[str, Any], fake: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _chosen(real: Mapping[str, Any], fake: Mapping[str, Any]) -> Iterator[str]:
-    """Yield that an epoch was chosen by images of the part that it is scored against."""
-    trained = fake.get("trained") or {}
-    same = (trained.get("trained_on"), trained.get("trained_split"))
+    """Yield that an epoch was chosen by images of the part that it is scored against.
+
+    It is chosen by training images, whatever part the run was trained on.
+    """
+    parts = Path(str((fake.get("trained") or {}).get("trained_on"))).parts
     name, _, split = str(real["name"]).partition(":")
-    against = (name, real.get("split", split))  # statistics have it in their name alone
-    if fake.get("best") and (Path(str(same[0])).name, same[1]) == against:
+    split = real.get("split", split)  # statistics have it in their name alone
+    same = name in (*parts[-1:], "/".join(parts[-2:]))  # as sides are named
+    if fake.get("best") and same and split in ("train", "all"):
         yield (
             f"The best epoch of {fake['name']} was chosen by training images, and {real['name']} "
             "are these. Score it against a test part, or trust it less."
