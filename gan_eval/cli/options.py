@@ -70,8 +70,7 @@ device_option = choice_option("--device", ["auto", "cpu", "cuda", "mps"], help="
 precision_option = choice_option(
     "--precision",
     ["auto", "32", "bf16"],
-    help="Of networks; after training G draws in float32. auto: bf16 where the processor computes"
-    " in it.",
+    help="Of networks. auto: bf16 where the processor computes in it.",
 )
 data_root_option = click.option(
     "--data-root",

@@ -119,13 +119,13 @@ def dedup(
         name="autoencoder",
         protocol={
             "name": f"{BITS}-bit semantic hash; {' '.join(COPIES)}",
-            "version": 2,
+            "version": 3,
             "planted": len(trial.planted["crop"]),
             "judged": len(trial.others),
         },
         config={
             "data": images.describe(),
-            "radius": "chosen" if radius is None else "given",
+            "radius": "given" if radius is not None else _chosen(trial),
         },
         result={
             "groups": groups,
@@ -219,11 +219,20 @@ def _groups(labels: NDArray[np.int64]) -> list[list[int]]:
     return sorted(part.tolist() for part in parts if len(part) > 1)
 
 
+def _chosen(trial: Trial) -> str:
+    return "too few images to choose" if _too_few(trial) else "chosen"
+
+
+def _too_few(trial: Trial) -> bool:
+    """Return whether so few images were judged that none among them shows nothing."""
+    return UNSEEN / len(trial.others) > MOST_FALSE
+
+
 def _advice(trial: Trial, radius: int) -> tuple[str, ...]:
-    n = len(trial.others)
-    if UNSEEN / n > MOST_FALSE:
+    if _too_few(trial):
         return (
-            f"{n} images cannot show that fewer than {MOST_FALSE:.0%} land in groups by chance: "
+            f"{len(trial.others)} images cannot show that fewer than {MOST_FALSE:.0%} land in "
+            "groups by chance: "
             + ("look at the figure." if radius else "equal hashes alone count; try --radius."),
         )
     found = trial.at(radius)

@@ -76,7 +76,7 @@ def kernel_distance(
             f"subset_size must be at most the smaller side ({n} images of {side}). "
             f"Got {subset_size}; pass {n}, or take more images."
         )
-    device = device_of(real)
+    device = device_of(real, fake)
     drawn = draw_subsets(len(real), len(fake), subsets=subsets, size=subset_size, seed=seed)
     found = [
         squared_mmd(real=to_double(real[of_real], device), fake=to_double(fake[of_fake], device))

@@ -20,10 +20,10 @@ Gather = Callable[[Tensor], list[Tensor]]
 _ROWS, _BYTES = 4096, 2**26
 
 
-def device_of(x: Matrix) -> torch.device:
-    """Return where to compute with `x`: its own device, but the CPU for Apple's: no float64."""
-    there = x.device if isinstance(x, Tensor) else torch.device("cpu")
-    return torch.device("cpu") if there.type == "mps" else there
+def device_of(*sides: Matrix) -> torch.device:
+    """Return where to compute with `sides`: on a GPU if one is there, but Apple's: no float64."""
+    found = [x.device for x in sides if isinstance(x, Tensor) and x.device.type == "cuda"]
+    return found[0] if found else torch.device("cpu")
 
 
 def to_double(part: Matrix, device: torch.device) -> Tensor:

@@ -69,7 +69,7 @@ def precision_recall(
     if k < 1:
         raise InputError(f"k must be at least 1. Got {k}.")
     check_sides(real=real, fake=fake, at_least=k + 1)
-    centre = next(blocks(real, device_of(real)))[1].mean(0)
+    centre = next(blocks(real, device_of(real, fake)))[1].mean(0)
     nearest = [gather(_neighbours(side, centre, k, share).cpu()) for side in (real, fake)]
     radii = [reduce(_nearest, parts)[:, -1].clamp_min(0) for parts in nearest]
     counts = sum(gather(_counts(real, fake, centre, radii, share).cpu()), torch.tensor(0))

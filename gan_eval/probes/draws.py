@@ -138,7 +138,7 @@ def _each(
 ) -> list[_Out]:
     """Return what `do` makes of each draw, as many at once as there are `cores`."""
     found = []
-    with _one_core_each(cores) as pool:
+    with _shared_cores(cores) as pool:
         for one in pool.map(do, draws):
             found.append(one)
             progress(len(found))
@@ -146,12 +146,13 @@ def _each(
 
 
 @contextmanager
-def _one_core_each(cores: int) -> Iterator[ThreadPoolExecutor]:
-    """Give as many threads as there are `cores`, none of which starts others."""
+def _shared_cores(cores: int) -> Iterator[ThreadPoolExecutor]:
+    """Give `cores` threads, which share all cores between them."""
     before = torch.get_num_threads()
+    share = max(1, before // cores)
     with (
-        threadpool_limits(1),
-        ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        threadpool_limits(share),
+        ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(share,)) as pool,
     ):
         yield pool
     torch.set_num_threads(before)  # part of what the threads have set is of the whole process

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gan_eval.experiments.account import controls_of
+from gan_eval.experiments.account import CONTROLS, controls_of
 from gan_eval.records import Record
 from gan_eval.report.values import number_at
 
@@ -17,11 +17,16 @@ def with_siblings(records: Sequence[Record]) -> list[Record]:
     These count where a record holds one of the same name, which may have been of other features.
     """
     return [
-        replace(record, controls={**record.controls, **_siblings(record, records)})
+        replace(record, controls={**_fair(record), **_siblings(record, records)})
         if record.exhibit == "classify" and record.name == "disc"
         else record
         for record in records
     ]
+
+
+def _fair(record: Record) -> dict[str, Any]:
+    """Return the controls that are such: older records hold whatever was classified beside."""
+    return {name: error for name, error in record.controls.items() if name in CONTROLS}
 
 
 def _siblings(record: Record, records: Sequence[Record]) -> dict[str, float]:

@@ -146,7 +146,7 @@ CLAIMS = (
                 Condition(
                     what="D's part of the data",
                     path="config.trained.trained_split",
-                    wanted=("train", None),
+                    wanted=("train", "extra", "unlabeled", None),  # without test images
                 ),
             ),
         )

@@ -16,7 +16,7 @@ from gan_eval.experiments.reproduction import STAND_INS
 from gan_eval.records import Record
 from gan_eval.report.exhibits import EXHIBITS
 from gan_eval.report.lines import check_row, lines_of, missing_of, record_of
-from gan_eval.report.values import value_at
+from gan_eval.report.values import changed, value_at
 
 # What tells a training from another, beside its seed, which older records do not know.
 _TRAINING = ("run", "epoch", "preset", "trained_on")
@@ -190,6 +190,7 @@ def _identity(record: Record) -> str:
     protocol = {name: value for name, value in record.protocol.items() if name != "version"}
     if run.get("run") and record.exhibit != "neighbors":
         training = [*map(run.get, _TRAINING), run.get("seed") or 0]
+        training += [] if run is not scored else [changed(record), run.get("images")]
         fingerprints["fake" if run is scored else "weights"] = json.dumps(training)
         features = variant["features"]
         if isinstance(features, Mapping):

@@ -74,11 +74,13 @@ def subject(record: Record) -> str:
     run, epoch, steps = (trained(record, name) for name in ("run", "epoch", "steps"))
     asked = (value_at(record, f"config.{name}") for name in ("target", "turn_target", "object"))
     maps = value_at(record, "config.features.maps")
+    width = number_at(record, "result.feature_width") if record.name == "random-disc" else None
     parts = [
         f"{record.name} of {run}" if run and run != record.name else record.name,
         *([f"epoch {epoch}"] if epoch is not None else []),
         *([f"{steps:,} steps"] if isinstance(steps, int) and steps else []),
         *([f"{maps} maps"] if maps else []),
+        *([f"{width:,.0f} features"] if width else []),
         *(["mirror"] if value_at(record, "config.features.mirror") else []),
         *(str(each) for each in asked if each),
         *([f"seed {record.seed}"] if record.seed else []),

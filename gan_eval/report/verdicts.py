@@ -166,7 +166,7 @@ def _error(record: Record) -> float:
 
 def holds(published: Published, record: Record) -> bool:
     """Return whether a published number is of what the record is of."""
-    return not [*_unlike(published.holds_for, record)]
+    return not [*_unlike(published.holds_for, record), *changed(record)]
 
 
 def _unlike(conditions: Sequence[Condition], record: Record) -> Iterator[str]:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gan_eval.cli import cli
 from gan_eval.cli.quickstart import _job
 from gan_eval.cli.train import announce
 from gan_eval.data import open_images
+from gan_eval.devices import resolve_device
 from gan_eval.files import read_lines
 from gan_eval.models.runs import Run
 from gan_eval.training.config import Request
@@ -334,8 +336,9 @@ def test_quickstart_goes_on_with_its_own_run_only(refused, tmp_path, changed, me
     job = _job(out)
     job.run.write_config(job.config)
     assert _job(out).config.steps == job.config.steps
-    job.run.write_config(replace(job.config, device="cuda"))
-    assert _job(out).config.device == "cpu"
+    absent = "cpu" if torch.cuda.is_available() else "cuda"
+    job.run.write_config(replace(job.config, device=absent))
+    assert _job(out).config.device == resolve_device("auto")
     job.run.write_config(replace(job.config, asked={**job.config.asked, **changed}))
     line = refused("quickstart", "--out", out)
     assert f"Got {out}, a run that was started with {message}; pass another --out" in line

@@ -50,6 +50,26 @@ def test_the_certificate_holds_for_the_weights(way: str):
             assert (gap <= 2e-6 * objective).all()
 
 
+@pytest.mark.parametrize(("room", "threads"), [(2**40, 1), (1, 4)])
+def test_draws_share_the_cores_and_one_alone_has_them_all(room, threads, monkeypatch):
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.setattr(module, "available_memory", lambda device: room)
+    monkeypatch.setattr(module, "_worth_sharing", lambda *_: False)
+
+    def watched(*given, **options):
+        seen.append(torch.get_num_threads())
+        return fit_l2_svm(*given, **options)
+
+    monkeypatch.setattr(module, "fit_l2_svm", watched)
+    x, labels = torch.randn(8, 3), torch.tensor([0, 1] * 4)
+    torch.set_num_threads(4)
+    try:
+        FitDraws()(x, labels, [torch.arange(4), torch.arange(4, 8)], [1.0])
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [threads] * 2
+
+
 def test_no_more_draws_are_fitted_at_once_than_memory_holds(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "_cores", lambda device: 4)
     many, whole = draws_at_once(30, 100, 3)

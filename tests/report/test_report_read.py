@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,8 +110,10 @@ def test_a_run_that_was_trained_on_and_scored_again_is_the_same_row(results, cla
         )
         for day, (drawn, epoch) in enumerate([("a", None), ("b", None), ("c", 5)], 1)
     )
-    section = read_results(results(fid_table=[old, new, other])).sections["fid_table"]
-    assert (section.records, section.older) == ([new, other], [old])
+    # Of a folder of that name elsewhere, with another network.
+    unlike = replace(new, deviations=("latent_dim 4 instead of 100",), time="2026-01-04T00:00:00")
+    section = read_results(results(fid_table=[old, new, other, unlike])).sections["fid_table"]
+    assert (section.records, section.older) == ([new, other, unlike], [old])
 
 
 def test_a_shorter_comparison_does_not_hide_a_longer_one(results, classified):

@@ -141,7 +141,9 @@ def features_of(rows: NDArray[Any], protocol: ScoreProtocol, device: str) -> Fea
 
     Each of several processes takes the moments of its share, and gets those of all.
     """
-    taken = on_device(rows, with_float64(device), beside=_BESIDE)
+    matrices = _MATRICES * 8 * rows.shape[1] ** 2 if "fid" in protocol.metrics else 0
+    # The other side may be as large.
+    taken = on_device(rows, with_float64(device), beside=rows.nbytes + matrices + _BESIDE)
     if "fid" not in protocol.metrics:
         return Features(rows=taken)
     (rank, world), n, share = processes(), len(rows), Moments()
