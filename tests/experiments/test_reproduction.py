@@ -18,8 +18,8 @@ from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.job import carry_out, resumed_job
 from gan_eval.training.loop import Habits
 
-PRESET = "sthalles"
-SMALL = {"limit": 64, "batch_size": 32}
+PRESET = "radford2015-svhn"
+SMALL = {"limit": 16, "batch_size": 8}
 
 
 def asked(folder, **more):
@@ -75,7 +75,7 @@ def test_a_run_is_found_by_what_it_is_and_trained_on(tmp_path):
     assert asked(tmp_path).trained(PRESET, "digits", 2, **SMALL).steps() == 5
     assert asked(tmp_path).trained(PRESET, "digits", 4, **SMALL).steps() == 8
     other = asked(tmp_path).trained(PRESET, "digits", 1, seed=1, **SMALL)
-    assert other.folder.name == f"{PRESET}-on-digits-limit-64-batch-size-32-seed-1"
+    assert other.folder.name == f"{PRESET}-on-digits-limit-16-batch-size-8-seed-1"
     # Nobody asked for a smaller network, nor for fewer images.
     assert not asked(tmp_path)._longest(PRESET, "digits", 0, {})
     # In a hurry nothing is trained on.
@@ -83,18 +83,18 @@ def test_a_run_is_found_by_what_it_is_and_trained_on(tmp_path):
 
 
 def test_a_run_on_other_images_of_the_same_name_is_another(tmp_path):
-    pixels = np.zeros((64, 32, 32, 3), np.uint8)
-    np.savez(tmp_path / "svhn10k.npz", train_images=pixels, train_labels=np.arange(64) % 10)
-    first = asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=32)
-    assert asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=32) == first
-    np.savez(tmp_path / "svhn10k.npz", train_images=pixels + 1, train_labels=np.arange(64) % 10)
+    pixels = np.zeros((16, 32, 32, 3), np.uint8)
+    np.savez(tmp_path / "svhn10k.npz", train_images=pixels, train_labels=np.arange(16) % 10)
+    first = asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=8)
+    assert asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=8) == first
+    np.savez(tmp_path / "svhn10k.npz", train_images=pixels + 1, train_labels=np.arange(16) % 10)
     (tmp_path / "runs" / "foreign").mkdir()
     (tmp_path / "runs" / "foreign" / "config.json").write_text('{"a": 1}')
-    second = asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=32)
+    second = asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=8)
     assert second.folder.name == f"{first.folder.name}-2"
     # Weights that are gone, of a training that is over, are made again.
     second.discriminator.unlink()
-    third = asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=32)
+    third = asked(tmp_path, root=tmp_path).trained(PRESET, "svhn10k", 1, batch_size=8)
     assert third.folder.name == f"{first.folder.name}-3"
     assert third.discriminator.exists()
 
@@ -128,7 +128,7 @@ def test_time_that_is_up_stops_a_training_which_goes_on_the_next_time(tmp_path):
     # Time was up before it began, but there are weights to go on with.
     over = asked(tmp_path, seconds=10.0, spent=[11.0])
     assert over.trained(PRESET, "digits", 2, **SMALL).steps() == 1
-    with pytest.raises(MissingError, match="--budget must leave time to train sthalles-on-digits"):
+    with pytest.raises(MissingError, match="--budget must leave time to train radford2015-svhn-"):
         over.trained(PRESET, "digits", 2, **SMALL, seed=1)
     assert asked(tmp_path).trained(PRESET, "digits", 2, **SMALL).steps() == 4
 
