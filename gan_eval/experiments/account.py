@@ -15,6 +15,9 @@ from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import Choice, Result
 from gan_eval.records import Record, as_json
 
+# What the paper compares D's features with, and a D that has learned nothing.
+CONTROLS = ("random-disc", "pixels", "kmeans")
+
 _LONGEST = 150  # bytes that words give to the name of a file, of the 255 that it may have
 
 
@@ -159,10 +162,6 @@ def slug(*words: str) -> str:
         return name
     begin = name.encode()[:_LONGEST].decode(errors="ignore")
     return f"{begin}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-# What the paper compares D's features with, and a D that has learned nothing.
-CONTROLS = ("random-disc", "pixels", "kmeans")
 
 
 def controls_of(records: Sequence[Record], ours: Mapping[str, Any]) -> dict[str, float]:

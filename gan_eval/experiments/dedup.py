@@ -18,8 +18,9 @@ Scores, measured on the data's own images in the same run, by how far hashes are
 * false of called: of those images that land in a group, the share that look no more like their
   nearest than 999 in 1,000 images do whose hashes are farther apart than any radius.
 R is the least at which no more copies are found, as long as the estimate and twice its standard
-error are below 1 in 100. It is chosen by one half of the planted copies and of the images that are
-judged; what is reported is of the other half.
+error are below 1 in 100; none among n counts as 3 / n, so that of few images R is 0. It is chosen
+by one half of the planted copies and of the images that are judged; what is reported is of the
+other half.
 
 Memory: beside the images, which are streamed where they take more than half of what is free, about
 300 bytes an image for hashes and their tables, and 0.6 GB while the autoencoder is learned.

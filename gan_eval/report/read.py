@@ -186,7 +186,7 @@ def _identity(record: Record) -> str:
     variant = {name: record.config.get(name) for name in _VARIANTS}
     fingerprints = dict(record.fingerprints)
     scored = value_at(record, "config.fake.trained")
-    run = record.config.get("trained") or scored or {}
+    run = record.config.get("trained") or (scored if isinstance(scored, Mapping) else {})
     protocol = {name: value for name, value in record.protocol.items() if name != "version"}
     if run.get("run") and record.exhibit != "neighbors":
         training = [*map(run.get, _TRAINING), run.get("seed") or 0]

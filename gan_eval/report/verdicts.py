@@ -34,9 +34,9 @@ RULE: tuple[tuple[Word, str], ...] = (
     (
         "not comparable",
         "beside a number of the paper's: measured on other images, from other training images, "
-        "with another network, by another protocol, or of a training that was cut short: no "
-        "difference is stated, and the reason is. Against controls, which were measured alike, "
-        "anything is judged; what was cut short stands under why.",
+        "with another network or batch size, by another protocol, or of a training that was cut "
+        "short: no difference is stated, and the reason is. Against controls, which were measured "
+        "alike, anything is judged; what was cut short stands under why.",
     ),
     (
         "measured",

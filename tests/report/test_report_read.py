@@ -236,6 +236,12 @@ def test_values_of_a_wrong_kind_within_a_result_are_no_numbers(results, classifi
     assert value_at(read, "result.curve.²") is None  # a digit, and no number
 
 
+@pytest.mark.parametrize("trained", ["mine", ["mine"], 3])
+def test_what_was_scored_and_says_of_its_run_no_mapping_is_read(results, classified, trained):
+    record = classified(exhibit="score", config={"fake": {"trained": trained}})
+    assert read_results(results(fid_table=[record])).sections["fid_table"].records == [record]
+
+
 def test_pictures_of_a_run_go_where_its_records_do(tmp_path, classified):
     append_record(tmp_path, classified())
     names = ("arithmetic", "arithmetic-turn", "filters-layer-3", "interpolate", "mine")
