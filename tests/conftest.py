@@ -1,7 +1,7 @@
 """What tests share: networks small enough to train in milliseconds, and runs of them on digits."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
+from nursery import Nursery
 
 from gan_eval.data import Images
 from gan_eval.features.discriminator import random_discriminator
@@ -35,6 +36,13 @@ def one_thread() -> None:
 @pytest.fixture(scope="session")
 def fabric() -> Fabric:
     return Fabric(accelerator="cpu", devices=1, precision="32-true")
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    made = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield made
+    made.close()
 
 
 def narrow(network: Any) -> Any:

@@ -146,7 +146,8 @@ def train(
                         save_networks(run.folder, trainer, progress.step, epoch)
                     if chief:
                         _save(run, trainer, progress)
-                    if chief and (stop or (whole and epoch in config.save_epochs)):
+                    # The last row has drawn them already.
+                    if chief and not last and (stop or (whole and epoch in config.save_epochs)):
                         _draw(run, progress)
             if stop and not last:
                 break

@@ -11,7 +11,11 @@ _MARKED = 50  # points of a line at most that are marked one by one
 _COLUMNS = 2
 _INSIDE = 6  # names of lines that find room within the axes
 _INCHES, _MARGIN = 0.18, 0.35  # of a name below them, and around all of these
-_LONG = 72  # characters of a title that fit into a line
+_LONG = 68  # characters of a title that fit into a line
+# Inches of a panel, of what is around its axes, and of a line of its title. Fixed, as matplotlib's
+# own layout draws everything twice, and a run is drawn at every epoch that is kept.
+_WIDTH, _HEIGHT = 6.0, 3.6
+_LEFT, _RIGHT, _BOTTOM, _TOP, _LINE = 0.85, 0.2, 0.6, 0.2, 0.17
 _STYLES = ("-", "--", ":")
 _COLOURS = 10
 
@@ -40,10 +44,22 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     most = max(len(panel.lines) for panel in panels)
-    height = 3.6 + (_MARGIN + _INCHES * most if most > _INSIDE else 0)
-    figure = Figure(figsize=(6 * columns, height * rows), layout="constrained")
-    places = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes, panel in zip(places, panels, strict=False):
+    pitch = _HEIGHT + (_MARGIN + _INCHES * most if most > _INSIDE else 0)
+    width, height = _WIDTH * columns, pitch * rows
+    figure = Figure(figsize=(width, height))
+    for place, panel in enumerate(panels):
+        title = [part for line in panel.title.split("\n") for part in wrap(line, _LONG)]
+        row, column = divmod(place, columns)
+        left, top = column * _WIDTH, height - row * pitch
+        high = _HEIGHT - _BOTTOM - _TOP - _LINE * len(title)
+        axes = figure.add_axes(
+            (
+                (left + _LEFT) / width,
+                (top - _HEIGHT + _BOTTOM) / height,
+                (_WIDTH - _LEFT - _RIGHT) / width,
+                high / height,
+            )
+        )
         for number, (name, points) in enumerate(panel.lines.items()):
             axes.plot(
                 *zip(*points, strict=True),
@@ -54,19 +70,18 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
                 linestyle=_STYLES[number // _COLOURS % len(_STYLES)],
             )
         axes.set_xscale("log" if panel.log else "linear")
-        lines = (wrapped for line in panel.title.split("\n") for wrapped in wrap(line, _LONG))
-        axes.set_title(plain("\n".join(lines)), size=10)
+        axes.set_title(plain("\n".join(title)), size=10)
         axes.set_xlabel(plain(panel.x))
         axes.set_ylabel(plain(panel.y))
         values = [y for points in panel.lines.values() for _, y in points]
         if values and min(values) >= 0:
             axes.set_ylim(bottom=0, top=1.05 * max(values) or None)
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
-        axes.legend(fontsize=8, **(below if len(panel.lines) > _INSIDE else {}))
-    for axes in places[len(panels) :]:
-        axes.remove()
+        if len(panel.lines) > _INSIDE:
+            axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -_BOTTOM / high))
+        else:
+            axes.legend(fontsize=8)
     buffer = io.BytesIO()
-    # The layout leaves too little room for names below the axes.
+    # Names below the axes may be longer than the panel is wide.
     figure.savefig(buffer, dpi=100, format="png", bbox_inches="tight" if most > _INSIDE else None)
     return buffer.getvalue()
 

@@ -94,7 +94,12 @@ def test_an_exhibit_that_is_killed_does_not_take_the_others_with_it(
     assert "It was broken off with signal 9" in (tmp_path / "report.html").read_text()
 
 
-def test_an_exhibit_without_its_images_is_an_error_and_a_row(monkeypatch, tmp_path, capfd):
+def test_an_exhibit_without_its_images_is_an_error_and_a_row(nursery, monkeypatch, tmp_path, capfd):
+    def child(command):
+        assert command[:4] == [sys.executable, "-m", "gan_eval", "benchmark"]
+        return nursery.do(*command[3:]).code
+
+    monkeypatch.setattr("gan_eval.cli.benchmark._wait_for", child)
     out, root = tmp_path / "results", tmp_path / "data"
     root.mkdir()
     words = ("--data-root", root, "--runs", tmp_path / "runs", "--out", out)

@@ -1,10 +1,7 @@
 """`gan-eval classify` as a user meets it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -147,20 +144,12 @@ def test_help_names_every_feature(call, capsys):
     assert all(name in text for name in FEATURES)
 
 
-def test_two_processes_print_and_write_once(run, tmp_path):
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
-    words = ("-m", "gan_eval", "classify", str(run), *FEW, "--precision", "32", "--json")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def test_two_processes_print_and_write_once(nursery, run, tmp_path):
+    words = ("classify", run, *FEW, "--precision", "32", "--device", "cpu", "--json")
     found = []
-    for start, name in (
-        ((sys.executable,), "alone"),
-        ((*launcher, "--nproc-per-node", "2"), "together"),
-    ):
-        where = ("--out", str(tmp_path / name), "--store", str(tmp_path / f"{name}-store"))
-        done = subprocess.run(
-            (*start, *words, *where), capture_output=True, text=True, check=True, env=environment
-        )
-        found.append(json.loads(done.stdout))
+    for ranks, name in ((1, "alone"), (2, "together")):
+        where = ("--out", name, "--store", f"{name}-store")
+        found.append(json.loads(nursery.succeed(*words, *where, ranks=ranks).out))
     one, two = found
     assert one["result"]["errors"] == two["result"]["errors"]
     assert len(list(read_lines(tmp_path / "together" / "records.jsonl"))) == 1

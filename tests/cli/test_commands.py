@@ -77,12 +77,12 @@ COMMANDS = {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def trained(nursery, tmp_path_factory) -> Path:
     """A run of a few steps: grey digits, labelled, so that every command has something to read."""
     out = tmp_path_factory.mktemp("runs") / "digits"
     command = ["train", "--preset", "carpedm20-mnist", "--data", "digits", "--limit", "64"]
     command += ["--batch-size", "16", "--epochs", "2", "--log-every", "2", "--out", str(out)]
-    subprocess.run([sys.executable, "-m", "gan_eval", *command, "--tensorboard"], check=True)
+    nursery.succeed(*command, "--tensorboard")
     return out
 
 

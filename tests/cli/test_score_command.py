@@ -1,14 +1,12 @@
 """`gan-eval score` as a user meets it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from nursery import COMMAND
 from PIL import Image
 
 from gan_eval.experiments.score.extractors import EXTRACTORS
@@ -141,23 +139,14 @@ main()
 """
 
 
-def test_two_processes_agree_with_one_and_print_once(run, tmp_path):
-    (tmp_path / "small.py").write_text(_SMALL)
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone")
-    # Behind "--", for torchrun takes --n for an abbreviation of its own options.
+def test_two_processes_agree_with_one_and_print_once(nursery, run, tmp_path):
     words = ("score", str(run), "digits", *FEW, "--extractor", f"disc:{run}", "--json")
-    words += ("--n", "600")  # three batches
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words += ("--n", "600", "--device", "cpu")  # three batches
     rows = []
-    for start, name in (
-        ((sys.executable, "-m", "gan_eval"), "alone"),
-        ((*launcher, "--nproc-per-node", "2", "--", "small.py"), "together"),
-    ):
-        where = ("--out", name, "--store", f"{name}-store", "--device", "cpu")
-        done = subprocess.run(
-            (*start, *words, *where), capture_output=True, text=True, check=True, env=environment
-        )
-        rows.append(json.loads(done.stdout))
+    for ranks, name, program in ((1, "alone", COMMAND), (2, "together", _SMALL)):
+        where = ("--out", name, "--store", f"{name}-store")
+        ended = nursery.succeed(*words, *where, program=program, ranks=ranks)
+        rows.append(json.loads(ended.out))
     for one, two in zip(*rows, strict=True):
         for key in KEYS | {"reference_fingerprint"}:
             wanted = pytest.approx(one[key], rel=1e-5) if isinstance(one[key], float) else one[key]

@@ -1,10 +1,6 @@
 """`gan-eval train --probe-every` and `--score-every` as a user meets them."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -187,39 +183,19 @@ def test_mistakes_end_with_one_line_and_write_nothing(refused, tmp_path, argumen
     assert sorted(tmp_path.iterdir()) == before
 
 
-# Two ranks from one process, which has loaded the packages but computed nothing.
-_RANKS = """
-import os, signal, sys
+_FEW = """
 import functools
-import gan_eval.experiments.validation, gan_eval.training.job
 from gan_eval.experiments.score import training as score_training
 from gan_eval.cli import main
+
 score_training.watch_samples = functools.partial(score_training.watch_samples, n=40)
-ranks = []
-for rank in "01":
-    ranks.append(os.fork())
-    if ranks[-1] == 0:
-        signal.alarm(100)  # waiting for each other, they end
-        os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
-        main()
-sys.exit(any(os.waitpid(rank, 0)[1] for rank in ranks))
+main()
 """
 
 
-def test_two_processes_measure_once_and_do_not_wait_for_ever(tmp_path):
+def test_two_processes_measure_once_and_do_not_wait_for_ever(nursery, tmp_path):
     words = (*SHORT, "--epochs", 2, "--out", "run", "--probe-every", 1, "--score-every", 1)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        (sys.executable, "-c", _RANKS, *map(str, words)),
-        capture_output=True,
-        text=True,
-        env={**os.environ, **where},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    nursery.succeed(*words, program=_FEW, ranks=2)
     assert [row["step"] for row in read_lines(tmp_path / "run" / "metrics.jsonl")] == [4, 8]
     assert probed(tmp_path / "run") == probed(tmp_path / "run", SCORES) == [4, 8]
     assert Run(tmp_path / "run").config().world_size == 2

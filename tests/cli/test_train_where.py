@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -181,28 +179,25 @@ def test_an_epoch_that_was_cut_is_kept_again_when_it_is_whole(call, tmp_path, mo
     assert run.steps(3) == 6
 
 
-def test_sigterm_to_all_processes_of_a_streamed_run_saves(tmp_path: Path):
+def test_sigterm_to_all_processes_of_a_streamed_run_saves(nursery, tmp_path, monkeypatch):
     """As `timeout` and queues send it: to the workers too, which must not break the step off."""
-    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
     noise = np.random.default_rng(0)
     for number in range(16):
         pixels = noise.integers(0, 256, (400, 400), np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"photos/{number}.png")
+        Image.fromarray(pixels).save(f"photos/{number}.png")
     program = (
         "import gan_eval.data.prepare as p; p.available_memory = lambda: 0\n"
         "from gan_eval.cli import main; main()"
     )
     more = ("--data", "photos", "--image-size", 32, "--out", "run", "--steps", 100000)
-    words = [*map(str, (*NEW, *more, "--save-seconds", 0.2, "--epochs", 25000)[:-2])]
-    with subprocess.Popen(
-        [sys.executable, "-c", program, *words], cwd=tmp_path, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as process:  # fmt: skip
-        run = Run(tmp_path / "run")
-        while not run.state.exists() and process.poll() is None:
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGTERM)
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM, said
-    assert "--resume" in said
-    assert "Traceback" not in said
+    (process,) = nursery.start(*NEW, *more, "--save-seconds", 0.2, program=program)
+    until = time.monotonic() + 60
+    while not Run(Path("run")).state.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(process, signal.SIGTERM)
+    ended = nursery.wait()
+    assert ended.code == 128 + signal.SIGTERM, ended.err
+    assert "--resume" in ended.err
+    assert "Traceback" not in ended.err

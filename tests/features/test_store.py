@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -279,16 +278,7 @@ def test_the_store_is_where_the_variable_says(monkeypatch: pytest.MonkeyPatch):
     assert default_store() == Path.home() / ".cache/gan_eval/features"
 
 
-def run(command: str, folder: Path, *launcher: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, *launcher, __file__, command, str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
+_PROGRAM = f"import runpy; runpy.run_path({__file__!r}, run_name='__main__')"
 
 
 def child(work: Callable[[], object]) -> int:
@@ -308,8 +298,8 @@ def ended(number: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
-def test_kill_at_any_line_changes_no_byte(tmp_path: Path):
-    run("kill_at_every_line", tmp_path)
+def test_kill_at_any_line_changes_no_byte(nursery: Any, tmp_path: Path):
+    nursery.succeed("kill_at_every_line", tmp_path, program=_PROGRAM)
 
 
 def kill_at_every_line(folder: Path) -> None:
@@ -368,8 +358,8 @@ def bytes_of(folder: Path, given: Images) -> bytes:
     return path.read_bytes()
 
 
-def test_program_killed_again_and_again_goes_on_where_it_was(tmp_path: Path):
-    run("kill_at_random", tmp_path)
+def test_program_killed_again_and_again_goes_on_where_it_was(nursery: Any, tmp_path: Path):
+    nursery.succeed("kill_at_random", tmp_path, program=_PROGRAM)
 
 
 def kill_at_random(folder: Path) -> None:
@@ -392,8 +382,8 @@ def kill_at_random(folder: Path) -> None:
     assert path.read_bytes() == undisturbed
 
 
-def test_two_programs_at_once_compute_each_row_once(tmp_path: Path):
-    run("two_at_once", tmp_path)
+def test_two_programs_at_once_compute_each_row_once(nursery: Any, tmp_path: Path):
+    nursery.succeed("two_at_once", tmp_path, program=_PROGRAM)
 
 
 def two_at_once(folder: Path) -> None:
@@ -409,10 +399,9 @@ def two_at_once(folder: Path) -> None:
     assert said[0][1] == said[1][1]
 
 
-def test_two_processes_that_share_the_work_make_the_bytes_of_one(tmp_path: Path):
+def test_two_processes_that_share_the_work_make_the_bytes_of_one(nursery: Any, tmp_path: Path):
     """Batch-norm statistics included, of three batches of which one is not full."""
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    run("share", tmp_path, *launcher)
+    nursery.succeed("share", tmp_path, program=_PROGRAM, ranks=2)
     share(tmp_path / "alone")
     (one,), (two,) = (folder.glob("*.npy") for folder in (tmp_path / "alone", tmp_path))
     assert one.name == two.name

@@ -1,4 +1,4 @@
-"""Two processes under torchrun agree bit for bit, and resume as one does.
+"""Two processes agree bit for bit, and resume as one does.
 
 Two processes do not end with the weights of one: each normalises over its own half of the batch,
 as data-parallel training without synchronised batch norm does. What must hold is that gradients
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from nursery import Nursery
 from PIL import Image
 
 from gan_eval.data import Feed, open_images
@@ -109,12 +110,9 @@ def _torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+def ranks(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
     folder = tmp_path_factory.mktemp("distributed")
-    script = folder / "script.py"
-    script.write_text(_SCRIPT)
-    ended = _torchrun(str(script), str(folder))
-    assert ended.returncode == 0, ended.stderr
+    nursery.succeed(folder, program=_SCRIPT, ranks=2)
     return folder, [torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
@@ -188,14 +186,14 @@ main()
 """
 
 
-def test_an_image_that_one_process_cannot_read_stops_both_after_the_state_is_saved(tmp_path: Path):
+def test_an_image_that_one_process_cannot_read_stops_both_after_the_state_is_saved(
+    nursery: Nursery, tmp_path: Path
+):
     folder, run = tmp_path / "images", Run(tmp_path / "run")
     folder.mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (32, 8, 8), dtype=np.uint8)
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(folder / f"{number:02}.png")
-    script = tmp_path / "streamed.py"
-    script.write_text(_STREAMED)
     # One of the images that the second process reads for the third step.
     images = open_images(str(folder), root=None, size=16, memory=0)
     feed = Feed(images, batch_size=8, seed=0, device=torch.device("cpu"), rank=1, world_size=2)
@@ -204,12 +202,10 @@ def test_an_image_that_one_process_cannot_read_stops_both_after_the_state_is_sav
     broken.write_bytes(broken.read_bytes()[:60])
     words = "train --preset bubbliiiing --width 2 --image-size 16 --batch-size 8 --steps 6 "
     words += f"--workers 0 --device cpu --precision 32 --data {folder} --out {run.folder}"
-    ended = _torchrun(str(script), *words.split())
-    assert ended.returncode != 0
-    assert "exitcode  : 2" in ended.stderr
-    assert "RuntimeError" not in ended.stderr  # of one that still waits for the other
-    assert f"{broken.name} must be a whole image file" in ended.stderr
-    assert "What was trained is saved" in ended.stderr
+    ended = nursery.do(*words.split(), program=_STREAMED, ranks=2)
+    assert ended.codes == [2, 2], ended.err  # no RuntimeError of one that still waits
+    assert f"{broken.name} must be a whole image file" in ended.err
+    assert "What was trained is saved" in ended.err
     assert saved_step(run.state) == 2
 
 
@@ -254,16 +250,13 @@ main()
     ],
 )
 def test_what_only_the_first_process_sees_ends_both_in_one_sentence(
-    tmp_path: Path, cause: str, told: str
+    nursery: Nursery, tmp_path: Path, cause: str, told: str
 ):
-    script = tmp_path / "spoiled.py"
-    script.write_text(_SPOILED)
     words = "train --preset bubbliiiing --width 2 --image-size 16 --batch-size 8 --steps 6 "
     words += f"--limit 32 --device cpu --precision 32 --data digits --out {tmp_path / 'run'}"
-    ended = _torchrun(str(script), cause, *words.split())
-    assert "exitcode  : 2" in ended.stderr
-    assert told in ended.stderr
-    assert "Connection closed by peer" not in ended.stderr  # of one that waits for the other
+    ended = nursery.do(cause, *words.split(), program=_SPOILED, ranks=2)
+    assert ended.codes == [2, 2], ended.err  # no RuntimeError of one that still waits
+    assert told in ended.err
     kept = 4 if cause == "memory" else 0  # an epoch is whole before the first row is written
     assert saved_step(Run(tmp_path / "run").state) == kept
 

@@ -4,10 +4,8 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from lightning_fabric import Fabric
+from nursery import Nursery
 
 from gan_eval.data import Images
 from gan_eval.errors import InputError
@@ -295,86 +294,17 @@ def test_moments_of_a_wrong_shape_or_missing_are_refused(kept: tuple[Run, Made],
         _train(run, made, fabric)
 
 
-# The command, killed. A nursery loads the packages once and forks a process for each command, so
-# that dozens of kills take seconds; nothing is computed before the fork.
-_NURSERY = """
-import os, shlex, sys, warnings
-warnings.simplefilter("ignore")
-import matplotlib.backends.backend_agg, matplotlib.figure, sklearn.datasets, torch
-import gan_eval.cli.train, gan_eval.training.job, gan_eval.training.loop
-from gan_eval.cli import main
-for line in sys.stdin:
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        log = os.open(os.environ["NURSERY_LOG"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        os.dup2(log, 1), os.dup2(log, 2)
-        torch.set_num_threads(1)
-        sys.argv = ["gan-eval", *shlex.split(line)]
-        main()
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-class Nursery:
-    """Runs commands in processes of their own, which can be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = folder / "log"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _NURSERY],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "NURSERY_LOG": str(self.log), "OMP_NUM_THREADS": "1"},
-        )
-
-    def _line(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
-
-    def start(self, command: str) -> int:
-        """Start a command; return its process."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(command + "\n")
-        self._process.stdin.flush()
-        return self._line()
-
-    def wait(self) -> int:
-        """Return how the command ended: its exit code, or minus the signal that killed it."""
-        return self._line()
-
-    def do(self, command: str) -> int:
-        self.start(command)
-        return self.wait()
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=60)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    made = Nursery(tmp_path_factory.mktemp("nursery"))
-    yield made
-    made.close()
-
-
 STEPS = 60
 _NEW = (
     "train --preset bubbliiiing --width 2 --image-size 16 --data digits --limit 128 "
     f"--batch-size 16 --steps {STEPS} --save-seconds 0 --log-every 5 --device cpu --precision 32"
-)
+).split()
 
 
 @pytest.fixture(scope="module")
 def undisturbed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = Run(tmp_path_factory.mktemp("undisturbed") / "run")
-    assert nursery.do(f"{_NEW} --out {run.folder}") == 0, nursery.log.read_text()
+    nursery.succeed(*_NEW, "--out", run.folder)
     return run
 
 
@@ -413,15 +343,15 @@ def _kill_when(process: int, run: Run, step: int, delay: float) -> None:
 def _survives(
     nursery: Nursery, undisturbed: Run, run: Run, moments: list[int], dice: random.Random
 ):
-    command, kills = f"{_NEW} --resume --out {run.folder}", 0
+    command, kills = (*_NEW, "--resume", "--out", run.folder), 0
     for step in moments:
-        process = nursery.start(command)
+        (process,) = nursery.start(*command)
         _kill_when(process, run, step, dice.uniform(0, 0.02))
         ended = nursery.wait()
-        kills += ended == -signal.SIGKILL
-        assert ended in (-signal.SIGKILL, 0), nursery.log.read_text()
+        kills += ended.code == -signal.SIGKILL
+        assert ended.code in (-signal.SIGKILL, 0), ended.err
         _read_everything(run)
-    assert nursery.do(command) == 0, nursery.log.read_text()
+    nursery.succeed(*command)
     assert _files(run) == _files(undisturbed)
     assert _rows(run) == _rows(undisturbed)
     assert [row["step"] for row in _rows(run)] == list(range(5, STEPS + 1, 5))
@@ -448,13 +378,12 @@ def test_leftovers_of_killed_writes_are_swept_away(
 ):
     """A kill between making a temporary file and renaming it, at each place where one is made."""
     run = Run(folder)
-    assert nursery.do(f"{_NEW} --resume --out {folder} --steps 20") == 0, nursery.log.read_text()
+    nursery.succeed(*_NEW, "--resume", "--out", folder, "--steps", 20)
     for path in (run.state, run.generator, run.metrics, folder / "config.json", run.grid(1)):
         (path.parent / f".unfinished.{path.stem}.abcd1234{path.suffix}").write_bytes(b"half")
     mine = folder / ".notes"
     mine.write_text("kept")
-    command = f"train --out {folder} --resume --steps {STEPS}"
-    assert nursery.do(command) == 0, nursery.log.read_text()
+    nursery.succeed("train", "--out", folder, "--resume", "--steps", STEPS)
     assert not list(folder.rglob(".unfinished*"))
     assert mine.read_text() == "kept"
 
@@ -464,8 +393,7 @@ def test_kill_while_the_config_is_first_written_leaves_a_folder_that_can_be_used
 ):
     folder.mkdir()
     (folder / ".unfinished.config.abcd1234.json").write_text('{"preset": "bubb')
-    ended = nursery.do(f"{_NEW} --resume --out {folder} --steps 2")
-    assert ended == 0, nursery.log.read_text()
+    nursery.succeed(*_NEW, "--resume", "--out", folder, "--steps", 2)
     assert not list(folder.rglob(".unfinished*"))
 
 
@@ -474,24 +402,24 @@ def test_signalled_command_says_how_to_resume(
     number: signal.Signals, nursery: Nursery, undisturbed: Run, folder: Path
 ):
     run = Run(folder)
-    process = nursery.start(f"{_NEW} --out {folder}")
+    (process,) = nursery.start(*_NEW, "--out", folder)
     while not run.state.exists():
         time.sleep(0.001)
     os.kill(process, number)
-    assert nursery.wait() == 128 + number
-    said = nursery.log.read_text()
-    assert f"gan-eval train --out {folder} --resume" in said
+    ended = nursery.wait()
+    assert ended.code == 128 + number
+    assert f"gan-eval train --out {folder} --resume" in ended.err
     assert 0 < saved_step(run.state) < STEPS
     # Exactly what it said to type.
-    assert nursery.do(f"train --out {folder} --resume --log-every 5") == 0
+    nursery.succeed("train", "--out", folder, "--resume", "--log-every", 5)
     assert _files(run) == _files(undisturbed)
     assert _rows(run) == _rows(undisturbed)
 
 
 def test_finished_command_says_so(nursery: Nursery, undisturbed: Run):
     before = {path: path.read_bytes() for path in undisturbed.folder.rglob("*") if path.is_file()}
-    assert nursery.do(f"train --out {undisturbed.folder} --resume") == 0
-    assert f"finished: all {STEPS} steps are done" in nursery.log.read_text()
+    ended = nursery.succeed("train", "--out", undisturbed.folder, "--resume")
+    assert f"finished: all {STEPS} steps are done" in ended.out + ended.err
     after = {path: path.read_bytes() for path in undisturbed.folder.rglob("*") if path.is_file()}
     assert before == after
 
