@@ -11,6 +11,7 @@ from typing import Any
 from gan_eval.errors import InputError
 
 _UNFINISHED = ".unfinished."
+StrPath = str | os.PathLike[str]  # as callers from Python may give one
 LARGEST = 1e100  # of numbers that are read, so that sums and squares of them are numbers too
 
 
@@ -41,12 +42,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def check_folder(folder: Path, option: str = "--out") -> Path:
+def check_folder(folder: StrPath, option: str = "--out") -> Path:
     """Return `folder`, which is there or can be made, and can be written to. Nothing is written.
 
     Raises:
         InputError: it cannot, which should not come to light after the work.
     """
+    folder = expanded(folder)
     there = nearest_there(folder)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         what = "cannot be written to" if there.is_dir() else "is a file"
@@ -62,7 +64,7 @@ def nearest_there(folder: Path) -> Path:
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
-def expanded(path: str | Path) -> Path:
+def expanded(path: StrPath) -> Path:
     """Return `path` with the user's folder for ~; the ~name of nobody stays as it is."""
     return Path(os.path.expanduser(path))
 

@@ -14,7 +14,7 @@ from gan_eval.data.images_set import Images
 from gan_eval.data.prepare import prepare
 from gan_eval.data.source import Source
 from gan_eval.errors import InputError, NoSplitError, closest
-from gan_eval.files import expanded
+from gan_eval.files import StrPath, expanded
 from gan_eval.images import Fit
 
 ROOT_VARIABLE = "GAN_EVAL_DATA"
@@ -107,7 +107,7 @@ DATA_NAMES = ("digits", *_OFFICIAL)
 def open_images(
     data: str,
     *,
-    root: Path | None,
+    root: StrPath | None = None,
     split: str = "train",
     size: int | None = None,
     channels: int | None = None,
@@ -132,7 +132,7 @@ def open_images(
         InputError: there is no such name, root or split, or images cannot be read or fitted.
 
     Example:
-        >>> images = open_images("digits", root=None, size=32)
+        >>> images = open_images("digits", size=32)
         >>> len(images), images.channels, images.size, images.num_classes
         (1437, 1, 32, 10)
     """
@@ -140,22 +140,22 @@ def open_images(
     return prepare(source, size=size, channels=channels, fit=fit, limit=limit, memory=memory)
 
 
-def path_of(data: str, root: Path | None) -> Path | None:
+def path_of(data: str, root: StrPath | None) -> Path | None:
     """Return the path of a folder or file that is called `data`, None where it is found by name."""
     named = _locate(data, root_for(data, root)) if _is_name(data) else None
     path = expanded(data).resolve()
     return path if named is None and data not in DATA_NAMES and path.exists() else None
 
 
-def root_for(data: str, root: Path | None) -> Path | None:
+def root_for(data: str, root: StrPath | None) -> Path | None:
     """Return the root that `data` is under; embedded data and paths need none."""
-    return data_root(root) if _is_name(data) and data != "digits" else root
+    there = expanded(root) if root else None
+    return data_root(there) if _is_name(data) and data != "digits" else there
 
 
-def data_root(root: Path | None) -> Path | None:
+def data_root(root: StrPath | None) -> Path | None:
     """Return `root`, or else what the variable GAN_EVAL_DATA names; it must be a folder."""
-    named = root or os.environ.get(ROOT_VARIABLE) or None
-    chosen = named and expanded(named)
+    chosen = expanded(named) if (named := root or os.environ.get(ROOT_VARIABLE)) else None
     if chosen is not None and not chosen.is_dir():
         raise InputError(
             f"the data root must be a folder. Got {chosen}, which is none; create it or name "
@@ -164,7 +164,7 @@ def data_root(root: Path | None) -> Path | None:
     return chosen
 
 
-def inventory(root: Path | None) -> list[dict[str, Any]]:
+def inventory(root: StrPath | None) -> list[dict[str, Any]]:
     """Return what named sets are on this machine, without decoding any.
 
     For each of `DATA_NAMES`, then each other .npz under the root: name, found (bool), source, where
@@ -232,7 +232,7 @@ def _folder(path: Path) -> _Found:
     return _Found(name, "folder", path, dict.fromkeys(found), lambda part: read_folder(found[part]))
 
 
-def npz_of(data: str, root: Path | None) -> Path | None:
+def npz_of(data: str, root: StrPath | None) -> Path | None:
     """Return the .npz that `data` are read from; None where they are in another layout."""
     found = _search(data, root_for(data, root))
     return found.where if found.where and found.source.endswith(".npz") else None

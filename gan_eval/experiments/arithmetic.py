@@ -44,7 +44,7 @@ from gan_eval.experiments.sums import (
     turn_vector,
     unseen,
 )
-from gan_eval.files import write_json
+from gan_eval.files import StrPath, write_json
 from gan_eval.images import to_uint8
 from gan_eval.latent.arithmetic import along, combine, neighbours
 from gan_eval.models.runs import Epoch, Run
@@ -64,16 +64,16 @@ def arithmetic(
     data: str | None = None,
     *,
     target: str | None = None,
-    choices: Path | None = None,
+    choices: StrPath | None = None,
     n: int = 2000,
     trials: int = 200,
-    root: Path | None = None,
+    root: StrPath | None = None,
     label: int | None = None,
     epoch: Epoch | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
-    out: Path | None = None,
+    out: StrPath | None = None,
     watch: Watch = lambda what, done, total: None,
 ) -> Written:
     """Draw a - b + c and a turn in a run's Z, and count in how many random sums it succeeds.
@@ -180,7 +180,7 @@ def _chosen(
     drawing: Drawing,
     asked: Mapping[str, str],
     target: str | None,
-    choices: Path | None,
+    choices: StrPath | None,
     n: int,
     seed: int,
 ) -> Choices:

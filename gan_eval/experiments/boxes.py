@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gan_eval.errors import InputError, one_line
 from gan_eval.experiments.drawing import MOST_SAMPLES
-from gan_eval.files import parse_json, write_json
+from gan_eval.files import StrPath, expanded, parse_json, write_json
 
 _FORM = '[{"z": 12, "box": [x0, y0, x1, y1]}, ...]'
 # Sides of the square that hides a part, and of its steps, as parts of an image's side.
@@ -31,12 +31,13 @@ class Box:
     box: tuple[float, float, float, float]
 
 
-def read_boxes(path: Path, size: int) -> list[Box]:
+def read_boxes(path: StrPath, size: int) -> list[Box]:
     """Return the boxes of a JSON file, for images of `size` pixels a side.
 
     Raises:
         InputError: the file is missing or malformed, holds none, or one outside of the images.
     """
+    path = expanded(path)
     try:
         entries = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:

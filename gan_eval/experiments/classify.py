@@ -24,7 +24,7 @@ from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.store import DType, default_store, extract
-from gan_eval.files import check_folder
+from gan_eval.files import StrPath, check_folder
 from gan_eval.precision import Precision, resolve_precision
 from gan_eval.probes.design import Matrix, gather
 from gan_eval.probes.draws import FitDraws, draws_at_once
@@ -52,14 +52,14 @@ def classify(
     data: str,
     protocol: Protocol,
     *,
-    root: Path | None = None,
+    root: StrPath | None = None,
     limit: int | None = None,
     solver: SolverName = "newton",
-    store: Path | None = None,
+    store: StrPath | None = None,
     dtype: DType = "float16",
     device: str = "auto",
     precision: str = "auto",
-    out: Path | None = None,
+    out: StrPath | None = None,
     watch: Watch = lambda what, done, total: None,
 ) -> list[Classified]:
     """Return how well linear classifiers of each feature do, in the order of `features`.
@@ -177,7 +177,7 @@ class _Probe:
 
     protocol: Protocol
     solver: SolverName
-    store: Path
+    store: StrPath
     dtype: DType
     device: str
     precision: Precision

@@ -42,7 +42,7 @@ from gan_eval.experiments.parts import sample
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, UNSEEN, Trial, likeness
 from gan_eval.experiments.study import Study, Watch, begin
 from gan_eval.experiments.thinned import Whole
-from gan_eval.files import check_folder, write_json
+from gan_eval.files import StrPath, check_folder, expanded, write_json
 from gan_eval.probes.hamming import components, nearest_others
 from gan_eval.records import Record, Written, append_record
 from gan_eval.seeding import stream
@@ -68,12 +68,12 @@ _SHOWN, _SHOWN_OF_EACH = 12, 10
 def dedup(
     data: str,
     *,
-    root: Path | None = None,
+    root: StrPath | None = None,
     radius: int | None = None,
-    write: Path | None = None,
+    write: StrPath | None = None,
     seed: int = 0,
     device: str = "auto",
-    out: Path | None = None,
+    out: StrPath | None = None,
     watch: Watch = lambda what, done, total: None,
 ) -> Written:
     """Find groups of duplicates among the training images of `data`, and measure how surely.
@@ -101,11 +101,12 @@ def dedup(
         InputError: what was asked for cannot be had; nothing was written.
     """
     study = begin(out, seed=seed, device=device, watch=watch)
-    _check(radius, write)
+    target = _target(write)
+    _check(radius)
     images = open_images(data, root=root, size=SIZE, channels=CHANNELS)
     if len(images) < _FEWEST:
         raise InputError(f"data must hold at least {_FEWEST} images. Got {len(images)}.")
-    whole = None if write is None else Whole.of(data, root)
+    whole = None if target is None else Whole.of(data, root)
     learned, untrained = _autoencoders(images, study)
     hashes, others = hash_images((learned, untrained), images, partial(watch, "hashes"))
     (choosing, trial), (rivals, control) = (
@@ -142,23 +143,29 @@ def dedup(
         fingerprints={"data": images.fingerprint},
     )
     files = _save(study.folder, record, images)
-    if write and whole:
-        whole.write(write, _kept(len(images), groups))
-        files = (*files, write)
+    if target and whole:
+        whole.write(target, _kept(len(images), groups))
+        files = (*files, target)
     return Written(record=record, files=files)
 
 
-def _check(radius: int | None, write: Path | None) -> None:
+def _check(radius: int | None) -> None:
     if radius is not None and not 0 <= radius <= LARGEST_RADIUS:
         raise InputError(
             f"radius must be from 0 to {LARGEST_RADIUS} of the {BITS} bits. Got {radius}; "
             "leave it out to have it chosen."
         )
-    if write is not None and (write.suffix != ".npz" or write.exists()):
-        what = "which exists" if write.suffix == ".npz" else "which does not end so"
-        raise InputError(f"--write must name a new .npz file. Got {write}, {what}; name another.")
-    if write is not None:
-        check_folder(write.parent, "--write")
+
+
+def _target(write: StrPath | None) -> Path | None:
+    if write is None:
+        return None
+    path = expanded(write)
+    if path.suffix != ".npz" or path.exists():
+        what = "which exists" if path.suffix == ".npz" else "which does not end so"
+        raise InputError(f"--write must name a new .npz file. Got {path}, {what}; name another.")
+    check_folder(path.parent, "--write")
+    return path
 
 
 def _autoencoders(images: Images, study: Study) -> tuple[Autoencoder, Autoencoder]:

@@ -45,6 +45,7 @@ from gan_eval.experiments.boxes import Box, find_boxes, inside, read_boxes, writ
 from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.panel import Panel, open_panel
 from gan_eval.experiments.study import Watch, begin
+from gan_eval.files import StrPath
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.logistic import logistic_weights
@@ -63,17 +64,17 @@ _SEEING = 1.5  # hits by false alarms of a classifier of which figures say somet
 def dropout(
     run: Run,
     *,
-    boxes: Path | None = None,
+    boxes: StrPath | None = None,
     attribute: str | None = None,
     layer: int | str | None = None,
     label: int | None = None,
     epoch: Epoch | None = None,
     data: str | None = None,
-    root: Path | None = None,
+    root: StrPath | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
-    out: Path | None = None,
+    out: StrPath | None = None,
     watch: Watch = lambda what, done, total: None,
 ) -> Written:
     """Let a run's generator forget an object, and measure what became of it and of the images.
@@ -153,7 +154,7 @@ def dropout(
             "weights": weights_sha256(drawing.network),
         },
     )
-    stem = slug("dropout", attribute or (boxes.stem if boxes else ""), "layer", str(layer))
+    stem = slug("dropout", attribute or (Path(boxes).stem if boxes else ""), "layer", str(layer))
     files = [study.folder / f"{stem}.png"]
     one_draw, *_ = random_maps(weights > 0, seed)
     z = _points(drawing, _samples(found)[:_DRAWN], seed)
@@ -164,7 +165,7 @@ def dropout(
     return Written(record=record, files=(append_record(study.folder, record), *files))
 
 
-def _protocol(boxes: Path | None) -> dict[str, Any]:
+def _protocol(boxes: StrPath | None) -> dict[str, Any]:
     return {
         "name": "maps of positive weight dropped",
         "version": 3,

@@ -7,14 +7,13 @@ the choice ends as numbers, which are kept as JSON and can be used again for the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError, one_line
-from gan_eval.files import parse_json
+from gan_eval.files import StrPath, expanded, parse_json
 
 # What arithmetic needs samples of, and of how many the z are averaged: three in Figure 7, four in
 # the turn vector of Figure 8.
@@ -53,12 +52,13 @@ class Choices:
         return {**asdict(self), "samples": {name: list(of) for name, of in self.samples.items()}}
 
 
-def read_choices(path: Path, *, seed: int, label: int | None, weights: str) -> Choices:
+def read_choices(path: StrPath, *, seed: int, label: int | None, weights: str) -> Choices:
     """Return the choices of a JSON file.
 
     Raises:
         InputError: the file is none of choices, or of samples of another seed, label or generator.
     """
+    path = expanded(path)
     try:
         values = parse_json(path.read_bytes())
         samples = {name: _whole(numbers) for name, numbers in values["samples"].items()}

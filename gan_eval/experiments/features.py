@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gan_eval.data import Images
@@ -19,6 +18,7 @@ from gan_eval.features.mirrored import Mirrored
 from gan_eval.features.pixels import Pixels
 from gan_eval.features.torchvision import SIDE as TORCHVISION_SIDE
 from gan_eval.features.torchvision import torchvision_features
+from gan_eval.files import StrPath
 from gan_eval.images import Fit
 from gan_eval.models.presets import configure, preset
 from gan_eval.models.run_config import RunConfig
@@ -58,7 +58,7 @@ class FeatureSpec:
     batch_norm: BatchNormBy = "dataset"
     mirror: bool = False
     maps: int = _MAPS
-    weights: Path | None = None
+    weights: StrPath | None = None
     seed: int = 0
     extractor: Extractor | None = None
 

@@ -18,7 +18,6 @@ nearly equal size.
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -31,6 +30,7 @@ from gan_eval.experiments.responses import Responses, check_layer
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.experiments.study import Watch, begin
 from gan_eval.features.discriminator import random_discriminator
+from gan_eval.files import StrPath
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.records import Written, append_record
@@ -51,11 +51,11 @@ def filters(
     layer: int | str | None = None,
     n: int = 6,
     epoch: Epoch | None = None,
-    root: Path | None = None,
+    root: StrPath | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
-    out: Path | None = None,
+    out: StrPath | None = None,
     watch: Watch = lambda what, done, total: None,
 ) -> Written:
     """Score the filters of a run's discriminator, and draw what the first `n` answer to.

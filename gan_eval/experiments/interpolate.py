@@ -27,6 +27,7 @@ from gan_eval.experiments.parts import sample
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.experiments.study import Watch, begin
 from gan_eval.features.extractor import Extractor
+from gan_eval.files import StrPath
 from gan_eval.images import Scale, to_uint8
 from gan_eval.latent.interpolate import (
     Way,
@@ -59,13 +60,13 @@ def interpolate(
     run: Run,
     data: str | None = None,
     *,
-    root: Path | None = None,
+    root: StrPath | None = None,
     frames: int = 10,
     label: int | None = None,
     epoch: Epoch | None = None,
     seed: int = 0,
     device: str = "auto",
-    out: Path | None = None,
+    out: StrPath | None = None,
     watch: Watch = lambda what, done, total: None,
 ) -> Written:
     """Draw a walk through a run's Z, straight and spherical, and measure it and its controls.

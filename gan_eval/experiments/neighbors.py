@@ -27,6 +27,7 @@ from gan_eval.experiments.parts import Parts, open_parts
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.experiments.sample_stream import LOT, SampleStream, StateFile, kept_epochs
 from gan_eval.experiments.study import Study, Watch, begin
+from gan_eval.files import StrPath
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
 from gan_eval.probes.nearest_neighbor import RunningNearest
@@ -50,14 +51,14 @@ def neighbors(
     run: Run,
     data: str | None = None,
     *,
-    root: Path | None = None,
+    root: StrPath | None = None,
     samples: int = 50_000,
     memorisation_only: bool = False,
     epoch: Epoch | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
-    out: Path | None = None,
+    out: StrPath | None = None,
     watch: Watch = lambda what, done, total: None,
 ) -> Written:
     """Classify test images by the nearest of a run's samples, and look for copies among these.
@@ -208,7 +209,7 @@ class _Bench:
         }
 
 
-def _open_parts(run: Run, data: str | None, root: Path | None) -> Parts:
+def _open_parts(run: Run, data: str | None, root: StrPath | None) -> Parts:
     """Return the labelled images that the run's samples are to stand for."""
     config = run.config()
     classes = config.generator.classes

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gan_eval.data import Images
@@ -19,6 +18,7 @@ from gan_eval.experiments.overlays import OVERLAY, with_overlays
 from gan_eval.experiments.parts import halves
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.experiments.study import Study
+from gan_eval.files import StrPath
 from gan_eval.models.runs import Run
 
 Classifiers = Mapping[str, AttributeClassifier]
@@ -62,7 +62,7 @@ def open_panel(
     judged: Iterable[str],
     *,
     study: Study,
-    root: Path | None,
+    root: StrPath | None,
     most_false: float = 1.0,
     overlay: bool = False,
 ) -> Panel:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 from gan_eval.data import Images, open_images
 from gan_eval.data.images_set import fingerprint_names, fingerprint_pixels
 from gan_eval.errors import InputError, NoSplitError
+from gan_eval.files import StrPath
 from gan_eval.images import Fit
 from gan_eval.probes.protocol import Protocol
 from gan_eval.probes.selection import check_labels
@@ -48,7 +48,7 @@ def open_parts(
     data: str,
     protocol: Protocol,
     *,
-    root: Path | None = None,
+    root: StrPath | None = None,
     size: int | None = None,
     channels: int | None = None,
     fit: Fit = "crop",
@@ -194,7 +194,7 @@ def halves(data: Images, seed: int = 0) -> tuple[Images, Images]:
 
     Example:
         >>> from gan_eval.data import open_images
-        >>> [len(half) for half in halves(open_images("digits", root=None))]
+        >>> [len(half) for half in halves(open_images("digits"))]
         [718, 718]
     """
     many = min(_HALF, len(data) // 2)

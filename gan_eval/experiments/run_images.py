@@ -1,18 +1,18 @@
 """The images that an experiment on a run looks at: the run's own, or others in its form."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
 from gan_eval.experiments.parts import open_part
+from gan_eval.files import StrPath
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
 from gan_eval.training.config import reopen
 
 
-def open_run_images(run: Run, data: str | None, *, root: Path | None, device: str) -> Images:
+def open_run_images(run: Run, data: str | None, *, root: StrPath | None, device: str) -> Images:
     """Return training images in the size, channels and fit of a run's networks.
 
     Args:
@@ -37,7 +37,7 @@ def open_run_images(run: Run, data: str | None, *, root: Path | None, device: st
 
 
 def watched_part(
-    config: RunConfig, images: Images, *, data: str | None = None, root: Path | None = None
+    config: RunConfig, images: Images, *, data: str | None = None, root: StrPath | None = None
 ) -> Images:
     """Return images of a training part, to look at a run by while it is trained; never test images.
 

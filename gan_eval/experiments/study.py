@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_eval.devices import resolve_device
-from gan_eval.files import check_folder
+from gan_eval.files import StrPath, check_folder
 from gan_eval.models.runs import Run
 from gan_eval.precision import Precision, resolve_precision
 from gan_eval.records import Record
@@ -48,7 +48,7 @@ class Study:
 
 
 def begin(
-    out: Path | None,
+    out: StrPath | None,
     run: Run | None = None,
     *,
     seed: int,

@@ -13,6 +13,7 @@ from gan_eval.data.export import unnamed_arrays, write_images, write_rows
 from gan_eval.data.registry import npz_of
 from gan_eval.errors import InputError
 from gan_eval.experiments.parts import if_there
+from gan_eval.files import StrPath
 
 _PARTS = ("train", "val", "test")
 
@@ -30,7 +31,7 @@ class Whole:
     parts: Mapping[str, Images]
 
     @classmethod
-    def of(cls, data: str, root: Path | None) -> "Whole":
+    def of(cls, data: str, root: StrPath | None) -> "Whole":
         """Return `data`, as `open_images` takes them.
 
         Raises:
@@ -64,7 +65,7 @@ class Whole:
         write_images(path, {split: (images, kept[split]) for split, images in self.parts.items()})
 
 
-def _opened(data: str, root: Path | None) -> dict[str, Images]:
+def _opened(data: str, root: StrPath | None) -> dict[str, Images]:
     """Return the parts that there are."""
 
     def opened(split: str) -> Images:

@@ -8,7 +8,6 @@ for reporting. Test images are never opened.
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from gan_eval.errors import InputError
 from gan_eval.experiments.parts import describe_sample, held_sample
 from gan_eval.experiments.run_images import watched_part
 from gan_eval.features.discriminator import DiscriminatorFeatures
+from gan_eval.files import StrPath
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import RunConfig
 from gan_eval.probes.l2_svm import fit_l2_svm
@@ -39,7 +39,7 @@ def watch_features(
     *,
     every: int,
     data: str | None = None,
-    root: Path | None = None,
+    root: StrPath | None = None,
 ) -> Measure:
     """Return the measure of D's features: `probe_error` (a fraction), `probe_C`, `probe_seconds`.
 

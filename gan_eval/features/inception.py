@@ -22,7 +22,7 @@ from torch.nn import functional
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError, one_line
 from gan_eval.features.inception_network import faster
-from gan_eval.files import file_sha256
+from gan_eval.files import StrPath, expanded, file_sha256
 from gan_eval.images import to_channels
 from gan_eval.models.weights import read_state
 from gan_eval.precision import Precision, products
@@ -48,7 +48,7 @@ class Inception:
 
     def __init__(
         self,
-        weights: Path | None = None,
+        weights: StrPath | None = None,
         *,
         dims: Dims = 2048,
         resize: Resize = "pytorch-fid",
@@ -68,7 +68,7 @@ class Inception:
         Raises:
             InputError: there is no such file, or it is not of this network.
         """
-        path = weights or _default_path()
+        path = expanded(weights) if weights else _default_path()
         if not path.is_file():
             raise InputError(
                 f"inception weights must be a local file; nothing is downloaded. Got none at "

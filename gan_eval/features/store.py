@@ -23,7 +23,7 @@ from gan_eval.devices import as_one, gather, processes
 from gan_eval.errors import InputError
 from gan_eval.features.array_file import ArrayFile
 from gan_eval.features.extractor import Extractor
-from gan_eval.files import expanded
+from gan_eval.files import StrPath, expanded
 from gan_eval.records import versions
 
 FORMAT = 1
@@ -44,7 +44,7 @@ def extract(
     extractor: Extractor,
     images: Images,
     *,
-    store: Path,
+    store: StrPath,
     dtype: DType = "float16",
     batch_size: int = 100,
     progress: Callable[[int], None] | None = None,
@@ -75,7 +75,7 @@ def extract(
     about = _agreed(_about(extractor, images, dtype, batch_size))
     text = json.dumps(about, sort_keys=True, separators=(",", ":"), allow_nan=False)
     file = ArrayFile(
-        store=store,
+        store=expanded(store),
         key=hashlib.sha256(text.encode()).hexdigest()[:32],
         shape=(len(images), extractor.width),
         dtype=dtype,

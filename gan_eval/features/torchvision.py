@@ -9,6 +9,7 @@ from torch import nn
 
 from gan_eval.errors import InputError, closest, one_line
 from gan_eval.features.modules import Modules
+from gan_eval.files import StrPath, expanded
 from gan_eval.models.weights import read_state
 from gan_eval.precision import Precision
 from gan_eval.seeding import derive
@@ -19,7 +20,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def torchvision_features(
     name: str,
-    weights: Path | None = None,
+    weights: StrPath | None = None,
     *,
     layers: Sequence[str] = (),
     size: int = SIDE,
@@ -47,7 +48,7 @@ def torchvision_features(
     ours = hasattr(network, "transform_input")
     head = "" if layers else _without_head(network)
     if weights is not None:
-        _fill(network, weights, head)
+        _fill(network, expanded(weights), head)
     return Modules(
         network,
         layers or [head],

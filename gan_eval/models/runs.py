@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gan_eval.errors import InputError, one_line
-from gan_eval.files import is_figure, parse_json, read_lines, write_json
+from gan_eval.files import StrPath, expanded, is_figure, parse_json, read_lines, write_json
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import FORMAT, ImportConfig, RunConfig
 from gan_eval.models.weights import load_network, read_about
@@ -25,14 +25,14 @@ Epoch = int | Literal["best"]
 _KEPT = re.compile(r"epoch-([0-9]{4,})")  # and not a copy that somebody made of it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Run:
     """The paths in a run's folder and, where it has been started, its config."""
 
     folder: Path
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))  # also of a path that is a string
+    def __init__(self, folder: StrPath) -> None:
+        object.__setattr__(self, "folder", expanded(folder))
 
     @property
     def generator(self) -> Path:
@@ -219,7 +219,7 @@ def _is_row(row: dict[str, Any]) -> bool:
     return known and all(is_figure(value) for value in row.values())
 
 
-def new_run(folder: Path) -> Run:
+def new_run(folder: StrPath) -> Run:
     """Return the run that is to be made in `folder`, which must be free.
 
     Raises:
@@ -232,7 +232,8 @@ def new_run(folder: Path) -> Run:
             "training it with `gan-eval train --resume`."
         )
     # Hidden files do not count: a run killed while its config was written leaves one.
-    if folder.exists() and (not folder.is_dir() or any(folder.glob("[!.]*"))):
+    there = run.folder
+    if there.exists() and (not there.is_dir() or any(there.glob("[!.]*"))):
         raise InputError(
             f"--out must be a new or empty folder. {folder} is neither; pass another folder."
         )

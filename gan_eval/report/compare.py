@@ -8,7 +8,7 @@ from typing import Any
 
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
-from gan_eval.files import write_bytes
+from gan_eval.files import StrPath, expanded, write_bytes
 from gan_eval.models.runs import Run
 from gan_eval.visualize.series import Panel, draw_panels
 
@@ -35,7 +35,7 @@ class Compared:
     figure: Path | None
 
 
-def compare(a: Run, b: Run, out: Path | None = None) -> Compared:
+def compare(a: Run, b: Run, out: StrPath | None = None) -> Compared:
     """Return in which settings and in which final figures two runs differ, and draw their curves.
 
     Args:
@@ -56,7 +56,7 @@ def compare(a: Run, b: Run, out: Path | None = None) -> Compared:
     curves = dict(zip(names, rows, strict=True))
     panels = [_panel(name, curves) for name in metrics if name != "epoch"]
     if panels:
-        figure = (out or a.folder) / f"{slug('compare', *names)}.png"
+        figure = expanded(out or a.folder) / f"{slug('compare', *names)}.png"
         write_bytes(figure, draw_panels(panels))
     return Compared(names=names, config=_differences(*settings), metrics=metrics, figure=figure)
 

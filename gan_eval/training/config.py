@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from gan_eval.data.feed import check_batch
 from gan_eval.data.registry import path_of, root_for
 from gan_eval.devices import memory_for_images, resolve_device
 from gan_eval.errors import InputError, one_line
+from gan_eval.files import StrPath
 from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.recipe import Recipe
 from gan_eval.models.run_config import DataConfig, RunConfig
@@ -26,7 +26,7 @@ class Request:
 
     preset: str
     data: str
-    root: Path | None = None
+    root: StrPath | None = None
     split: str = "train"
     image_size: int | None = None
     channels: int | None = None
@@ -156,7 +156,7 @@ def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfi
     )
 
 
-def reopen(config: RunConfig, root: Path | None = None, name: str | None = None) -> Images:
+def reopen(config: RunConfig, root: StrPath | None = None, name: str | None = None) -> Images:
     """Return the images of a run, checked to be the same as when it was started.
 
     `root` and `name` say where they are now, where that has changed.
@@ -245,7 +245,7 @@ def _recipe(published: Recipe, request: Request) -> Recipe:
     return replace(published, **{k: value for k, value in asked.items() if value is not None})
 
 
-def moved(data: DataConfig, name: str | None, root: Path | None) -> DataConfig:
+def moved(data: DataConfig, name: str | None, root: StrPath | None) -> DataConfig:
     """Return `data` where its images are now, if that is said."""
     if name is None and root is None:
         return data
@@ -253,7 +253,7 @@ def moved(data: DataConfig, name: str | None, root: Path | None) -> DataConfig:
     return replace(data, name=now, root=folder)
 
 
-def _place(data: str, root: Path | None) -> tuple[str, str | None]:
+def _place(data: str, root: StrPath | None) -> tuple[str, str | None]:
     """Return the name, or the whole path, of images, and the root that they are under."""
     path, under = path_of(data, root), root_for(data, root)
     return data if path is None else str(path), str(under.resolve()) if under else None

@@ -22,7 +22,7 @@ from gan_eval.devices import (
     take_own_gpu,
 )
 from gan_eval.errors import InputError
-from gan_eval.files import check_folder, nearest_there, remove_unfinished
+from gan_eval.files import StrPath, check_folder, nearest_there, remove_unfinished
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run, new_run
@@ -58,14 +58,15 @@ class Job:
         return _is_done(self.run, self.config)
 
 
-def new_job(folder: Path, request: Request) -> Job:
+def new_job(folder: StrPath, request: Request) -> Job:
     """Return the job of a new run in `folder`, which must be free.
 
     Raises:
         InputError: the folder is taken, or the request cannot be met; nothing was written.
     """
     take_own_gpu(request.device)
-    run, path = new_run(check_folder(folder)), path_of(request.data, request.root)
+    folder, path = check_folder(folder), path_of(request.data, request.root)
+    run = new_run(folder)
     if path is not None and path.is_dir() and folder.resolve().is_relative_to(path):
         raise InputError(
             f"--out must not lie in the folder of the images, {path}: its files are none. Got "
@@ -77,10 +78,10 @@ def new_job(folder: Path, request: Request) -> Job:
 
 
 def resumed_job(
-    folder: Path,
+    folder: StrPath,
     *,
     data: str | None = None,
-    root: Path | None = None,
+    root: StrPath | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     device: str | None = None,

@@ -22,7 +22,7 @@ from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.statistics_file import check_target, save_statistics
 from gan_eval.features.store import default_store
-from gan_eval.files import check_folder
+from gan_eval.files import StrPath, check_folder, expanded
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.records import Written, append_record
 
@@ -35,11 +35,11 @@ def score(
     extractor: ExtractorSpec | Extractor | str | None = None,
     n: int = 10_000,
     epoch: Epoch | None = None,
-    root: Path | None = None,
-    store: Path | None = None,
+    root: StrPath | None = None,
+    store: StrPath | None = None,
     device: str = "auto",
-    save: Path | None = None,
-    out: Path | None = None,
+    save: StrPath | None = None,
+    out: StrPath | None = None,
     watch: Watch = lambda what, done, total: None,
 ) -> list[Written]:
     """Return the scores of each of `models` against one reference, and write a record of each.
@@ -82,7 +82,7 @@ def score(
         against=side_of(against, sampling=sampling, root=root, name="reference"),
         protocol=protocol,
         extractor=_spec_of(extractor),
-        store=store or default_store(),
+        store=expanded(store or default_store()),
         device=device,
         watch=watch,
     )
@@ -98,7 +98,7 @@ def score(
     # All of them before the first is drawn, so that mistakes come to light before hours of work.
     pairs = [bench.pair(side) for side in sides or [bench.against]]
     if save is not None:
-        _save(save, bench, pairs)
+        _save(expanded(save), bench, pairs)
     found = []
     for folder, pair in zip(folders, pairs, strict=False):
         record = bench.measure(pair)
@@ -129,7 +129,7 @@ def _told_apart(models: Sequence[Given | Side], sides: Sequence[Side]) -> list[S
     return named
 
 
-def _of_reference_alone(protocol: ScoreProtocol, save: Path | None) -> ScoreProtocol:
+def _of_reference_alone(protocol: ScoreProtocol, save: StrPath | None) -> ScoreProtocol:
     """Return what there is to do where no model is named: moments, to be saved."""
     if save is None:
         raise InputError(

@@ -21,6 +21,7 @@ from gan_eval.features.pixels import Pixels
 from gan_eval.features.statistics_file import Statistics
 from gan_eval.features.torchvision import SIDE as TORCHVISION_SIDE
 from gan_eval.features.torchvision import torchvision_features
+from gan_eval.files import StrPath
 from gan_eval.models.runs import Run
 from gan_eval.precision import Precision
 
@@ -34,7 +35,7 @@ _DISC, _TORCHVISION = "disc:", "torchvision:"
 EXTRACTORS = (*_DIMS, "disc", "disc:RUN", "pixels", "torchvision:NAME")
 
 
-def check_weights(name: str, weights: Path | None) -> None:
+def check_weights(name: str, weights: StrPath | None) -> None:
     """Check that a file of weights is given for a network that takes one.
 
     Raises:
@@ -64,15 +65,13 @@ class ExtractorSpec:
     """
 
     name: str = "inception"
-    weights: Path | None = None
+    weights: StrPath | None = None
     resize: Resize = "pytorch-fid"
     precision: Precision = "32"
     seed: int = 0
     extractor: Extractor | None = None
 
     def __post_init__(self) -> None:
-        if self.weights is not None:  # which may be a path that is a string
-            object.__setattr__(self, "weights", Path(self.weights))
         if self.extractor is not None:
             object.__setattr__(self, "name", self.extractor.name)
             return

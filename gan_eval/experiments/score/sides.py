@@ -33,7 +33,7 @@ from gan_eval.errors import InputError, one_line
 from gan_eval.experiments.features import describe, form_of
 from gan_eval.experiments.score.pixels import Array, joined, layout_of, pixels_of, to_pixels
 from gan_eval.features.statistics_file import Statistics, load_statistics
-from gan_eval.files import expanded
+from gan_eval.files import StrPath, expanded
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.sampling import generate
@@ -89,7 +89,7 @@ class Sampling:
 
 
 def side_of(
-    given: Given | Side, *, sampling: Sampling, root: Path | None = None, name: str = "array"
+    given: Given | Side, *, sampling: Sampling, root: StrPath | None = None, name: str = "array"
 ) -> Side:
     """Return what `given` is, one of the module's kinds; a side stays as it is.
 
@@ -187,7 +187,7 @@ def _batches(network: Generator, sampling: Sampling) -> Iterator[Tensor]:
             yield batch[0]
 
 
-def _named(text: str, sampling: Sampling, root: Path | None) -> Side:
+def _named(text: str, sampling: Sampling, root: StrPath | None) -> Side:
     path = expanded(text)
     if Run(path).exists:
         return side_of(Run(path), sampling=sampling)

@@ -14,7 +14,6 @@ own found its newest.
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +30,7 @@ from gan_eval.experiments.score.figures import check_memory
 from gan_eval.experiments.score.sides import Sampling, Side, side_of
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.features.extractor import Extractor
+from gan_eval.files import StrPath
 from gan_eval.metrics import Moments, frechet_distance, kernel_distance
 from gan_eval.models.dcgan import Discriminator, Generator
 from gan_eval.models.run_config import RunConfig
@@ -49,9 +49,9 @@ def watch_samples(
     *,
     every: int,
     extractor: str = UNTRAINED,
-    weights: Path | None = None,
+    weights: StrPath | None = None,
     n: int = 5000,
-    root: Path | None = None,
+    root: StrPath | None = None,
 ) -> Measure:
     """Return the measure of G's samples: `fid`, `kid` and `score_seconds`.
 
@@ -130,7 +130,7 @@ class _Score:
         return rows, moments
 
 
-def _score(config: RunConfig, name: str, weights: Path | None, known: Images, n: int) -> _Score:
+def _score(config: RunConfig, name: str, weights: StrPath | None, known: Images, n: int) -> _Score:
     """Return the score by the extractor called `name`, with `known` in its form."""
     model, device = Side(name="samples", form=form_of(config)), config.device
     check_weights(name, weights)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError
+from gan_eval.files import StrPath, expanded
 from gan_eval.models.dcgan import Block, Discriminator, Generator
 from gan_eval.models.importers.imported import SEED, Network, Part, build, hashes, write_imported
 from gan_eval.models.presets import Preset, preset
@@ -40,7 +41,7 @@ _Array = np.ndarray[Any, np.dtype[Any]]
 _Numbered = Mapping[int, _Array]  # by the number in the file's name, from 1
 
 
-def import_newmu(folder: Path, out: Path, *, batches: int = _BATCHES) -> Run:
+def import_newmu(folder: StrPath, out: StrPath, *, batches: int = _BATCHES) -> Run:
     """Return the run made in `out` of the arrays in `folder`; their shapes say which preset it is.
 
     Of several epochs the newest is taken, one with both networks before one with a single network;
@@ -58,7 +59,7 @@ def import_newmu(folder: Path, out: Path, *, batches: int = _BATCHES) -> Run:
     if batches < 1:
         raise InputError(f"batches must be at least 1. Got {batches}.")
     run = new_run(out)
-    epoch, files = _newest(folder)
+    epoch, files = _newest(expanded(folder))
     arrays = {part: {n: _open(path) for n, path in files[part].items()} for part in files}
     published = _recognise(arrays)
     networks = {part: build(published, part) for part in files}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError
+from gan_eval.files import StrPath, expanded
 from gan_eval.models.config import Layer
 from gan_eval.models.dcgan import Block
 from gan_eval.models.importers.imported import Network, Part, build, hashes, write_imported
@@ -30,7 +31,7 @@ _COUNT = "num_batches_tracked"
 _State = Mapping[str, Tensor]
 
 
-def import_pytorch_examples(generator: Path, discriminator: Path, out: Path) -> Run:
+def import_pytorch_examples(generator: StrPath, discriminator: StrPath, out: StrPath) -> Run:
     """Return the run made in `out` of the state dicts of a generator and a discriminator.
 
     nz, nc, ngf and ndf are read from the shapes. Keys may begin with "module.", as `DataParallel`
@@ -46,6 +47,7 @@ def import_pytorch_examples(generator: Path, discriminator: Path, out: Path) -> 
             executed); nothing was written.
     """
     run = new_run(out)
+    generator, discriminator = expanded(generator), expanded(discriminator)
     paths: dict[Part, Path] = {"generator": generator, "discriminator": discriminator}
     states = {part: _read(path, part) for part, path in paths.items()}
     published = _as_wide(states["generator"], states["discriminator"], generator)
