@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gan_eval.probes.nearest_estimator import NearestNeighbor as NearestNeighbor
     from gan_eval.probes.protocol import choose_protocol as choose_protocol
     from gan_eval.report.compare import compare as compare
+    from gan_eval.report.frames import tables as tables
     from gan_eval.training.config import Request as Request
     from gan_eval.training.job import carry_out as carry_out
     from gan_eval.training.job import new_job as new_job
@@ -73,6 +74,7 @@ _HOMES = {
     "open_images": "data",
     "resumed_job": "training.job",
     "score": "experiments.score",
+    "tables": "report.frames",
 }
 
 __all__ = list(_HOMES)

@@ -44,6 +44,9 @@ def test_the_readme_trains_draws_and_looks_inside():
     widths = [layer.width for layer in left["job"].config.discriminator.layers]
     assert left["maps"].shape == (len(left["images"]), widths[-1])
     assert left["images"].shape[1:] == (1, 32, 32)
+    frames = [table.frame for table in gan_eval.tables(left["found"])]
+    assert [list(frame["of"]) for frame in frames] == [["disc of digits, 22 steps"], ["pixels"]]
+    assert all(0 < frame["error_mean"][0] < 0.5 for frame in frames)  # chance is 0.9
 
 
 def test_what_extending_shows_works(monkeypatch: pytest.MonkeyPatch):

@@ -25,12 +25,13 @@ from gan_eval.experiments.study import Watch
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.store import DType, default_store, extract
 from gan_eval.files import StrPath, check_folder
+from gan_eval.models.runs import Run
 from gan_eval.precision import Precision, resolve_precision
 from gan_eval.probes.design import Matrix, gather
 from gan_eval.probes.draws import FitDraws, draws_at_once
 from gan_eval.probes.l2_svm import LinearModel, check_memory, fit_l2_svm
 from gan_eval.probes.liblinear import check_liblinear_memory, fit_liblinear
-from gan_eval.probes.protocol import Protocol
+from gan_eval.probes.protocol import Protocol, choose_protocol
 from gan_eval.probes.selection import Labelled, Result, SealedTest, Solver, evaluate, select
 from gan_eval.records import Record, append_record
 from gan_eval.visualize.matrices import draw_confusion
@@ -48,9 +49,9 @@ class Classified:
 
 
 def classify(
-    features: Sequence[FeatureSpec | Extractor],
+    features: Sequence[FeatureSpec | Extractor | Run | str],
     data: str,
-    protocol: Protocol,
+    protocol: Protocol | None = None,
     *,
     root: StrPath | None = None,
     limit: int | None = None,
@@ -68,9 +69,10 @@ def classify(
     every process extracts; the first one alone fits and writes, and the others return nothing.
 
     Args:
-        features: see `features_of`; or extractors of one's own, as `gan_eval.Modules`.
+        features: names, as "pixels"; runs, for their discriminators; for more see `features_of`;
+            or extractors of one's own, as `gan_eval.Modules`.
         data: a labelled set with a test part, as `open_images` takes it.
-        protocol: how C is chosen and the error measured; see `choose_protocol`.
+        protocol: how C is chosen and the error measured; None takes `choose_protocol()`.
         root: where named data sets are.
         limit: keep only the first `limit` images of each split, to be quick.
         solver: "newton", or scikit-learn's "liblinear" for reference.
@@ -85,7 +87,7 @@ def classify(
         InputError: what was asked for cannot be had, or needs more memory than there is. Nothing
             was written, but for features that were measured before one that is not finite.
     """
-    device = resolve_device(device)
+    device, protocol = resolve_device(device), protocol or choose_protocol()
     specs = [_spec_of(each) for each in features]
     folders = [check_folder(out or _home(spec, specs)) for spec in specs]
     keep_freed_memory()
@@ -120,9 +122,13 @@ def classify(
     return [found[place] for place in sorted(found)]
 
 
-def _spec_of(feature: FeatureSpec | Extractor) -> FeatureSpec:
+def _spec_of(feature: FeatureSpec | Extractor | Run | str) -> FeatureSpec:
     if isinstance(feature, FeatureSpec):
         return feature
+    if isinstance(feature, Run):
+        return FeatureSpec(name="disc", run=feature)
+    if isinstance(feature, str):
+        return FeatureSpec(name=feature)
     return FeatureSpec(name=feature.name, extractor=feature)
 
 
