@@ -2,13 +2,14 @@
 
     python benchmarks/ablation_features.py --run runs/… [--n 5000]
 
-Each variant is fitted on CIFAR-10's first n training images and their batch-norm statistics, judged
-on the last n at the best C of the authors' grid, and appended to table_1_cifar10/ablation.jsonl in
-results/ unless its weights are there; no test image is opened.
+Each variant is fitted on CIFAR-10's first n training images, judged on the last n at the best C of
+the authors' grid, and appended to table_1_cifar10/ablation.jsonl in results/ unless it is there; no
+test image is opened.
 """
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 
 from gan_eval.data import Images, open_images
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
-from gan_eval.features.mirrored import Mirrored
+from gan_eval.features.views import Mirrored, Shifted
 from gan_eval.files import append_line, read_lines
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import weights_sha256
@@ -29,14 +30,16 @@ RESULTS = Path(__file__).parent.parent / "results" / "table_1_cifar10" / "ablati
 
 def variants(layers: int) -> dict[str, tuple[dict[str, Any], tuple[int, ...]]]:
     """Return the options and layers, from 0, of every variant; the first is the paper's."""
-    every, mirror = tuple(range(layers)), {"mirror": True}
+    every = tuple(range(layers))
     return {
         "the paper's: all layers, 4x4, statistics of the data": ({}, every),
         **{f"layer {layer + 1} alone": ({}, (layer,)) for layer in every},
         "without the first layer": ({}, every[1:]),
         "without the last layer": ({}, every[:-1]),
-        "mean with the mirror image": (mirror, every),
-        "mean with the mirror image, without the first layer": (mirror, every[1:]),
+        "mean with the mirror image": ({"views": Mirrored}, every),
+        "larger of both sides": ({"views": partial(Shifted, shifts=())}, every),
+        "shifts 3": ({"views": partial(Shifted, shifts=(3,))}, every),
+        "shifts 2 4": ({"views": partial(Shifted, shifts=(2, 4))}, every),
         "pooled to 2x2": ({"pool": 2}, every),
         "running averages of training": ({"batch_norm": "running"}, every),
         "untrained": ({"untrained": True}, every),
@@ -46,17 +49,16 @@ def variants(layers: int) -> dict[str, tuple[dict[str, Any], tuple[int, ...]]]:
 def features(run: Run, train: Images, rows: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
     """Return features of all layers of uint8 images, float32 (n, width); statistics of `train`."""
     given, network, scale = dict(options), run.load_discriminator(), run.config().generator.scale
-    mirror, untrained = given.pop("mirror", False), given.pop("untrained", False)
-    if untrained:
+    views = given.pop("views", lambda disc: disc)
+    if given.pop("untrained", False):
         network = random_discriminator(network.config, 0)
     disc = DiscriminatorFeatures(network, scale, train=train, precision="bf16", **given)
-    extractor = Mirrored(disc) if mirror else disc
-    extractor.prepare()
-    return torch.cat([*map(extractor, rows.split(256))])
+    disc.prepare()
+    return torch.cat([*map(views(disc), rows.split(256))])
 
 
 def of_layers(x: torch.Tensor, layers: tuple[int, ...], maps: list[int]) -> torch.Tensor:
-    """Return the features of `layers`, of those of all of them, which have so many `maps`."""
+    """Return the features of `layers`, of all layers', which have so many `maps`."""
     parts = x.split([x.shape[1] // sum(maps) * each for each in maps], dim=1)
     return torch.cat([parts[layer] for layer in layers], dim=1)
 
@@ -69,11 +71,11 @@ def best_of_grid(x: torch.Tensor, labels: torch.Tensor, n: int) -> tuple[float, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--run", type=Run, required=True)
     parser.add_argument("--n", type=int, default=5000)
     asked = parser.parse_args()
-    run, n, network = Run(asked.run), asked.n, Run(asked.run).config().discriminator
-    shape = {"root": None, "size": network.image_size, "channels": network.channels}
+    run, n, network = asked.run, asked.n, asked.run.config().discriminator
+    shape = {"size": network.image_size, "channels": network.channels}
     train, images = open_images("cifar10", limit=n, **shape), open_images("cifar10", **shape)
     chosen = [*range(n), *range(len(images) - n, len(images))]
     rows, labels = images.take(chosen), images.labels[chosen]
@@ -85,11 +87,9 @@ def main() -> None:
     for name, (options, layers) in variants(len(maps)).items():
         if (name, *about.values()) in known:
             continue
-        start = time.perf_counter()
-        if str(options) not in held:
-            held = {str(options): features(run, train, rows, options)}
-        x = of_layers(held[str(options)], layers, maps)
-        error, cost = best_of_grid(x, labels, n)
+        start, key = time.perf_counter(), str(options)
+        held = held if key in held else {key: features(run, train, rows, options)}
+        error, cost = best_of_grid(x := of_layers(held[key], layers, maps), labels, n)
         append_line(RESULTS, {"benchmark": "ablation_features", "name": name, **about,
                               "feature_width": x.shape[1], "C": cost, "validation_error": error,
                               "seconds": time.perf_counter() - start, **provenance()})  # fmt: skip

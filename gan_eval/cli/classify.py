@@ -20,7 +20,9 @@ from gan_eval.errors import InputError
 
 _COLUMNS = ("features", "width", "C", "train", "validation", "test", "±", "draws", "seconds")
 # What `FeatureSpec` takes as it was given.
-_OF_FEATURES = ("epoch", "preset", "layers", "pool", "batch_norm", "mirror", "maps", "weights")
+_OF_FEATURES = (
+    "epoch", "preset", "layers", "pool", "batch_norm", "mirror", "shifts", "maps", "weights",
+)  # fmt: skip
 _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
 
 
@@ -65,6 +67,12 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
     help="Whose statistics D normalises by: the data's, training's or each batch's.",
 )
 @click.option("--mirror", is_flag=True, help="Mean over each image and its mirror image.")
+@click.option(
+    "--shifts",
+    callback=numbers(int, "numbers", "2,4"),
+    metavar="3",
+    help="Mean over shifts by so many pixels (3: 9 views), mirror images included.",
+)
 @click.option(
     "--maps",
     type=click.IntRange(min=2),

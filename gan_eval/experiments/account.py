@@ -17,6 +17,7 @@ from gan_eval.records import Record, as_json
 
 # What the paper compares D's features with, and a D that has learned nothing.
 CONTROLS = ("random-disc", "pixels", "kmeans")
+_ONE_VIEW = {"mirror": False, "shifts": None}  # of an image, as the paper takes it
 
 _LONGEST = 150  # bytes that words give to the name of a file, of the 255 that it may have
 
@@ -184,10 +185,10 @@ def controls_of(records: Sequence[Record], ours: Mapping[str, Any]) -> dict[str,
 def is_control(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> bool:
     """Return whether features are a fair control of a discriminator's, by their identities.
 
-    With mirror images or without, like those; of an untrained D, of the same architecture and used
+    Of the same views of an image, like those; of an untrained D, of the same architecture and used
     alike.
     """
-    if theirs.get("mirror", False) != ours.get("mirror", False):
+    if any(theirs.get(view, no) != ours.get(view, no) for view, no in _ONE_VIEW.items()):
         return False
     return "network" not in theirs or use_of(theirs) == use_of(ours)
 

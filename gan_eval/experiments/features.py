@@ -14,10 +14,10 @@ from gan_eval.features.discriminator import (
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.inception import SIDE, Inception
 from gan_eval.features.kmeans import KMeans
-from gan_eval.features.mirrored import Mirrored
 from gan_eval.features.pixels import Pixels
 from gan_eval.features.torchvision import SIDE as TORCHVISION_SIDE
 from gan_eval.features.torchvision import torchvision_features
+from gan_eval.features.views import Mirrored, Shifted
 from gan_eval.files import StrPath
 from gan_eval.images import Fit
 from gan_eval.models.presets import configure, preset
@@ -43,6 +43,7 @@ class FeatureSpec:
         preset: the architecture of "random-disc" where there is no run.
         layers, pool, batch_norm: of the discriminators, see `DiscriminatorFeatures`.
         mirror: whether a row is the mean of those of an image and of its mirror image.
+        shifts: pixels that each image is shifted by too, in place of `mirror`; see `Shifted`.
         maps: of "kmeans".
         weights: file of "inception" or "torchvision:NAME".
         seed: of untrained weights and of k-means.
@@ -57,12 +58,17 @@ class FeatureSpec:
     pool: int = 4
     batch_norm: BatchNormBy = "dataset"
     mirror: bool = False
+    shifts: tuple[int, ...] | None = None
     maps: int = _MAPS
     weights: StrPath | None = None
     seed: int = 0
     extractor: Extractor | None = None
 
     def __post_init__(self) -> None:
+        if self.mirror and self.shifts:
+            raise InputError(
+                "shifts go with mirror images of their own. Got mirror too; leave one of them out."
+            )
         if self.extractor is not None:
             return
         if self.name not in FEATURES[:-1] and not self.name.startswith(_TORCHVISION):
@@ -84,7 +90,7 @@ class FeatureSpec:
 
     def shown(self, name: str) -> str:
         """Return what tables and figures call the extractor `name` that was made of it."""
-        return f"{name}, mirror" if self.mirror else name
+        return ", ".join([name, *self._views])
 
     def variant(self) -> list[str]:
         """Return in words how it differs from the paper's use, for names of files."""
@@ -97,7 +103,13 @@ class FeatureSpec:
             differs.append(f"by {self.batch_norm}")
         if self.name == "kmeans" and self.maps != _MAPS:
             differs.append(f"{self.maps} maps")
-        return [*differs, *(["mirror"] if self.mirror else [])]
+        return [*differs, *self._views]
+
+    @property
+    def _views(self) -> list[str]:
+        if self.shifts:
+            return [f"shifts {' '.join(map(str, self.shifts))}"]
+        return ["mirror"] if self.mirror else []
 
     def form(self) -> dict[str, Any]:
         """Return the size, channels and fit of the images it takes; {} for the data's own."""
@@ -197,6 +209,13 @@ def build(spec: FeatureSpec, train: Images, *, device: str, precision: Precision
         InputError: the run has no discriminator, a layer does not fit, a file is missing …
     """
     extractor = spec.extractor or _named(spec, train, device, precision)
+    if spec.shifts:
+        if not all(0 < each < train.size for each in spec.shifts):
+            raise InputError(
+                f"shifts must be from 1 to {train.size - 1} pixels, of images of {train.size}. Got "
+                f"{', '.join(map(str, spec.shifts))}; pass 3, say."
+            )
+        return Shifted(extractor, spec.shifts)
     return Mirrored(extractor) if spec.mirror else extractor
 
 

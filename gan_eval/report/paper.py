@@ -53,7 +53,7 @@ _FEATURES = tuple(
     for what, name, wanted in (
         ("pooling", "pool", "max 4x4"),
         ("batch norm", "batch_norm", "dataset"),
-        ("mean with the mirror image", "mirror", False),
+        ("mirror images", "mirror", False),
     )
 )
 _CIFAR10 = (
@@ -123,9 +123,7 @@ _MAPS: dict[str, Any] = {
     "holds_for": (
         *_CIFAR10,
         Condition(what="maps", path="config.features.maps", wanted=(4800,)),
-        Condition(
-            what="mean with the mirror image", path="config.features.mirror", wanted=(False, None)
-        ),
+        Condition(what="mirror images", path="config.features.mirror", wanted=(False, None)),
     ),
     "remembered": True,
 }

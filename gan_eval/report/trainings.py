@@ -10,7 +10,8 @@ from gan_eval.report.values import changed, trained, value_at
 _SAME = (
     "exhibit", "name", "quick", "protocol.labels_per_class", "config.data.name", "config.layer",
     "config.features.layers", "config.features.pool", "config.features.batch_norm",
-    "config.features.mirror", "config.object", "config.target", "config.turn_target",
+    "config.features.mirror", "config.features.shifts", "config.object", "config.target",
+    "config.turn_target",
 )  # fmt: skip
 
 

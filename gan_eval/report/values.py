@@ -81,11 +81,18 @@ def subject(record: Record) -> str:
         *([f"{steps:,} steps"] if isinstance(steps, int) and steps else []),
         *([f"{maps} maps"] if maps else []),
         *([f"{width:,.0f} features"] if width else []),
-        *(["mirror"] if value_at(record, "config.features.mirror") else []),
+        *_views(record),
         *(str(each) for each in asked if each),
         *([f"seed {record.seed}"] if record.seed else []),
     ]
     return ", ".join(parts) + (" (quick run)" if record.quick else "")
+
+
+def _views(record: Record) -> list[str]:
+    shifts = value_at(record, "config.features.shifts")
+    if isinstance(shifts, list) and shifts:
+        return [f"shifts {' '.join(map(str, shifts))}"]
+    return ["mirror"] if value_at(record, "config.features.mirror") else []
 
 
 def described(record: Record) -> str:

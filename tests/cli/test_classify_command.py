@@ -61,6 +61,18 @@ def test_table_has_a_row_for_each_and_results_is_the_default(call, capsys, tmp_p
     assert (tmp_path / "results" / "records.jsonl").is_file()
 
 
+def test_shifted_features_are_called_so_and_are_others(call, capsys, refused, tmp_path):
+    command = ("classify", "--data", "digits", "--features", "pixels", *FEW[2:])
+    assert call(*command, "--shifts", "2,1") == 0
+    assert "pixels, shifts 1 2" in capsys.readouterr().out
+    (record,) = read_lines(tmp_path / "results" / "records.jsonl")
+    features = record["config"]["features"]
+    assert (features["shifts"], features["mirror"]) == ([1, 2], "max")
+    assert "leave one of them out" in refused(*command, "--shifts", "1", "--mirror")
+    for wrong in ("8", "0", "-1"):
+        assert "shifts must be from 1 to 7 pixels" in refused(*command, "--shifts", wrong)
+
+
 def test_mirrored_features_are_called_so_and_are_others(call, capsys, tmp_path):
     for more in ((), ("--mirror",)):
         assert call("classify", "--features", "pixels", *more, *FEW) == 0

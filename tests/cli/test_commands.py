@@ -31,8 +31,8 @@ COMMANDS = {
     },
     "classify": {
         "runs", "features", "data", "data_root", "protocol", "labels_per_class", "draws", "c_grid",
-        "layers", "pool", "batch_norm", "mirror", "maps", "preset", "weights", "epoch", "solver",
-        "store", "dtype", "seed", "device", "precision", "out", "as_json",
+        "layers", "pool", "batch_norm", "mirror", "shifts", "maps", "preset", "weights", "epoch",
+        "solver", "store", "dtype", "seed", "device", "precision", "out", "as_json",
     },
     "compare": {"run_a", "run_b", "out", "as_json"},
     "data": {"data_root", "as_json"},

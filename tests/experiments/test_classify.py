@@ -306,6 +306,11 @@ class TestControls:
         ]
         assert controls_of(records, self.OURS) == {"pixels": 0.6, "kmeans": 0.4}
         assert controls_of(records, {**self.OURS, "mirror": True}) == {"pixels": 0.5}
+        shifted = {"mirror": "max", "shifts": [3]}
+        records.append(self.record("pixels", 0.45, extractor="pixels", **shifted))
+        assert controls_of(records, {**self.OURS, "mirror": True}) == {"pixels": 0.5}
+        assert controls_of(records, {**self.OURS, **shifted}) == {"pixels": 0.45}
+        assert controls_of(records, {**self.OURS, **shifted, "shifts": [2]}) == {}
 
     def test_of_equals_on_validation_the_first_counts_whatever_the_test_says(self):
         records = [self.record("kmeans", error, extractor="kmeans") for error in (0.4, 0.3)]

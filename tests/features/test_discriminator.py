@@ -13,7 +13,7 @@ from torch.nn import functional
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
-from gan_eval.features.mirrored import Mirrored
+from gan_eval.features.views import Mirrored, Shifted
 from gan_eval.models.config import DiscriminatorConfig, Layer, Norm
 from gan_eval.models.dcgan import BatchNorm, Discriminator
 from gan_eval.models.presets import preset
@@ -198,6 +198,22 @@ def test_mirrored_rows_are_the_mean_of_both_sides(network: Discriminator):
     assert torch.allclose(mirrored(images), both)
     assert torch.allclose(mirrored(images), mirrored(images.flip(3)))
     assert not torch.allclose(both, extractor(images))
+
+
+def test_shifted_rows_are_the_mean_over_views_of_the_larger_side(network: Discriminator):
+    images, extractor = noise(3), features(network)
+    shifted = Shifted(extractor, [2])
+    padded = torch.nn.functional.pad(images.float(), (2, 2, 2, 2), mode="reflect").byte()
+    side, views = images.shape[3], []
+    for down in (0, 2, 4):
+        for right in (0, 2, 4):
+            view = padded[:, :, down : down + side, right : right + side]
+            views.append(torch.maximum(extractor(view), extractor(view.flip(3))))
+    assert torch.allclose(shifted(images), torch.stack(views).mean(0))
+    assert torch.allclose(shifted(images), shifted(images.flip(3)))
+    assert len(views) == 9
+    # Of no shift: the larger side of the image alone.
+    assert torch.allclose(Shifted(extractor, [])(images), views[4])
 
 
 @pytest.mark.parametrize(("n", "batches"), [(300, [128, 128, 44]), (257, [128, 128])])

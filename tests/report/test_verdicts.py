@@ -132,7 +132,7 @@ def test_a_stand_in_is_never_compared(classified):
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"mirror": True}, "mean with the mirror image: yes, not no"),
+        ({"mirror": True}, "mirror images: yes, not no"),
         ({"batch_norm": "running"}, "batch norm: running, not dataset"),
         ({"pool": "max 8x8"}, "pooling: max 8x8, not max 4x4"),
     ],
@@ -294,7 +294,7 @@ def test_k_means_with_mirror_images_is_not_the_papers(classified):
     given = {"config": config, "protocol": protocol, "result": result}
     (line,) = beside(maps, [classified("kmeans", **given)])
     assert (line.verdict, line.why) == (
-        "not comparable", "mean with the mirror image: yes, not no",
+        "not comparable", "mirror images: yes, not no",
     )  # fmt: skip
 
 

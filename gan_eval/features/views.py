@@ -1,0 +1,72 @@
+"""Any features, of several views of an image: made blind to left and right, and to small shifts.
+
+The paper takes an image as it is. D's convolutions have strides and its maps are pooled to a coarse
+grid, so that a shift by a pixel changes features that a class does not depend on. The mean over
+shifts takes that out, as does the larger feature of a view and its mirror image; on validation
+images both help every feature (`benchmarks/ablation_features.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_eval.features.extractor import Extractor
+
+
+class Mirrored:
+    """uint8 images (n, channels, size, size) -> (n, width): the mean over both sides.
+
+    A row is the mean of what `extractor` makes of an image and of its mirror image.
+    """
+
+    def __init__(self, extractor: Extractor) -> None:
+        self._extractor = extractor
+        self.name, self.width = extractor.name, extractor.width
+        self.identity: Mapping[str, Any] = {**extractor.identity, "mirror": True}
+
+    def prepare(self) -> None:
+        """Let `extractor` learn."""
+        self._extractor.prepare()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return (self._extractor(images) + self._extractor(images.flip(3))) / 2
+
+
+class Shifted:
+    """uint8 images (n, channels, size, size) -> (n, width): the mean over shifts.
+
+    Each image is shifted by none and by plus or minus each of `shifts` pixels, down and right: one
+    number gives 9 views, two give 25. What leaves the frame is replaced by what the frame reflects.
+    Of a view and its mirror image each feature is the larger one of both.
+    """
+
+    def __init__(self, extractor: Extractor, shifts: Sequence[int]) -> None:
+        self._extractor, self._steps = extractor, [0, *shifts, *(-each for each in shifts)]
+        self.name, self.width = extractor.name, extractor.width
+        self.identity: Mapping[str, Any] = {
+            **extractor.identity, "mirror": "max", "shifts": list(shifts)
+        }  # fmt: skip
+
+    def prepare(self) -> None:
+        """Let `extractor` learn."""
+        self._extractor.prepare()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        places = [_reflected(images.shape[-1], step).to(images.device) for step in self._steps]
+        total: Tensor | None = None
+        for down in places:
+            rows = images[:, :, down]
+            for right in places:
+                view = rows[:, :, :, right]
+                found = torch.maximum(self._extractor(view), self._extractor(view.flip(3)))
+                total = found if total is None else total.add_(found)
+        assert total is not None  # there is always the unshifted one
+        return total.div_(len(places) ** 2)
+
+
+def _reflected(size: int, step: int) -> Tensor:
+    """Return which pixel of a line comes to stand where, int64 (size,)."""
+    last = size - 1
+    return last - (last - (torch.arange(size) - step).abs()).abs()
