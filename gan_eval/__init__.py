@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gan_eval.features.modules import Modules as Modules
     from gan_eval.models.dcgan import Discriminator as Discriminator
     from gan_eval.models.dcgan import Generator as Generator
+    from gan_eval.models.dcgan import initialise as initialise
     from gan_eval.models.importers import import_newmu as import_newmu
     from gan_eval.models.importers import import_pytorch_examples as import_pytorch_examples
     from gan_eval.models.presets import PRESETS as PRESETS
@@ -68,6 +69,7 @@ _HOMES = {
     "generate": "models.sampling",
     "import_newmu": "models.importers",
     "import_pytorch_examples": "models.importers",
+    "initialise": "models.dcgan",
     "interpolate": "experiments.interpolate",
     "neighbors": "experiments.neighbors",
     "new_job": "training.job",
@@ -77,10 +79,18 @@ _HOMES = {
     "tables": "report.frames",
 }
 
+_PARTS = ("data", "metrics", "models", "probes")  # packages with public names of their own
+
 __all__ = list(_HOMES)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PARTS, *__all__})
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return importlib.import_module(f"gan_eval.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'gan_eval' has no attribute {name!r}")
     return getattr(importlib.import_module(f"gan_eval.{_HOMES[name]}"), name)

@@ -92,9 +92,20 @@ def write_bytes(path: Path, data: bytes) -> None:
     write_whole(path, lambda temporary: temporary.write_bytes(data))
 
 
+def plain_number(value: Any) -> Any:
+    """Return a number of NumPy's as Python's: what `json.dumps` asks for where it knows no better.
+
+    Raises:
+        TypeError: the value is none.
+    """
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is nothing that JSON has")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    text = json.dumps(value, indent=2, allow_nan=False, default=plain_number) + "\n"
     write_bytes(path, text.encode())
 
 
@@ -127,7 +138,8 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
     become legible.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = legible(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(row, allow_nan=False, ensure_ascii=False, default=plain_number)
+    line = legible(text + "\n").encode()
     with path.open("a+b") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
@@ -143,7 +155,7 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
 
 def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write `rows` as a JSON-lines file, whole or not at all."""
-    text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+    text = "".join(json.dumps(row, allow_nan=False, default=plain_number) + "\n" for row in rows)
     write_bytes(path, text.encode())
 
 

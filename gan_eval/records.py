@@ -41,7 +41,7 @@ from typing import Any
 
 import torch
 
-from gan_eval.files import append_line
+from gan_eval.files import append_line, plain_number
 
 SCHEMA = 1
 CUT_SHORT = "weights after"  # so begins the deviation of a run whose training was not over
@@ -167,7 +167,7 @@ class Written:
 
 def as_json(value: Any) -> Any:
     """Return `value` as it comes back from JSON: lists for tuples."""
-    return json.loads(json.dumps(value))
+    return json.loads(json.dumps(value, default=plain_number))
 
 
 def append_record(folder: Path, record: Record) -> Path:

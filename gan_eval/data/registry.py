@@ -242,7 +242,7 @@ def _search(data: str, root: Path | None) -> _Found:
     """Return where `data` are, by name or by path."""
     found = _locate(data, root) if _is_name(data) else None
     path = expanded(data)
-    if found is None and data not in DATA_NAMES:
+    if found is None and data not in (*DATA_NAMES, ""):
         if path.is_dir():
             found = _folder(path)
         elif path.is_file() and path.suffix == ".npz":
@@ -271,14 +271,14 @@ def _find(data: str, root: Path | None, split: str) -> Source:
 
 
 def _is_name(data: str) -> bool:
-    return bool(data) and "/" not in data and "\\" not in data and data not in (".", "..")
+    return isinstance(data, str) and not {"/", "\\"} & {*data} and data not in ("", ".", "..")
 
 
 def _unknown(data: str, root: Path | None, path: Path) -> InputError:
     if data in DATA_NAMES:
         return InputError(_needs(data, root))
     rule = "data must be a name, or the path of a folder of images or an .npz file"
-    if path.exists():
+    if data and path.exists():
         saved = "save its array as train_images in an .npz"
         remedy = saved if path.suffix == ".npy" else "name the folder that it is in"
         return InputError(f"{rule}. Got the file {data!r}; {remedy}.")

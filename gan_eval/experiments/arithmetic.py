@@ -107,8 +107,7 @@ def arithmetic(
         InputError: what was asked for cannot be had; nothing was written.
     """
     study = begin(out, run, seed=seed, device=device, precision=precision, watch=watch)
-    if not 1 <= n <= MOST_SAMPLES:
-        raise InputError(f"n must be from 1 to {MOST_SAMPLES}, samples to choose of. Got {n}.")
+    _check_n(n)
     drawing = open_drawing(run, epoch=epoch, label=label, device=study.device)
     chosen = _chosen(drawing, asked, target, choices, n, seed)
     concepts: Mapping[str, tuple[int, ...] | Wanted] = chosen.samples or {
@@ -199,10 +198,16 @@ def _chosen(
             "leave one of them out."
         )
     found = read_choices(choices, **about)
+    _check_n(found.n)
     _check_complete(found.asked, found.target)
     for name, numbers in found.samples.items():
         check_numbers(name, numbers, found.n)
     return found
+
+
+def _check_n(n: int) -> None:
+    if not 1 <= n <= MOST_SAMPLES:
+        raise InputError(f"n must be from 1 to {MOST_SAMPLES}, samples to choose of. Got {n}.")
 
 
 def _check_complete(asked: Mapping[str, str], target: str | None) -> None:

@@ -49,9 +49,9 @@ class Classified:
 
 
 def classify(
-    features: Sequence[FeatureSpec | Extractor | Run | str],
+    features: FeatureSpec | Extractor | Run | str | Sequence[FeatureSpec | Extractor | Run | str],
     data: str,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     *,
     root: StrPath | None = None,
     limit: int | None = None,
@@ -69,10 +69,11 @@ def classify(
     every process extracts; the first one alone fits and writes, and the others return nothing.
 
     Args:
-        features: names, as "pixels"; runs, for their discriminators; for more see `features_of`;
-            or extractors of one's own, as `gan_eval.Modules`.
+        features: one or several: names, as "pixels"; runs, for their discriminators; for more see
+            `features_of`; or extractors of one's own, as `gan_eval.Modules`.
         data: a labelled set with a test part, as `open_images` takes it.
-        protocol: how C is chosen and the error measured; None takes `choose_protocol()`.
+        protocol: how C is chosen and the error measured: one of `choose_protocol`, or the name of
+            one; None takes the paper's.
         root: where named data sets are.
         limit: keep only the first `limit` images of each split, to be quick.
         solver: "newton", or scikit-learn's "liblinear" for reference.
@@ -87,7 +88,11 @@ def classify(
         InputError: what was asked for cannot be had, or needs more memory than there is. Nothing
             was written, but for features that were measured before one that is not finite.
     """
-    device, protocol = resolve_device(device), protocol or choose_protocol()
+    device = resolve_device(device)
+    if not isinstance(protocol, Protocol):
+        protocol = choose_protocol(protocol)
+    if isinstance(features, str) or not isinstance(features, Sequence):
+        features = [features]
     specs = [_spec_of(each) for each in features]
     folders = [check_folder(out or _home(spec, specs)) for spec in specs]
     keep_freed_memory()

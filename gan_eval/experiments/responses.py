@@ -61,6 +61,7 @@ class Responses:
     def __call__(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         return self._maps(self._floats(images), labels).amax((2, 3)).cpu()
 
+    @torch.enable_grad()
     def gradients(
         self, images: Tensor, labels: Tensor | None, maps: Tensor, *, guided: bool = True
     ) -> tuple[Tensor, Tensor]:

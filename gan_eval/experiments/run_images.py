@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gan_eval.data import Images, open_images
+from gan_eval.data import Images
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
 from gan_eval.experiments.parts import open_part
@@ -26,7 +26,7 @@ def open_run_images(run: Run, data: str | None, *, root: StrPath | None, device:
     """
     config = run.config()
     if data is not None:
-        return open_images(data, root=root, **form_of(config))
+        return open_part(data, "train", root=root, **form_of(config))
     if config.data is None:
         raise InputError(
             f"--data must name images for run {run.folder}, which was imported and has none of "

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_eval.errors import InputError
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Run
 from gan_eval.models.sampling import generate, untrained
@@ -102,7 +103,10 @@ class StateFile:
         """Take up what is kept; return the curve so far."""
         if not self.path.exists():
             return []
-        tensors, about = load_tensors(self.path)
+        try:
+            tensors, about = load_tensors(self.path)
+        except InputError:  # what cannot be taken up is made again
+            return []
         if about.get("of") != self.of:
             return []
         nearest.seen = int(tensors["seen"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_eval.devices import resolve_device
+from gan_eval.errors import InputError
 from gan_eval.files import StrPath, check_folder
 from gan_eval.models.runs import Run
 from gan_eval.precision import Precision, resolve_precision
@@ -47,6 +48,12 @@ class Study:
         )
 
 
+def check_run(run: object) -> None:
+    """Refuse the path of a run in place of it."""
+    if not isinstance(run, Run):
+        raise InputError(f"run must be a gan_eval.Run. Got {run!r}; pass gan_eval.Run({run!r}).")
+
+
 def begin(
     out: StrPath | None,
     run: Run | None = None,
@@ -68,6 +75,7 @@ def begin(
         InputError: there is no such run or device, or nothing can be written to the folder.
     """
     if run is not None:
+        check_run(run)
         run.config()
     device = resolve_device(device)
     return Study(

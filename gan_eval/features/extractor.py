@@ -23,7 +23,9 @@ class Extractor(Protocol):
 
     name: str
     width: int
-    identity: Mapping[str, Any]
+
+    @property
+    def identity(self) -> Mapping[str, Any]: ...
 
     def prepare(self) -> None:
         """Learn what rows depend on (batch-norm statistics, a dictionary).

@@ -88,18 +88,22 @@ class Modules:
         )
         self._precision = resolve_precision(precision, self._device)
         self.width = self._probe()
-        self.identity: Mapping[str, Any] = {
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What rows depend on, as it is now: the network may have learned on since it was given."""
+        return {
             "extractor": "modules",
-            "network": type(network).__qualname__,
-            "code_sha256": _code_sha256(network),
-            "weights_sha256": weights_sha256(network),
+            "network": type(self._network).__qualname__,
+            "code_sha256": _code_sha256(self._network),
+            "weights_sha256": weights_sha256(self._network),
             "layers": list(self._layers),
-            "pool": f"max {pool}x{pool}",
+            "pool": f"max {self._pool}x{self._pool}",
             "mean": self._mean.flatten().tolist(),
             "std": self._std.flatten().tolist(),
-            "size": size,
-            "channels": channels,
-            **({"grey": "repeated to three channels"} if channels == 3 else {}),
+            "size": self.size,
+            "channels": self._channels,
+            **({"grey": "repeated to three channels"} if self._channels == 3 else {}),
             "resize": "bilinear, antialiased, uint8",
             "precision": self._precision,
         }
@@ -107,7 +111,7 @@ class Modules:
     def prepare(self) -> None:
         """Do nothing: the network has learned already."""
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         if any(module.training for module in self._network.modules()):
             raise InputError(

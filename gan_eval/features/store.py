@@ -23,7 +23,7 @@ from gan_eval.devices import as_one, gather, processes
 from gan_eval.errors import InputError
 from gan_eval.features.array_file import ArrayFile
 from gan_eval.features.extractor import Extractor
-from gan_eval.files import StrPath, expanded
+from gan_eval.files import StrPath, expanded, plain_number
 from gan_eval.records import versions
 
 FORMAT = 1
@@ -73,7 +73,9 @@ def extract(
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1. Got {batch_size}; pass 100, say.")
     about = _agreed(_about(extractor, images, dtype, batch_size))
-    text = json.dumps(about, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        about, sort_keys=True, separators=(",", ":"), allow_nan=False, default=plain_number
+    )
     file = ArrayFile(
         store=expanded(store),
         key=hashlib.sha256(text.encode()).hexdigest()[:32],

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_eval.metrics.matrix import Matrix, check_side, check_widths
+from gan_eval.metrics.matrix import Matrix, as_side, check_widths
 from gan_eval.metrics.moments import Moments
 from gan_eval.seeding import stream
 
@@ -128,7 +128,7 @@ def frechet_distance_at_infinity(*, real: Moments, fake: Matrix, seed: int) -> E
     Raises:
         InputError: `fake` has fewer than 4 rows, or is not finite; otherwise as above.
     """
-    check_side(fake, "fake", at_least=4)
+    fake = as_side(fake, "fake", at_least=4)
     check_widths(real=real.width, fake=fake.shape[1])
     generator, n = stream(seed, "fid-infinity"), len(fake)
     sizes = np.linspace(min(_SMALLEST, n // 2), n, _POINTS).astype(int)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from gan_eval.errors import InputError
-from gan_eval.metrics.matrix import Matrix, blocks, check_finite, check_shape, device_of, to_double
+from gan_eval.metrics.matrix import Matrix, as_matrix, blocks, check_finite, device_of, to_double
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def inception_score(logits: Matrix, *, splits: int = 10) -> InceptionScore:
         >>> inception_score(1000 * np.eye(4), splits=1)
         InceptionScore(mean=4.0, std=0.0)
     """
-    check_shape(logits, "logits")
+    logits = as_matrix(logits, "logits")
     parts = (block for _, block in blocks(logits, device_of(logits)))
     return inception_score_of_blocks(parts, n=len(logits), splits=splits)
 

@@ -23,8 +23,8 @@ from gan_eval.errors import InputError
 from gan_eval.metrics.matrix import (
     Gather,
     Matrix,
+    as_sides,
     blocks,
-    check_sides,
     device_of,
     to_double,
 )
@@ -69,7 +69,7 @@ def kernel_distance(
             "subsets must be at least 1, and subset_size at least 2. Got "
             f"{subsets} and {subset_size}."
         )
-    check_sides(real=real, fake=fake, at_least=2)
+    real, fake = as_sides(real=real, fake=fake, at_least=2)
     side, n = min(("real", len(real)), ("fake", len(fake)), key=lambda pair: pair[1])
     if subset_size > n:
         raise InputError(

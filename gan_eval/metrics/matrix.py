@@ -4,6 +4,7 @@ Metrics compute in float64, in blocks of rows, so that the matrix itself is neve
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,31 +52,40 @@ def check_finite(block: Tensor, name: str, first: int = 0) -> None:
         )
 
 
-def check_shape(x: Matrix, name: str) -> None:
-    """Refuse what is not a matrix with columns."""
+def as_matrix(x: Matrix | Any, name: str) -> Matrix:
+    """Return features as what they are made of in memory: of frames and lists an array.
+
+    Raises:
+        InputError: they are no matrix with columns.
+    """
+    if not isinstance(x, Tensor | np.ndarray):
+        x = np.asarray(x)
     if x.ndim != 2 or not x.shape[1]:
         raise InputError(
             f"{name} must be a matrix (images, features). Got shape {tuple(x.shape)}; "
             "flatten each image's features."
         )
+    return x
 
 
-def check_side(x: Matrix, name: str, *, at_least: int) -> None:
-    """Refuse a side that is no matrix, too short or not finite."""
-    check_shape(x, name)
+def as_side(x: Matrix, name: str, *, at_least: int) -> Matrix:
+    """Return a side as a matrix; refuse one that is none, too short or not finite."""
+    x = as_matrix(x, name)
     if len(x) < at_least:
         raise InputError(
             f"{name} must have at least {at_least} rows. Got {len(x)}; take more images."
         )
     for rows, block in blocks(x, device_of(x)):
         check_finite(block, name, rows.start)
+    return x
 
 
-def check_sides(*, real: Matrix, fake: Matrix, at_least: int) -> None:
-    """Refuse sides that are no matrices, too short, not finite or not equally wide."""
-    check_side(real, "real", at_least=at_least)
-    check_side(fake, "fake", at_least=at_least)
+def as_sides(*, real: Matrix, fake: Matrix, at_least: int) -> tuple[Matrix, Matrix]:
+    """Return sides as matrices; refuse any too short, not finite or not equally wide."""
+    real = as_side(real, "real", at_least=at_least)
+    fake = as_side(fake, "fake", at_least=at_least)
     check_widths(real=real.shape[1], fake=fake.shape[1])
+    return real, fake
 
 
 def check_widths(*, real: int, fake: int) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gan_eval.errors import InputError
 from gan_eval.files import LARGEST
-from gan_eval.metrics.matrix import Matrix, blocks, check_finite, check_shape, device_of
+from gan_eval.metrics.matrix import Matrix, as_matrix, blocks, check_finite, device_of
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -70,7 +70,7 @@ class Moments:
         Raises:
             InputError: they are not finite or not as wide as before; the moments are then useless.
         """
-        check_shape(features, "features")
+        features = as_matrix(features, "features")
         self._widen(features.shape[1], device_of(features))
         for rows, block in blocks(features, self.mean.device):
             check_finite(block, "features", rows.start)
@@ -112,7 +112,7 @@ class Moments:
         before = self._known_n()
         shift = mean - self.mean
         self._scatter.addr_(shift, shift, alpha=before * n / (before + n))
-        self.mean += shift * (n / (before + n))
+        self.mean = self.mean + shift * (n / (before + n))  # others may hold the old one
         self.n = before + n
 
     def _known_n(self) -> int:

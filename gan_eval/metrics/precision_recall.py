@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from gan_eval.errors import InputError
-from gan_eval.metrics.matrix import Gather, Matrix, blocks, check_sides, device_of
+from gan_eval.metrics.matrix import Gather, Matrix, as_sides, blocks, device_of
 
 # Relative to the squared norms; float64 products of 30,000 terms err by 1e-14.
 _ROUNDING = 1e-12
@@ -68,7 +68,7 @@ def precision_recall(
     """
     if k < 1:
         raise InputError(f"k must be at least 1. Got {k}.")
-    check_sides(real=real, fake=fake, at_least=k + 1)
+    real, fake = as_sides(real=real, fake=fake, at_least=k + 1)
     centre = next(blocks(real, device_of(real, fake)))[1].mean(0)
     nearest = [gather(_neighbours(side, centre, k, share).cpu()) for side in (real, fake)]
     radii = [reduce(_nearest, parts)[:, -1].clamp_min(0) for parts in nearest]

@@ -44,7 +44,7 @@ class BatchNorm(nn.BatchNorm1d):
     """
 
     def __init__(self, width: int, norm: Norm) -> None:
-        super().__init__(width, eps=norm.eps, momentum=norm.momentum)
+        super().__init__(width, eps=norm.eps, momentum=norm.momentum, dtype=torch.float32)
         self.weight.requires_grad = norm.affine == "gain_and_bias"
         self.bias.requires_grad = norm.affine != "none"
 
@@ -63,13 +63,14 @@ class Block(nn.Module):
         super().__init__()
         self.layer, self.side = layer, side
         if layer.kind == "dense":
-            weight = torch.empty(units, fan_in)
+            weight = torch.empty(units, fan_in, dtype=torch.float32)
         elif layer.kind == "conv":
             weight = _kernels(layer.width, fan_in, layer.kernel)
         else:
             weight = _kernels(fan_in, layer.width, layer.kernel)
         self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(torch.zeros(units if layer.kind == "dense" else layer.width))
+        values = units if layer.kind == "dense" else layer.width
+        self.bias = nn.Parameter(torch.zeros(values, dtype=torch.float32))
         if not bias:
             self.register_parameter("bias", None)
         normed = {"maps": layer.width, "units": units}.get(layer.norm)
@@ -129,7 +130,8 @@ class Generator(nn.Module):
     """z (n, latent_dim), uniform in [-1, 1] or standard normal -> images (n, channels, s, s).
 
     Values lie in [-1, 1] (tanh) or [0, 1] (sigmoid), as `config.scale` says. A conditional network
-    also takes labels, int64 (n,).
+    also takes labels, int64 (n,). Weights are whatever lies in memory until `initialise` draws
+    them, or they are loaded.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -153,12 +155,15 @@ class Generator(nn.Module):
         """Return n points of the prior, (n, latent_dim), drawn on the CPU from `generator`."""
         shape = (n, self.config.latent_dim)
         if self.config.prior == "normal":
-            return torch.randn(shape, generator=generator)
-        return torch.rand(shape, generator=generator).mul_(2).sub_(1)
+            return torch.randn(shape, generator=generator, dtype=torch.float32)
+        return torch.rand(shape, generator=generator, dtype=torch.float32).mul_(2).sub_(1)
 
 
 class Discriminator(nn.Module):
-    """Images (n, channels, s, s) in the generator's range -> logits (n,) of being real."""
+    """Images (n, channels, s, s) in the generator's range -> logits (n,) of being real.
+
+    Weights are whatever lies in memory until `initialise` draws them, or they are loaded.
+    """
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -210,7 +215,8 @@ def _kernels(first: int, second: int, side: int) -> Tensor:
     Also where `second` is 1 and every layout is the same in memory: the strides are what the
     convolution goes by, and without them it would leave channels-last for one layer.
     """
-    return torch.empty(first, side, side, second).permute(0, 3, 1, 2)
+    kernels = torch.empty(first, side, side, second, dtype=torch.float32)
+    return kernels.permute(0, 3, 1, 2)
 
 
 def _draw(weight: Tensor, init: str, generator: torch.Generator) -> None:

@@ -1,6 +1,7 @@
 """Images from a trained generator: the i-th sample of a seed is the same however many are drawn."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from itertools import islice
 
 import torch
@@ -27,7 +28,7 @@ def latents(network: Generator, n: int, seed: int) -> Iterator[Tensor]:
         yield network.draw(_BLOCK, source)[: n - start]
 
 
-@torch.inference_mode()
+@torch.no_grad()  # and not in inference mode, whose tensors nobody may change or learn from
 def generate(
     network: Generator,
     n: int,
@@ -48,6 +49,8 @@ def generate(
             samples are not finite.
     """
     _check(network, n, label)
+    if any(module.training for module in network.modules()):
+        network = deepcopy(network).eval()  # its own statistics stay as they are
     device = next(network.parameters()).device
     for number, z in islice(enumerate(latents(network, n, seed)), share[0], None, share[1]):
         done = number * _BLOCK

@@ -57,13 +57,25 @@ def check_finite(energy: Tensor | float) -> None:
 def as_tensor(values: Matrix | Sequence[Any]) -> Tensor:
     """Return an array as a tensor, in the same memory where torch can read it as it is."""
     if isinstance(values, Tensor):
-        return values
+        return values.detach()
     array = np.asarray(values)
     if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:
         array = np.array(array, array.dtype.newbyteorder("="), order="C")
     with _warned, warnings.catch_warnings():  # which threads must not mix up
         warnings.simplefilter("ignore")  # a memory map may be read-only: nobody writes here
         return torch.from_numpy(array)
+
+
+def as_rows(x: Matrix | Sequence[Any]) -> Matrix:
+    """Return X (n, d) as a tensor or an array: of frames and lists an array.
+
+    Raises:
+        InputError: it is no matrix.
+    """
+    rows = x if isinstance(x, Tensor | np.ndarray) else np.asarray(x)
+    if rows.ndim != 2:
+        raise InputError(f"X must be a matrix (n, d). Got shape {tuple(rows.shape)}; flatten rows.")
+    return rows
 
 
 def _full_name(device: str | torch.device) -> torch.device:
@@ -105,7 +117,8 @@ class Design:
     def __init__(
         self, x: Matrix, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
     ) -> None:
-        self.x, self.device = x, _full_name(device)
+        self.x, self.device = as_rows(x), _full_name(device)
+        x = self.x
         self.n: int = x.shape[0]
         self.d: int = x.shape[1]
         double = x.dtype in (torch.float64, np.float64)

@@ -150,12 +150,14 @@ def _shared_cores(cores: int) -> Iterator[ThreadPoolExecutor]:
     """Give `cores` threads, which share all cores between them."""
     before = torch.get_num_threads()
     share = max(1, before // cores)
-    with (
-        threadpool_limits(share),
-        ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(share,)) as pool,
-    ):
-        yield pool
-    torch.set_num_threads(before)  # part of what the threads have set is of the whole process
+    try:
+        with (
+            threadpool_limits(share),
+            ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(share,)) as pool,
+        ):
+            yield pool
+    finally:
+        torch.set_num_threads(before)  # part of what the threads have set is of the whole process
 
 
 def _worth_sharing(x: Matrix, draws: Sequence[Tensor], device: str | torch.device) -> bool:

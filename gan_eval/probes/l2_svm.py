@@ -72,7 +72,7 @@ class LinearModel:
 def fit_l2_svm(
     x: Matrix,
     labels: Tensor | NDArray[Any],
-    C: Sequence[float],  # noqa: N803
+    C: Sequence[float] | float,  # noqa: N803
     *,
     tol: float = TOL,
     max_iter: int = MAX_ITER,
@@ -84,7 +84,7 @@ def fit_l2_svm(
         x: (n, d), in memory, on a device or a memory map: float64, float32, float16 or bfloat16.
             All but float64 compute in float32, and what that cannot certify again in float64.
         labels: int64 (n,), of two classes or more.
-        C: weights of the loss, positive.
+        C: weights of the loss, positive; one or several.
         tol: gap at which a solution counts as the minimum, relative to the objective and, ten times
             as large, to |w|^2 / 2.
         max_iter: Newton steps at most.
@@ -100,17 +100,17 @@ def fit_l2_svm(
         >>> model.predict(x).tolist(), model.converged
         ([0, 0, 1, 1], True)
     """
+    C = [C] if isinstance(C, int | float) else list(C)  # noqa: N806
     check_costs(C)
     _check_limits(tol, max_iter)
     design = Design(x, device)
-    labels = as_tensor(labels)
-    if len(labels) != design.n:
+    if len(labels := as_tensor(labels)) != design.n:
         raise InputError(
             f"labels must be as many as the rows of X. Got {len(labels):,} for {design.n:,} rows."
         )
     classes, signs = signs_of(labels.to(design.device))
     size = (design.n, design.d, signs.shape[1], design.dtype.itemsize)
-    design.x = on_device(x, design.device, beside=check_memory(*size, design.device))
+    design.x = on_device(design.x, design.device, beside=check_memory(*size, design.device))
     gram = GramSpace.of(design, 0.5 / max(C)) if _in_gram(design.n, design.d) else None
     path = _Path(design, signs, tol, max_iter, gram)
     # From the smallest up, where each solution is a good start for the next.

@@ -8,6 +8,7 @@ from typing import Any
 
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
+from gan_eval.experiments.study import check_run
 from gan_eval.files import StrPath, expanded, write_bytes
 from gan_eval.models.runs import Run
 from gan_eval.visualize.series import Panel, draw_panels
@@ -45,6 +46,8 @@ def compare(a: Run, b: Run, out: StrPath | None = None) -> Compared:
     Raises:
         InputError: a folder holds no run, or both are one; nothing was written.
     """
+    check_run(a)
+    check_run(b)
     if a.folder.resolve() == b.folder.resolve():
         raise InputError(f"RUN_B must be another run than RUN_A. Got {a.folder} twice; name two.")
     runs = (a, b)

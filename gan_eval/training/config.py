@@ -1,6 +1,7 @@
 """From what a user asks for to a run's config: everything resolved, every deviation listed."""
 
 import math
+import os
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -44,6 +45,9 @@ class Request:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "data", os.fspath(self.data))  # also of a path
+        if self.save_epochs is not None:
+            object.__setattr__(self, "save_epochs", tuple(self.save_epochs))
         if self.save_epochs and min(self.save_epochs) < 1:
             raise InputError(f"save_epochs must be at least 1. Got {min(self.save_epochs)}.")
         for name in ("image_size", "epochs", "steps", "limit"):

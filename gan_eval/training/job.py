@@ -192,7 +192,12 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
                 remove_unfinished(job.run.folder)
                 if not job.run.exists:  # one that is resumed is changed once its state was read
                     job.run.write_config(config)
-        with full_float32(), tried_convolutions(True):
+        with (
+            full_float32(),
+            tried_convolutions(True),
+            torch.inference_mode(False),  # whatever a notebook has set: the networks learn
+            torch.enable_grad(),
+        ):
             return train(job.run, config, images, fabric, habits or Habits())
 
 

@@ -2,9 +2,10 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator
 from types import FrameType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -18,13 +19,20 @@ _Batch = TypeVar("_Batch")
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Note SIGINT and SIGTERM in the list it gives; a second one ends the process at once."""
+    """Note SIGINT and SIGTERM in the list it gives; a second one does what it did before.
+
+    That is to end the program at once, or to break off the cell of a notebook. Threads beside the
+    main one hear no signals.
+    """
     noted: list[int] = []
-    before = {}
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
 
     def note(number: int, frame: FrameType | None) -> None:
         noted.append(number)
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, before[signal.Signals(number)])
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, note)

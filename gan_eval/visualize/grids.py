@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import which
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
@@ -111,10 +111,16 @@ def write_movie(path: Path, frames: Tensor, milliseconds: int) -> bool:
 
 
 def lighten(path: Path, most: int) -> None:
-    """Reduce a PNG to 256 colours of its own if it takes more than `most` bytes."""
+    """Reduce a PNG to 256 colours of its own if it takes more than `most` bytes.
+
+    What is called so and is none, or too large to be one of ours, stays as it is.
+    """
     if path.stat().st_size > most:
-        with Image.open(path, formats=["PNG"]) as picture:
-            few = picture.convert("RGB").quantize(256)
+        try:
+            with Image.open(path, formats=["PNG"]) as picture:
+                few = picture.convert("RGB").quantize(256)
+        except (UnidentifiedImageError, Image.DecompressionBombError):
+            return
         write_picture(path, few)
 
 

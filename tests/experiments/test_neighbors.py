@@ -289,6 +289,12 @@ class TestResuming:
         (record,) = read_lines(out / "records.jsonl")
         assert record["result"] == whole.result
 
+    def test_a_damaged_state_is_begun_anew(self, run, tmp_path):
+        self.stopped(run, tmp_path, 2000, samples=3000)
+        (state,) = tmp_path.glob("*.unfinished.*")
+        state.write_bytes(state.read_bytes()[:100])
+        assert self.stopped(run, tmp_path, 1000, samples=3000) == [1000]
+
     @pytest.mark.parametrize("changed", [{"seed": 5}, {"samples": 1500}])
     def test_another_question_begins_anew(self, run, tmp_path, changed):
         self.stopped(run, tmp_path, 2000, samples=3000)

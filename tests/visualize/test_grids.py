@@ -25,6 +25,13 @@ def test_a_large_picture_is_kept_in_few_colours(tmp_path):
         assert len(few.convert("RGB").getcolors(257)) <= 256
 
 
+def test_what_is_called_a_picture_and_is_none_stays_as_it_is(tmp_path):
+    path = tmp_path / "mine.png"
+    path.write_bytes(b"notes" * 100)
+    lighten(path, 10)
+    assert path.read_bytes() == b"notes" * 100
+
+
 @pytest.mark.skipif(which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_a_movie_has_every_frame_and_an_even_number_of_pixels(tmp_path: Path):
     frames = torch.arange(0, 250, 50, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 65, 71)

@@ -8,7 +8,7 @@ of these say nothing about which model is better, so they are never put into one
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from gan_eval.records import Written, append_record
 
 
 def score(
-    models: Sequence[Given | Side] | Given | Side,
+    models: Mapping[str, Given | Side] | Sequence[Given | Side] | Given | Side,
     against: Given | Side,
     *,
     protocol: ScoreProtocol | None = None,
@@ -48,7 +48,8 @@ def score(
     one alone writes, and the others return nothing.
 
     Args:
-        models: runs, generators, data, arrays or statistics, one or several; see `score.sides`.
+        models: runs, generators, data, arrays or statistics, one or several, or several by what
+            tables shall call them; see `score.sides`.
         against: the reference, any of them too.
         protocol: what is measured; None takes `ScoreProtocol()`.
         extractor: by which features, or the name of these, or an extractor of one's own, as
@@ -69,9 +70,11 @@ def score(
     """
     keep_freed_memory()
     device = resolve_device(device)
+    named: dict[str, Given | Side] = {}
+    if isinstance(models, Mapping):
+        named, models = dict(models), list(models.values())
     if isinstance(models, str) or not isinstance(models, Sequence):
         models = [models]
-    root, store, save, out = (path and Path(path) for path in (root, store, save, out))
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         make_fabric(device)
     protocol = protocol or ScoreProtocol()
@@ -86,13 +89,14 @@ def score(
         device=device,
         watch=watch,
     )
-    sides = _told_apart(
-        models,
-        [
-            side_of(model, sampling=sampling, root=root, name=f"model {number}")
-            for number, model in enumerate(models, 1)
-        ],
-    )
+    names = list(named) or [f"model {number}" for number in range(1, len(models) + 1)]
+    sides = [
+        side_of(model, sampling=sampling, root=root, name=name)
+        for name, model in zip(names, models, strict=True)
+    ]
+    if named:
+        sides = [replace(side, name=name) for name, side in zip(named, sides, strict=True)]
+    sides = _told_apart(models, sides)
     home = next((side.run.folder for side in sides if side.run), Path("results"))
     folders = [check_folder(out or (side.run.folder if side.run else home)) for side in sides]
     # All of them before the first is drawn, so that mistakes come to light before hours of work.
