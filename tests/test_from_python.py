@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import gan_eval
+from gan_eval.experiments.features import FeatureSpec
 from gan_eval.metrics import Moments, kernel_distance
 from gan_eval.models.runs import Run
 from gan_eval.probes import fit_l2_svm
@@ -123,7 +124,7 @@ def test_frames_and_lists_score_as_arrays():
     assert kernel_distance(real=real.tolist(), fake=fake.tolist(), **asked) == wanted
     labels = np.arange(60) % 3
     models = [
-        *fit_l2_svm(real, labels, 0.01),
+        *fit_l2_svm(real, labels, np.float64(0.01)),
         *fit_l2_svm(pd.DataFrame(real), labels, (c for c in (0.01,))),
         *fit_l2_svm(torch.from_numpy(real).requires_grad_(), labels, [0.01]),
     ]
@@ -172,6 +173,39 @@ def test_paths_of_data_and_of_runs(tmp_path: Path, run: Run):
         gan_eval.compare(run, "b")
     with pytest.raises(gan_eval.InputError, match="'', which does not exist"):
         gan_eval.open_images("")
+
+
+def test_what_a_network_counts_is_not_what_it_computes():
+    class Counting(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.calls = torch.nn.Conv2d(1, 4, 3), 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            return self.layer(x)
+
+    modules = gan_eval.Modules(Counting(), ["layer"], size=8, channels=1, device="cpu")
+    before = modules.identity
+    modules(torch.zeros(5, 1, 8, 8, dtype=torch.uint8))
+    assert modules.identity == before
+
+
+@pytest.mark.parametrize("shifts", [(2, 1), [1, 2, 2], (np.int64(1), 2)])
+def test_the_same_shifts_are_the_same_features(shifts):
+    assert FeatureSpec(name="pixels", shifts=shifts) == FeatureSpec(name="pixels", shifts=(1, 2))
+
+
+def test_features_are_one_or_several_or_refused(tmp_path: Path):
+    few = gan_eval.choose_protocol(labels_per_class=3, draws=1)
+    asked = {"store": tmp_path, "out": tmp_path}
+    specs = (FeatureSpec(name=name, shifts=1) for name in ("pixels",))
+    (found,) = gan_eval.classify(specs, "digits", few, **asked)
+    assert found.record.config["features"]["shifts"] == [1]
+    with pytest.raises(gan_eval.InputError, match=r"must be a gan_eval\.Run"):
+        gan_eval.classify([tmp_path / "run"], "digits", few, **asked)
+    with pytest.raises(gan_eval.InputError, match="shifts must be whole numbers"):
+        FeatureSpec(name="pixels", shifts=(1.5,))
 
 
 def test_models_by_name_are_called_so(tmp_path: Path):

@@ -7,7 +7,7 @@ that the discriminators' records hold their errors.
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from gan_eval.errors import NoSizeError
 from gan_eval.experiments.account import controls_of, record_of, slug, title_of
 from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import Parts, open_parts
-from gan_eval.experiments.study import Watch
+from gan_eval.experiments.study import Watch, check_run
 from gan_eval.features.extractor import Extractor
 from gan_eval.features.store import DType, default_store, extract
 from gan_eval.files import StrPath, check_folder
@@ -49,7 +49,7 @@ class Classified:
 
 
 def classify(
-    features: FeatureSpec | Extractor | Run | str | Sequence[FeatureSpec | Extractor | Run | str],
+    features: FeatureSpec | Extractor | Run | str | Iterable[FeatureSpec | Extractor | Run | str],
     data: str,
     protocol: Protocol | str | None = None,
     *,
@@ -91,7 +91,7 @@ def classify(
     device = resolve_device(device)
     if not isinstance(protocol, Protocol):
         protocol = choose_protocol(protocol)
-    if isinstance(features, str) or not isinstance(features, Sequence):
+    if isinstance(features, str | Run | FeatureSpec) or callable(features):
         features = [features]
     specs = [_spec_of(each) for each in features]
     folders = [check_folder(out or _home(spec, specs)) for spec in specs]
@@ -134,6 +134,8 @@ def _spec_of(feature: FeatureSpec | Extractor | Run | str) -> FeatureSpec:
         return FeatureSpec(name="disc", run=feature)
     if isinstance(feature, str):
         return FeatureSpec(name=feature)
+    if isinstance(feature, os.PathLike):
+        check_run(feature)
     return FeatureSpec(name=feature.name, extractor=feature)
 
 

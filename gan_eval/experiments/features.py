@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 from gan_eval.data import Images
@@ -58,13 +59,15 @@ class FeatureSpec:
     pool: int = 4
     batch_norm: BatchNormBy = "dataset"
     mirror: bool = False
-    shifts: tuple[int, ...] | None = None
+    shifts: int | Sequence[int] | None = None
     maps: int = _MAPS
     weights: StrPath | None = None
     seed: int = 0
     extractor: Extractor | None = None
 
     def __post_init__(self) -> None:
+        if self.shifts is not None:
+            object.__setattr__(self, "shifts", _whole_numbers(self.shifts))
         if self.mirror and self.shifts:
             raise InputError(
                 "shifts go with mirror images of their own. Got mirror too; leave one of them out."
@@ -108,7 +111,7 @@ class FeatureSpec:
     @property
     def _views(self) -> list[str]:
         if self.shifts:
-            return [f"shifts {' '.join(map(str, self.shifts))}"]
+            return [f"shifts {' '.join(map(str, _whole_numbers(self.shifts)))}"]
         return ["mirror"] if self.mirror else []
 
     def form(self) -> dict[str, Any]:
@@ -210,13 +213,22 @@ def build(spec: FeatureSpec, train: Images, *, device: str, precision: Precision
     """
     extractor = spec.extractor or _named(spec, train, device, precision)
     if spec.shifts:
-        if not all(0 < each < train.size for each in spec.shifts):
+        shifts = _whole_numbers(spec.shifts)
+        if not all(0 < each < train.size for each in shifts):
             raise InputError(
                 f"shifts must be from 1 to {train.size - 1} pixels, of images of {train.size}. Got "
-                f"{', '.join(map(str, spec.shifts))}; pass 3, say."
+                f"{', '.join(map(str, shifts))}; pass 3, say."
             )
-        return Shifted(extractor, spec.shifts)
+        return Shifted(extractor, shifts)
     return Mirrored(extractor) if spec.mirror else extractor
+
+
+def _whole_numbers(given: int | Sequence[int]) -> tuple[int, ...]:
+    """Return one number or several in one form, so that the same shifts have one identity."""
+    try:
+        return tuple(sorted({*map(index, [given] if isinstance(given, int) else given)}))
+    except TypeError as error:
+        raise InputError(f"shifts must be whole numbers of pixels. Got {given!r}.") from error
 
 
 def _named(spec: FeatureSpec, train: Images, device: str, precision: Precision) -> Extractor:

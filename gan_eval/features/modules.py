@@ -56,8 +56,8 @@ class Modules:
 
         Args:
             network: takes float images (n, channels, size, size), in the type of its weights. These
-                must stay as they are for as long as this extractor is used. One that is compiled is
-                used as it was before.
+                must stay as they are while features are made, but may learn on in between. One that
+                is compiled is used as it was before.
             layers: names of submodules, as `network.named_modules()` has them.
             size: side of the images that the network takes.
             channels: 1 or 3, of the images that the network takes.
@@ -88,25 +88,26 @@ class Modules:
         )
         self._precision = resolve_precision(precision, self._device)
         self.width = self._probe()
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """What rows depend on, as it is now: the network may have learned on since it was given."""
-        return {
+        self._use: Mapping[str, Any] = {
             "extractor": "modules",
-            "network": type(self._network).__qualname__,
-            "code_sha256": _code_sha256(self._network),
-            "weights_sha256": weights_sha256(self._network),
+            "network": type(network).__qualname__,
+            # Once: what a network counts while it runs is not what it computes.
+            "code_sha256": _code_sha256(network),
             "layers": list(self._layers),
-            "pool": f"max {self._pool}x{self._pool}",
+            "pool": f"max {pool}x{pool}",
             "mean": self._mean.flatten().tolist(),
             "std": self._std.flatten().tolist(),
-            "size": self.size,
-            "channels": self._channels,
-            **({"grey": "repeated to three channels"} if self._channels == 3 else {}),
+            "size": size,
+            "channels": channels,
+            **({"grey": "repeated to three channels"} if channels == 3 else {}),
             "resize": "bilinear, antialiased, uint8",
             "precision": self._precision,
         }
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What rows depend on, with the weights as they are now: they may have learned on."""
+        return {**self._use, "weights_sha256": weights_sha256(self._network)}
 
     def prepare(self) -> None:
         """Do nothing: the network has learned already."""

@@ -2,8 +2,8 @@
 
 The paper takes an image as it is. D's convolutions have strides and its maps are pooled to a coarse
 grid, so that a shift by a pixel changes features that a class does not depend on. The mean over
-shifts takes that out, as does the larger feature of a view and its mirror image; on validation
-images both help every feature (`benchmarks/ablation_features.py`).
+shifts takes that out, as does the larger feature of a view and its mirror image. What that is worth
+on validation images: `benchmarks/ablation_features.py`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ penalised intercept. All classes are columns of one problem, solved at once by N
 gap that certifies it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -72,7 +72,7 @@ class LinearModel:
 def fit_l2_svm(
     x: Matrix,
     labels: Tensor | NDArray[Any],
-    C: Sequence[float] | float,  # noqa: N803
+    C: Iterable[float] | float,  # noqa: N803
     *,
     tol: float = TOL,
     max_iter: int = MAX_ITER,
@@ -100,7 +100,7 @@ def fit_l2_svm(
         >>> model.predict(x).tolist(), model.converged
         ([0, 0, 1, 1], True)
     """
-    C = [C] if isinstance(C, int | float) else list(C)  # noqa: N806
+    C = list(C) if isinstance(C, Iterable) else [C]  # noqa: N806
     check_costs(C)
     _check_limits(tol, max_iter)
     design = Design(x, device)

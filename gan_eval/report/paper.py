@@ -54,6 +54,7 @@ _FEATURES = tuple(
         ("pooling", "pool", "max 4x4"),
         ("batch norm", "batch_norm", "dataset"),
         ("mirror images", "mirror", False),
+        ("shifts", "shifts", None),
     )
 )
 _CIFAR10 = (
@@ -124,6 +125,7 @@ _MAPS: dict[str, Any] = {
         *_CIFAR10,
         Condition(what="maps", path="config.features.maps", wanted=(4800,)),
         Condition(what="mirror images", path="config.features.mirror", wanted=(False, None)),
+        Condition(what="shifts", path="config.features.shifts", wanted=(None,)),
     ),
     "remembered": True,
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from gan_eval.records import Record
-from gan_eval.report.values import changed, number_at, trained, value_at
+from gan_eval.report.values import changed, number_at, trained, value_at, views_of
 
 # Of each kind of record, the score that trainings are compared by.
 _SCORE = {"classify": "error_mean", "neighbors": "error"}
@@ -51,7 +51,8 @@ def _row(records: Sequence[Record], seeds: Sequence[int]) -> dict[str, object]:
     data, protocol = value_at(first, "config.data.name"), first.protocol.get("name")
     preset, images, steps = (trained(first, what) for what in ("preset", "trained_on", "steps"))
     length = f", {steps:,} steps" if isinstance(steps, int) else ""
-    network = f"{first.name} of {preset} trained on {images}{length}"
+    views = "".join(f", {view}" for view in views_of(first))
+    network = f"{first.name} of {preset} trained on {images}{length}{views}"
     return {
         "of": f"{network}, on {data} by {protocol}" + " (quick run)" * first.quick,
         "seeds": ", ".join(map(str, seeds)),

@@ -222,11 +222,12 @@ def _mappings(name: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _scripted(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the newest line of each name, and a cell for whatever fits into one."""
-    newest = {
-        (str(row.get("name", row.get("part", number))), bool(row.get("quick"))): row
-        for number, row in enumerate(rows)
-    }
+    """Return the newest line of each name, run and number, a cell for whatever fits into one."""
+    newest: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    for number, row in enumerate(rows):
+        name = row.get("name", row.get("part", number))
+        about = (name, row.get("run"), row.get("n"), bool(row.get("quick")))
+        newest[tuple(map(str, about))] = row
     cells = [
         {
             name: cell

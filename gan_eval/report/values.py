@@ -81,14 +81,15 @@ def subject(record: Record) -> str:
         *([f"{steps:,} steps"] if isinstance(steps, int) and steps else []),
         *([f"{maps} maps"] if maps else []),
         *([f"{width:,.0f} features"] if width else []),
-        *_views(record),
+        *views_of(record),
         *(str(each) for each in asked if each),
         *([f"seed {record.seed}"] if record.seed else []),
     ]
     return ", ".join(parts) + (" (quick run)" if record.quick else "")
 
 
-def _views(record: Record) -> list[str]:
+def views_of(record: Record) -> list[str]:
+    """Return in words of which views of an image features are, unless of it alone."""
     shifts = value_at(record, "config.features.shifts")
     if isinstance(shifts, list) and shifts:
         return [f"shifts {' '.join(map(str, shifts))}"]

@@ -181,6 +181,8 @@ def _in_words(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
     return "none" if value is None else str(value)
 
 

@@ -21,8 +21,9 @@ _Batch = TypeVar("_Batch")
 def stop_signals() -> Iterator[list[int]]:
     """Note SIGINT and SIGTERM in the list it gives; a second one does what it did before.
 
-    That is to end the program at once, or to break off the cell of a notebook. Threads beside the
-    main one hear no signals.
+    That is to end the program at once, or to break off the cell of a notebook. Of several processes
+    it ends each at once, as one that waits for another would not hear Python's own handler. Threads
+    beside the main one hear no signals.
     """
     noted: list[int] = []
     before: dict[signal.Signals, Any] = {}
@@ -32,7 +33,8 @@ def stop_signals() -> Iterator[list[int]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         noted.append(number)
-        signal.signal(number, before[signal.Signals(number)])
+        alone = not distributed.is_initialized()
+        signal.signal(number, before[signal.Signals(number)] if alone else signal.SIG_DFL)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, note)

@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import which
 
 import torch
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
@@ -119,7 +119,7 @@ def lighten(path: Path, most: int) -> None:
         try:
             with Image.open(path, formats=["PNG"]) as picture:
                 few = picture.convert("RGB").quantize(256)
-        except (UnidentifiedImageError, Image.DecompressionBombError):
+        except (OSError, SyntaxError, Image.DecompressionBombError):
             return
         write_picture(path, few)
 

@@ -15,7 +15,7 @@ _LONG = 68  # characters of a title that fit into a line
 # Inches of a panel, of what is around its axes, and of a line of its title. Fixed, as matplotlib's
 # own layout draws everything twice, and a run is drawn at every epoch that is kept.
 _WIDTH, _HEIGHT = 6.0, 3.6
-_LEFT, _RIGHT, _BOTTOM, _TOP, _LINE = 0.85, 0.2, 0.6, 0.2, 0.17
+_LEFT, _RIGHT, _BOTTOM, _TOP, _LINE = 0.9, 0.2, 0.6, 0.2, 0.17
 _STYLES = ("-", "--", ":")
 _COLOURS = 10
 
@@ -70,6 +70,7 @@ def draw_panels(panels: Sequence[Panel]) -> bytes:
                 linestyle=_STYLES[number // _COLOURS % len(_STYLES)],
             )
         axes.set_xscale("log" if panel.log else "linear")
+        axes.ticklabel_format(axis="y", scilimits=(-2, 5))  # or they take more than the margin
         axes.set_title(plain("\n".join(title)), size=10)
         axes.set_xlabel(plain(panel.x))
         axes.set_ylabel(plain(panel.y))

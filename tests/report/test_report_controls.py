@@ -4,7 +4,7 @@ import pytest
 
 from gan_eval.report.exhibits import EXHIBITS
 from gan_eval.report.read import Section
-from gan_eval.report.tables import comparison
+from gan_eval.report.tables import comparison, scores
 
 TABLE_2 = next(each for each in EXHIBITS if each.folder == "table_2_svhn")
 
@@ -76,3 +76,9 @@ def test_controls_measured_by_themselves_count(classified):
         "against pixels 20 %; without random-disc and kmeans",
     )
     assert line.difference == pytest.approx(0.01)
+
+
+def test_lines_of_several_runs_stand_beside_each_other():
+    rows = [{"benchmark": "views", "name": "all", "run": run, "error": 0.3} for run in ("a", "b")]
+    (table,) = scores(Section(rows=[*rows, {**rows[0], "error": 0.2}]))
+    assert table.frame[["run", "error"]].to_numpy().tolist() == [["a", 0.2], ["b", 0.3]]

@@ -132,6 +132,7 @@ def test_a_stand_in_is_never_compared(classified):
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
+        ({"shifts": [2, 4]}, "shifts: 2 4, not none"),
         ({"mirror": True}, "mirror images: yes, not no"),
         ({"batch_norm": "running"}, "batch norm: running, not dataset"),
         ({"pool": "max 8x8"}, "pooling: max 8x8, not max 4x4"),
