@@ -44,7 +44,8 @@ class FeatureSpec:
         preset: the architecture of "random-disc" where there is no run.
         layers, pool, batch_norm: of the discriminators, see `DiscriminatorFeatures`.
         mirror: whether a row is the mean of those of an image and of its mirror image.
-        shifts: pixels that each image is shifted by too, in place of `mirror`; see `Shifted`.
+        shifts: pixels that each image is shifted by too, one number or several, in place of
+            `mirror`; see `Shifted`. Kept in order, each once.
         maps: of "kmeans".
         weights: file of "inception" or "torchvision:NAME".
         seed: of untrained weights and of k-means.
@@ -59,7 +60,7 @@ class FeatureSpec:
     pool: int = 4
     batch_norm: BatchNormBy = "dataset"
     mirror: bool = False
-    shifts: int | Sequence[int] | None = None
+    shifts: Sequence[int] | None = None
     maps: int = _MAPS
     weights: StrPath | None = None
     seed: int = 0
@@ -111,7 +112,7 @@ class FeatureSpec:
     @property
     def _views(self) -> list[str]:
         if self.shifts:
-            return [f"shifts {' '.join(map(str, _whole_numbers(self.shifts)))}"]
+            return [f"shifts {' '.join(map(str, self.shifts))}"]
         return ["mirror"] if self.mirror else []
 
     def form(self) -> dict[str, Any]:
@@ -213,18 +214,17 @@ def build(spec: FeatureSpec, train: Images, *, device: str, precision: Precision
     """
     extractor = spec.extractor or _named(spec, train, device, precision)
     if spec.shifts:
-        shifts = _whole_numbers(spec.shifts)
-        if not all(0 < each < train.size for each in shifts):
+        if not all(0 < each < train.size for each in spec.shifts):
             raise InputError(
                 f"shifts must be from 1 to {train.size - 1} pixels, of images of {train.size}. Got "
-                f"{', '.join(map(str, shifts))}; pass 3, say."
+                f"{', '.join(map(str, spec.shifts))}; pass 3, say."
             )
-        return Shifted(extractor, shifts)
+        return Shifted(extractor, spec.shifts)
     return Mirrored(extractor) if spec.mirror else extractor
 
 
 def _whole_numbers(given: int | Sequence[int]) -> tuple[int, ...]:
-    """Return one number or several in one form, so that the same shifts have one identity."""
+    """Return one number or several in order, each once: the same shifts have one identity."""
     try:
         return tuple(sorted({*map(index, [given] if isinstance(given, int) else given)}))
     except TypeError as error:

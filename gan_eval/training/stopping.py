@@ -33,7 +33,7 @@ def stop_signals() -> Iterator[list[int]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         noted.append(number)
-        alone = not distributed.is_initialized()
+        alone = not (distributed.is_available() and distributed.is_initialized())
         signal.signal(number, before[signal.Signals(number)] if alone else signal.SIG_DFL)
 
     for number in (signal.SIGINT, signal.SIGTERM):
