@@ -16,6 +16,10 @@ class NoSplitError(InputError):
     """The data are there, and have no such split."""
 
 
+class TooLargeError(InputError):
+    """Images are larger than the square that they were to be padded to."""
+
+
 class NoSizeError(InputError):
     """Images are no squares of one size, and nobody has said which size they shall have."""
 

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
-from gan_eval.errors import InputError
+from gan_eval.errors import TooLargeError
 
 Scale = Literal["tanh", "sigmoid"]
 Fit = Literal["crop", "pad", "stretch", "stretch-bicubic"]
@@ -47,7 +47,7 @@ def fit_square(images: torch.Tensor, size: int, rule: Fit) -> torch.Tensor:
     height, width = images.shape[-2:]
     if rule == "pad":
         if max(height, width) > size:
-            raise InputError(
+            raise TooLargeError(
                 f"fit 'pad' takes images of at most {size}x{size}. Got {width}x{height}; "
                 "use 'crop'."
             )

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from gan_eval.data.images_set import Images, fingerprint_names, fingerprint_pixels
 from gan_eval.data.source import BlockRows, Rows, Source, Survey
 from gan_eval.devices import available_memory
-from gan_eval.errors import InputError, NoSizeError
+from gan_eval.errors import InputError, NoSizeError, TooLargeError
 from gan_eval.images import STRETCHED, Fit, fit_square, stretch, to_channels
 
 _BLOCK = 512  # rows of an array converted at a time
@@ -149,6 +149,10 @@ def _target(survey: Survey, size: int | None, channels: int | None, fit: Fit) ->
             )
         size = side
     channels = survey.channels if channels is None else channels
+    if fit == "pad" and (survey.sizes is None or max(survey.sizes[1]) > size):
+        raise TooLargeError(
+            f"fit 'pad' takes images of at most {size}x{size}. Got {_sizes(survey)}; use 'crop'."
+        )
     if fit not in STRETCHED:
         return Target(channels, (size, size), fit)
     if survey.sizes is not None and survey.sizes[0] == survey.sizes[1]:

@@ -11,7 +11,7 @@ from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from gan_eval.data import Images, open_images
 from gan_eval.data.images_set import fingerprint_names, fingerprint_pixels
-from gan_eval.errors import InputError, NoSplitError
+from gan_eval.errors import InputError, NoSplitError, TooLargeError
 from gan_eval.files import StrPath
 from gan_eval.images import Fit
 from gan_eval.probes.protocol import Protocol
@@ -67,8 +67,9 @@ def open_parts(
         InputError: a split is missing, or its labels, or there are too few of them.
     """
 
-    opened = partial(open_part, data, root=root, size=size, channels=channels, fit=fit, limit=limit)
-    train = opened("train")
+    form = {"size": size, "channels": channels, "fit": fit}
+    opened = partial(padded_if_small, partial(open_images, data, root=root, limit=limit), **form)
+    train = opened(split="train")
     opened = partial(opened, size=train.size, channels=train.channels)  # of all parts alike
     _check_classes(train, train)
     test, validation = if_there(opened, "test"), if_there(opened, "val")
@@ -98,17 +99,15 @@ def open_parts(
     )
 
 
-def open_part(data: str, split: str, *, fit: Fit, **form: Any) -> Images:
-    """Return a part of `data`, padded only where its images are small enough for that.
+def padded_if_small(opened: Callable[..., Images], **form: Any) -> Images:
+    """Return what `opened` returns in `form`, cropped where images are too large to be padded.
 
-    Args:
-        form: of `open_images`.
+    A run's form says how its own images were fitted; others may be of any size.
     """
-    if fit == "pad":
-        images = open_images(data, split=split, fit="crop", **form)
-        if images.native is None or max(images.native[1:]) > images.size:
-            return images
-    return open_images(data, split=split, fit=fit, **form)
+    try:
+        return opened(**form)
+    except TooLargeError:
+        return opened(**{**form, "fit": "crop"})
 
 
 def join(parts: Sequence[Images]) -> Images:

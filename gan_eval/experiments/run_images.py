@@ -1,11 +1,12 @@
 """The images that an experiment on a run looks at: the run's own, or others in its form."""
 
 from dataclasses import replace
+from functools import partial
 
-from gan_eval.data import Images
+from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
-from gan_eval.experiments.parts import open_part
+from gan_eval.experiments.parts import padded_if_small
 from gan_eval.files import StrPath
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
@@ -26,7 +27,7 @@ def open_run_images(run: Run, data: str | None, *, root: StrPath | None, device:
     """
     config = run.config()
     if data is not None:
-        return open_part(data, "train", root=root, **form_of(config))
+        return padded_if_small(partial(open_images, data, root=root), **form_of(config))
     if config.data is None:
         raise InputError(
             f"--data must name images for run {run.folder}, which was imported and has none of "
@@ -58,5 +59,5 @@ def watched_part(
     if data is None:
         root = root or config.data.root_there
     # A few thousand are read, whatever memory there is.
-    form = {**form_of(config), "memory": 0}
-    return open_part(data or config.data.name, "train", root=root, **form)
+    opened = partial(open_images, data or config.data.name, root=root, memory=0)
+    return padded_if_small(opened, **form_of(config))

@@ -153,10 +153,11 @@ def test_crop_takes_the_centre_and_resizes_up_or_down(tmp_path: Path):
         assert found.fit == "crop"
 
 
-def test_pad_refuses_what_is_too_large(tmp_path: Path):
+@pytest.mark.parametrize("memory", [None, 0])  # held, or streamed: before an image is read
+def test_pad_refuses_what_is_too_large(tmp_path: Path, memory):
     plain(tmp_path / "a.png", size=12)
     with pytest.raises(InputError, match="fit 'pad' takes images of at most 8x8"):
-        open_images(str(tmp_path), root=None, size=8, fit="pad")
+        open_images(str(tmp_path), root=None, size=8, fit="pad", memory=memory)
 
 
 def test_class_folders_give_labels_in_sorted_order(tmp_path: Path):

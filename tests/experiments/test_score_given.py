@@ -125,6 +125,14 @@ def test_statistics_are_of_images_that_were_fitted_as_the_runs_were(scored, made
     assert [len(table) for table in tables] == [2]
 
 
+def test_references_too_large_to_be_padded_are_cropped(scored, made, tmp_path):
+    run, path = made("pad", "pad"), tmp_path / "large.npz"
+    (direct,) = scored([run], noise(size=40), save=path)
+    assert direct.config["real"]["fit"] == "crop"
+    (saved,) = scored([run], path)  # as the run asks for them
+    assert saved.result["fid"] == pytest.approx(direct.result["fid"], rel=1e-9)
+
+
 def test_models_of_one_name_are_told_apart(scored, made, tmp_path):
     for name, seed in (("a", 1), ("b", 2)):
         folder(tmp_path / name / "samples", seed)
