@@ -166,6 +166,16 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path):
     assert job.run.config().seed == 3
 
 
+def test_samples_are_named_by_numbers_or_by_words(tmp_path: Path, run: Run):
+    numbers = {"a": [3, 17, 40], "b": np.arange(3), "c": torch.arange(3)}
+    named = gan_eval.arithmetic(run, numbers, n=64, device="cpu", out=tmp_path / "numbers")
+    words = {"a": "3,17,40", "b": "0,1,2", "c": "0,1,2"}
+    written = gan_eval.arithmetic(run, words, n=64, device="cpu", out=tmp_path / "words")
+    assert named.record.config == written.record.config
+    with pytest.raises(gan_eval.InputError, match="a must have at least 3 samples"):
+        gan_eval.arithmetic(run, {**numbers, "a": [3]}, n=64, device="cpu", out=tmp_path)
+
+
 def test_paths_of_data_and_of_runs(tmp_path: Path, run: Run):
     np.savez(tmp_path / "mine.npz", train_images=np.zeros((20, 8, 8), np.uint8))
     assert len(gan_eval.open_images(tmp_path / "mine.npz")) == 20

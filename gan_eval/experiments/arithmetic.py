@@ -7,8 +7,9 @@ many results they see what should be there, and no overlay of images
 (`gan_eval.experiments.overlays`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ _TURNED = 6  # samples whose turn is drawn
 
 def arithmetic(
     run: Run,
-    asked: Mapping[str, str],
+    asked: Mapping[str, str | Sequence[int]],
     data: str | None = None,
     *,
     target: str | None = None,
@@ -87,8 +88,9 @@ def arithmetic(
 
     Args:
         run: with a generator.
-        asked: what "a", "b" and "c" are, and "from" and "to" of a turn: numbers of samples or
-            attributes, see `gan_eval.experiments.exemplars`. The sum or the turn may be missing.
+        asked: what "a", "b" and "c" are, and "from" and "to" of a turn: numbers of samples, as
+            [3, 17, 40] or "3,17,40", or attributes, see `gan_eval.experiments.exemplars`. The sum
+            or the turn may be missing.
         data: labelled images, as `open_images` takes them; None for the run's own.
         target: attributes that a - b + c is to have; None for what a, b and c say.
         choices: a file of an earlier call, in place of `asked` and `target`.
@@ -109,7 +111,10 @@ def arithmetic(
     study = begin(out, run, seed=seed, device=device, precision=precision, watch=watch)
     _check_n(n)
     drawing = open_drawing(run, epoch=epoch, label=label, device=study.device)
-    chosen = _chosen(drawing, asked, target, choices, n, seed)
+    words = {
+        name: given if isinstance(given, str) else _spell(given) for name, given in asked.items()
+    }
+    chosen = _chosen(drawing, words, target, choices, n, seed)
     concepts: Mapping[str, tuple[int, ...] | Wanted] = chosen.samples or {
         name: parse_concept(name, words, n) for name, words in chosen.asked.items()
     }
@@ -164,6 +169,10 @@ def arithmetic(
     ]
     write_json(files[0], chosen.to_json())
     return Written(record=record, files=(append_record(study.folder, record), *files))
+
+
+def _spell(numbers: Sequence[int]) -> str:
+    return ",".join(str(index(number)) for number in numbers)
 
 
 def _advice(counted: int, trials: int) -> tuple[str, ...]:

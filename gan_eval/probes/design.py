@@ -55,10 +55,19 @@ def check_finite(energy: Tensor | float) -> None:
 
 
 def as_tensor(values: Matrix | Sequence[Any]) -> Tensor:
-    """Return an array as a tensor, in the same memory where torch can read it as it is."""
+    """Return an array as a tensor, in the same memory where torch can read it as it is.
+
+    Raises:
+        InputError: it is not of numbers.
+    """
     if isinstance(values, Tensor):
         return values.detach()
     array = np.asarray(values)
+    if array.dtype.kind not in "biufc":
+        raise InputError(
+            f"arrays and labels must be of numbers. Got {array.dtype}; number them, or take one of "
+            "the estimators, as L2SVM, for labels of any kind."
+        )
     if any(stride < 0 for stride in array.strides) or not array.dtype.isnative:
         array = np.array(array, array.dtype.newbyteorder("="), order="C")
     with _warned, warnings.catch_warnings():  # which threads must not mix up

@@ -30,6 +30,7 @@ from gan_eval.errors import InputError
 from gan_eval.features import array_file, store
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
 from gan_eval.features.store import default_store, extract
+from gan_eval.features.views import Shifted
 from gan_eval.models.config import DiscriminatorConfig, Layer, Norm
 from gan_eval.seeding import stream
 
@@ -400,7 +401,7 @@ def two_at_once(folder: Path) -> None:
 
 
 def test_two_processes_that_share_the_work_make_the_bytes_of_one(nursery: Any, tmp_path: Path):
-    """Batch-norm statistics included, of three batches of which one is not full."""
+    """Batch-norm statistics, of three batches of which one is not full, and shifts included."""
     nursery.succeed("share", tmp_path, program=_PROGRAM, ranks=2)
     share(tmp_path / "alone")
     (one,), (two,) = (folder.glob("*.npy") for folder in (tmp_path / "alone", tmp_path))
@@ -428,8 +429,8 @@ def share(folder: Path) -> None:
             return super().__call__(images)
 
     extractor = Counted(random_discriminator(config, 0), "tanh", train=given)
-    assert made(folder, extractor, given).shape == (300, 160)
-    assert batches == {1: 75, 2: [38, 37][processes()[0]]}[processes()[1]]
+    assert made(folder, Shifted(extractor, [3]), given).shape == (300, 160)
+    assert batches == 18 * {1: 75, 2: [38, 37][processes()[0]]}[processes()[1]]
 
 
 if __name__ == "__main__":

@@ -363,6 +363,8 @@ def test_what_is_wrong_with_the_arrays_is_said():
     with pytest.raises(InputError, match=r"labels must be as many as the rows of X\. Got 3 for 4"):
         fit_l2_svm(x, np.array([0, 1, 0]), [1.0])
     x[1, 1] = np.nan
+    with pytest.raises(InputError, match=r"must be of numbers\. Got <U1; number them, or take"):
+        fit_l2_svm(torch.rand(4, 2), np.array([*"abab"]), [1.0])
     with pytest.raises(InputError, match="X must be finite"):
         fit_l2_svm(x, np.array([0, 1, 0, 1]), [1.0])
     (model,) = fit_l2_svm(np.eye(4)[::-1], np.array([0, 1, 0, 1]), [1.0])
