@@ -27,7 +27,8 @@ def open_run_images(run: Run, data: str | None, *, root: StrPath | None, device:
     """
     config = run.config()
     if data is not None:
-        return padded_if_small(partial(open_images, data, root=root), **form_of(config))
+        opened = partial(open_images, data, root=root, split="train")
+        return padded_if_small(opened, **form_of(config))
     if config.data is None:
         raise InputError(
             f"--data must name images for run {run.folder}, which was imported and has none of "
@@ -59,5 +60,5 @@ def watched_part(
     if data is None:
         root = root or config.data.root_there
     # A few thousand are read, whatever memory there is.
-    opened = partial(open_images, data or config.data.name, root=root, memory=0)
+    opened = partial(open_images, data or config.data.name, root=root, split="train", memory=0)
     return padded_if_small(opened, **form_of(config))

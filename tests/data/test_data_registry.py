@@ -166,7 +166,7 @@ def test_without_a_root_only_the_digits_are_there():
 
 def test_streamed_images_of_another_form_have_another_fingerprint(tmp_path: Path):
     for number in range(3):
-        Image.new("RGB", (12, 9), (number, 0, 0)).save(tmp_path / f"{number}.png")
+        Image.new("RGB", (6, 4), (number, 0, 0)).save(tmp_path / f"{number}.png")
     forms = [{}, {"size": 6}, {"channels": 1}, {"fit": "pad"}]
     prints = {
         open_images(str(tmp_path), root=None, memory=0, **{"size": 8, **form}).fingerprint

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gan_eval.data import Images, open_images
-from gan_eval.experiments import parts
+from gan_eval.experiments import parts, run_images
 
 
 @pytest.fixture
@@ -17,5 +17,6 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         splits.append(options["split"])
         return open_images(*arguments, **options)
 
-    monkeypatch.setattr(parts, "open_images", note)
+    for module in (parts, run_images):
+        monkeypatch.setattr(module, "open_images", note)
     return splits
