@@ -16,6 +16,7 @@ from torch import distributed
 
 from gan_eval.errors import InputError
 from gan_eval.precision import Precision
+from gan_eval.seeding import check_default_device
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -126,6 +127,7 @@ def _told(error: Exception) -> Exception:
 
 def resolve_device(device: str) -> str:
     """Return "cuda", "mps" or "cpu" for `device`, where "auto" is the first of them there is."""
+    check_default_device()
     there = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),

@@ -108,6 +108,17 @@ def test_another_default_type_changes_no_sample(run: Run):
     assert torch.equal(images, wanted)
 
 
+def test_another_default_device_is_refused_in_a_line(run: Run):
+    with torch.device("meta"):
+        for use in (
+            lambda: gan_eval.open_images("digits"),
+            lambda: next(gan_eval.generate(run.load_generator(), 4, 0)),
+            lambda: gan_eval.classify("pixels", "digits"),
+        ):
+            with pytest.raises(gan_eval.InputError, match=r"must be the CPU\. Got meta; call"):
+                use()
+
+
 def test_networks_are_initialised_by_a_public_name():
     config = gan_eval.PRESETS["radford2015-svhn"].generator
     first, second = gan_eval.Generator(config), gan_eval.Generator(config)

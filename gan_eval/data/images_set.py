@@ -90,6 +90,18 @@ class Images:
         counts = self.labels.bincount(minlength=self.num_classes)
         return tuple((counts == 0).nonzero().flatten().tolist())
 
+    @property
+    def lie_by_class(self) -> bool:
+        """Whether labelled images lie one class after another, as folders of classes do.
+
+        Neighbours then differ in their class less than half as often as in random order.
+        """
+        if self.labels is None or len(self) < 2:
+            return False
+        share = self.labels.bincount() / len(self)
+        expected = 1 - float(share.square().sum())
+        return float((self.labels.diff() != 0).double().mean()) < expected / 2
+
     @cached_property
     def _shape(self) -> tuple[int, int, int]:
         one = self.take([0])

@@ -21,6 +21,7 @@ from gan_eval.data.source import BlockRows, Rows, Source, Survey
 from gan_eval.devices import available_memory
 from gan_eval.errors import InputError, NoSizeError, TooLargeError
 from gan_eval.images import STRETCHED, Fit, fit_square, stretch, to_channels
+from gan_eval.seeding import check_default_device
 
 _BLOCK = 512  # rows of an array converted at a time
 _FILES = 32  # files decoded by a thread at a time
@@ -80,6 +81,7 @@ def prepare(
 ) -> Images:
     """Return `source` as `Images`; see `gan_eval.data.open_images` for the arguments."""
     _check(size, channels, fit, limit)
+    check_default_device()
     if not len(source.rows):
         raise InputError(
             f"data {source.name!r} must hold images. Its part {source.split!r} holds none; copy or "

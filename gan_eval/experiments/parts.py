@@ -178,10 +178,8 @@ def _last_held_out(train: Images, protocol: Protocol) -> tuple[Images, int, tupl
             f"part of {train.name!r} has {len(train)}; take more, or give it a validation part."
         )
     classes = set(labels.tolist())
-    if any(
-        set(part.tolist()) != classes
-        for part in torch.split(labels, [len(train) - held_out, held_out])
-    ):
+    parts = torch.split(labels, [len(train) - held_out, held_out])
+    if train.lie_by_class or any(set(part.tolist()) != classes for part in parts):
         order = torch.randperm(len(train), generator=stream(0, "probe", "order"))
         note = f"{train.name}: shuffled before validation images were held out, for classes' sake"
         return _rows(train, order, train.split), held_out, (note,)

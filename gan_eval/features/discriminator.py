@@ -21,11 +21,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gan_eval.data import Images
 from gan_eval.devices import as_one, gather, processes, resolve_device
 from gan_eval.errors import InputError
+from gan_eval.features.extractor import max_pooled
 from gan_eval.images import Scale, to_float
 from gan_eval.models.config import DiscriminatorConfig
 from gan_eval.models.dcgan import BatchNorm, Discriminator, initialise
@@ -83,7 +83,7 @@ class DiscriminatorFeatures:
         self._network = copy.deepcopy(network).to(self._device).eval()
         self._train = self._of_dataset(train) if batch_norm == "dataset" else None
         # A batch of one class would vary less than the set.
-        mixed = self._train is not None and _lie_by_class(self._train)
+        mixed = self._train is not None and self._train.lie_by_class
         rows = torch.arange(len(self._train)) if self._train else torch.arange(0)
         self._rows = _mixed(rows) if mixed else rows
         self._norms = [each for each in self._network.modules() if isinstance(each, BatchNorm)]
@@ -134,7 +134,7 @@ class DiscriminatorFeatures:
         taken = set(self._layers.values())
         maps = islice(self._network.activations(self._floats(images)), max(taken) + 1)
         with products(self._device, self._precision):
-            pooled = [_max_pooled(x, self._pool) for i, x in enumerate(maps) if i in taken]
+            pooled = [max_pooled(x, self._pool) for i, x in enumerate(maps) if i in taken]
         return torch.cat([x.flatten(1) for x in pooled], 1).float()
 
     def _statistics(self, start: int) -> Tensor:
@@ -167,12 +167,6 @@ class DiscriminatorFeatures:
                 f"images must be {channels}x{size}x{size}, as the discriminator takes them. "
                 f"Got {'x'.join(map(str, shape))}; open them with size={size}, channels={channels}."
             )
-
-
-def _lie_by_class(images: Images) -> bool:
-    """Return whether labelled images lie one class after another, as folders of classes do."""
-    labels = images.labels
-    return labels is not None and bool(labels[0] < labels[-1]) and bool((labels.diff() >= 0).all())
 
 
 def _mixed(rows: Tensor) -> Tensor:
@@ -209,12 +203,3 @@ def _chosen(config: DiscriminatorConfig, layers: Sequence[int] | None, pool: int
                 f"Got {pool}; leave the layer out, or pool to less."
             )
     return {number: known[number] for number in asked}
-
-
-def _max_pooled(maps: Tensor, pool: int) -> Tensor:
-    """Return `maps` (n, c, h, h) as (n, c, pool, pool)."""
-    side = maps.shape[-1]
-    if side % pool:
-        return functional.adaptive_max_pool2d(maps, pool)
-    # The same numbers, sooner.
-    return functional.max_pool2d(maps, side // pool)

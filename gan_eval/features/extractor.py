@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
+from torch.nn import functional
 
 
 class Extractor(Protocol):
@@ -36,6 +37,16 @@ class Extractor(Protocol):
     def __call__(self, images: Tensor) -> Tensor:
         """Return float features (n, width), on any device, of uint8 `images` on the CPU."""
         ...
+
+
+def max_pooled(maps: Tensor, pool: int) -> Tensor:
+    """Return `maps` (n, c, h, w) as the largest values of a grid, (n, c, pool, pool)."""
+    height, width = maps.shape[2:]
+    if height == width and height % pool == 0:
+        return functional.max_pool2d(maps, height // pool)  # the same numbers, sooner
+    # On Apple's MPS windows that differ in size are others (PyTorch's issue 190064).
+    there = maps.cpu() if maps.device.type == "mps" else maps
+    return functional.adaptive_max_pool2d(there, pool).to(maps.device)
 
 
 @dataclass(kw_only=True)

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError, closest, one_line
+from gan_eval.features.extractor import max_pooled
 from gan_eval.images import fit_square, to_channels
 from gan_eval.models.weights import weights_sha256
 from gan_eval.precision import Precision, products, resolve_precision
@@ -166,7 +166,7 @@ class Modules:
                 f"Got {out.shape[2]}x{out.shape[3]}; leave it out, pool to less or take "
                 "larger images."
             )
-        rows.append(functional.adaptive_max_pool2d(out.float(), self._pool).flatten(1))
+        rows.append(max_pooled(out.float(), self._pool).flatten(1))
 
 
 def _code_sha256(network: nn.Module) -> str:

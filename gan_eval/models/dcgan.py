@@ -36,6 +36,15 @@ _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 
+def _plain_on_mps(x: Tensor) -> Tensor:
+    """Return maps in the plain layout where they lie on Apple's MPS.
+
+    Gradients of channels-last ones are wrong there without a word, or end the process: of batch
+    norm before torch 2.14 (PyTorch's issue 175189), and of pooling (175190).
+    """
+    return x.contiguous() if x.device.type == "mps" else x
+
+
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation over (n, units) or (n, maps, h, w), with the affine terms that learn.
 
@@ -47,6 +56,11 @@ class BatchNorm(nn.BatchNorm1d):
         super().__init__(width, eps=norm.eps, momentum=norm.momentum, dtype=torch.float32)
         self.weight.requires_grad = norm.affine == "gain_and_bias"
         self.bias.requires_grad = norm.affine != "none"
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return `input` normalised, and let training move the running averages."""
+        normalised: Tensor = super().forward(_plain_on_mps(input))
+        return normalised
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() not in (2, 4):
@@ -87,7 +101,7 @@ class Block(nn.Module):
         x = self._of_class(x, label) if layer.label else self._linear(x, self.weight, self.bias)
         x = self._normalise(x)
         x = _ACTIVATIONS[layer.activation](x)
-        return functional.avg_pool2d(x, layer.pool) if layer.pool > 1 else x
+        return functional.avg_pool2d(_plain_on_mps(x), layer.pool) if layer.pool > 1 else x
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         layer = self.layer

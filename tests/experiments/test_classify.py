@@ -121,6 +121,16 @@ class TestParts:
         assert "shuffled before validation images were held out" in parts.notes[-1]
         assert torch.equal(parts.known.pixels[:, 0, 0, 0] >= 100, parts.known.labels == 1)
 
+    def test_so_are_those_of_which_a_few_at_the_end_are_of_other_classes(self, tmp_path):
+        labels = np.r_[np.repeat(range(4), 100), [0, 1, 2]]
+        data = npz(tmp_path / "a.npz", train=len(labels), test=10)
+        with np.load(data) as archive:
+            arrays = {**archive, "train_labels": labels, "test_labels": np.arange(10) % 4}
+        np.savez(data, **arrays)
+        parts = open_parts(data, ALL)
+        assert parts.known.labels[-parts.held_out :].bincount().min() > 10
+        assert "shuffled before validation images were held out" in parts.notes[-1]
+
     def test_parts_of_another_form_are_made_like_the_training_part(self, tmp_path):
         rng, labels = np.random.default_rng(0).integers, np.arange(20) % 2
         shapes = {"train": (20, 8, 8), "val": (20, 16, 16), "test": (20, 12, 12, 3)}
