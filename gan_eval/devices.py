@@ -16,7 +16,6 @@ from torch import distributed
 
 from gan_eval.errors import InputError
 from gan_eval.precision import Precision
-from gan_eval.seeding import check_default_device
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -123,6 +122,19 @@ def _told(error: Exception) -> Exception:
     if isinstance(error, OSError) and error.errno is not None:
         return OSError(error.errno, error.strerror, error.filename)
     return RuntimeError(f"process {processes()[0]}: {type(error).__name__}: {error}")
+
+
+def check_default_device() -> None:
+    """Refuse another default device of torch's, where what is meant for the CPU would lie.
+
+    Raises:
+        InputError: there is one.
+    """
+    if (default := torch.get_default_device()).type != "cpu":
+        raise InputError(
+            f"torch's default device must be the CPU. Got {default}; call "
+            "torch.set_default_device('cpu'), and pass device='cuda' or 'mps' where it is wanted."
+        )
 
 
 def resolve_device(device: str) -> str:

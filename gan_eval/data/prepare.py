@@ -18,10 +18,9 @@ from torch.utils.data import Dataset
 
 from gan_eval.data.images_set import Images, fingerprint_names, fingerprint_pixels
 from gan_eval.data.source import BlockRows, Rows, Source, Survey
-from gan_eval.devices import available_memory
+from gan_eval.devices import available_memory, check_default_device
 from gan_eval.errors import InputError, NoSizeError, TooLargeError
 from gan_eval.images import STRETCHED, Fit, fit_square, stretch, to_channels
-from gan_eval.seeding import check_default_device
 
 _BLOCK = 512  # rows of an array converted at a time
 _FILES = 32  # files decoded by a thread at a time

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gan_eval.devices import check_default_device
 from gan_eval.errors import InputError
 from gan_eval.models.config import (
     Activation,
@@ -166,7 +167,12 @@ class Generator(nn.Module):
         return x
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """Return n points of the prior, (n, latent_dim), drawn on the CPU from `generator`."""
+        """Return n points of the prior, (n, latent_dim), drawn on the CPU from `generator`.
+
+        Raises:
+            InputError: torch's default device is another.
+        """
+        check_default_device()
         shape = (n, self.config.latent_dim)
         if self.config.prior == "normal":
             return torch.randn(shape, generator=generator, dtype=torch.float32)
