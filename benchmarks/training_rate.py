@@ -83,9 +83,9 @@ def main() -> None:
     given = parser.parse_args()
     device = resolve_device(given.device)
     with ExitStack() as settings:
+        settings.enter_context(tried_convolutions(True))  # which pytorch/examples asks for too
         if given.which == "ours":  # as `carry_out` trains
             settings.enter_context(full_float32())
-            settings.enter_context(tried_convolutions(True))
         work(given.which, given.batch_size, given.steps, device, given.compile)
 
 

@@ -5,6 +5,7 @@ import ctypes
 import logging
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -76,6 +77,11 @@ def _check_processes(device: str) -> tuple[int, int]:
 
 
 def _part() -> None:
+    if getattr(sys, "last_value", None) is not None:
+        # An error ends this process alone: the others, who wait elsewhere, would be waited for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
     if distributed.is_initialized():
         distributed.destroy_process_group()
 

@@ -41,10 +41,14 @@ def computes_bf16(device: str) -> bool:
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Let convolutions of float32 be that on a GPU too, and not TF32 of three digits."""
+    """Let convolutions and products of float32 be that on a GPU too, and not TF32 of three digits.
+
+    Which cuDNN takes for convolutions unless told not to, and products where the environment says
+    so, as that of NVIDIA's containers does.
+    """
     cudnn: Any = torch.backends.cudnn
-    layers = (cudnn.conv, cudnn.rnn)
-    with _as_before(layers, lambda: cudnn.allow_tf32, _allow_tf32, True):
+    layers, before = (cudnn.conv, cudnn.rnn), lambda: cudnn.allow_tf32
+    with float32_products("highest"), _as_before(layers, before, _allow_tf32, True):
         _allow_tf32(False)
         for each in layers:  # or what is set for all of them has its way
             each.fp32_precision = "ieee"

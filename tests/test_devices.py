@@ -129,7 +129,7 @@ def test_torchs_newer_settings_are_obeyed_and_put_back(owner: str, value: str):
     of.fp32_precision = value
     known = ("cudnn.conv", "cudnn.rnn", "cuda.matmul", "mkldnn.matmul")
     before = [attrgetter(name)(torch.backends).fp32_precision for name in known]
-    with full_float32(), float32_products("highest"):
+    with full_float32():
         within = {attrgetter(name)(torch.backends).fp32_precision for name in known}
         torch.ones(3, 3) @ torch.ones(3, 3)
     assert within == {"ieee"}

@@ -102,7 +102,7 @@ def _run() -> NoReturn:
     except click.ClickException as error:
         _give_up(error.format_message())
     except click.Abort:
-        sys.exit(130)
+        _leave(130)
     except OSError as error:
         if error.errno in _FULL:
             _give_up(

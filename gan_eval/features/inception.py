@@ -25,7 +25,7 @@ from gan_eval.features.inception_network import faster
 from gan_eval.files import StrPath, expanded, file_sha256
 from gan_eval.images import to_channels
 from gan_eval.models.weights import read_state
-from gan_eval.precision import Precision, products
+from gan_eval.precision import Precision, full_float32, products
 
 URL: str = inception.FID_WEIGHTS_URL
 OFFICIAL_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -98,6 +98,7 @@ class Inception:
         return functional.adaptive_avg_pool2d(maps.float(), 1).flatten(1)
 
     @torch.inference_mode()
+    @full_float32()
     def logits(self, features: Tensor) -> Tensor:
         """Return the 1,008 class scores of 2,048-wide `features`, (n, 2048) -> (n, 1008).
 

@@ -27,6 +27,7 @@ from torch.nn import functional
 from gan_eval.data import Images
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError
+from gan_eval.precision import full_float32
 from gan_eval.seeding import derive, stream
 
 CONTRAST, WHITENING, SPREAD = 10.0, 0.1, 0.01
@@ -161,6 +162,7 @@ class KMeans:
         spread = (variance.clamp_min(0) + SPREAD).sqrt()
         return mean.float().to(self._device), spread.float().to(self._device)
 
+    @full_float32()
     def _sums(self, images: Tensor) -> Tensor:
         """Return the features (n, 4 * maps), summed over quadrants."""
         many = max(1, _BLOCK[self._device] // (self._maps * self._places**2))

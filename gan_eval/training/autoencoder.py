@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gan_eval.precision import full_float32
 from gan_eval.seeding import derive, stream
 
 SIZE, CHANNELS = 32, 3
@@ -64,6 +65,7 @@ class Autoencoder(nn.Module):
         return functional.mse_loss(self.decoder(_dropped(codes, _DROPOUT, source)), rows)
 
     @torch.inference_mode()
+    @full_float32()
     def hashes(self, images: Tensor) -> NDArray[np.uint8]:
         """Return the codes' bits, packed: uint8 (n, 16), the first code highest in its byte."""
         codes = self.encoder(self.standardised(images.to(self.mean.device)))
@@ -76,6 +78,7 @@ def _dropped(values: Tensor, share: float, source: torch.Generator) -> Tensor:
     return values * kept / (1 - share)
 
 
+@full_float32()
 def fit_autoencoder(
     images: Tensor, *, seed: int, device: str, tell: Callable[[int, int], None]
 ) -> Autoencoder:

@@ -126,7 +126,7 @@ def train(
                     progress.healthy &= torch.isfinite(watched[name])
             progress.step = step + 1
             last, epoch = progress.step == config.steps, _epoch(progress.step, config)
-            whole = progress.step == config.steps_of(epoch)
+            kept = progress.step == config.steps_of(epoch) and epoch in config.save_epochs
             habits.on_step(progress.step)
 
             # Write down how it goes, and keep what must not be lost.
@@ -137,9 +137,9 @@ def train(
             overdue |= not last and bool(due(step + 1, config, habits.measures))
             heard = stopped[0] if stopped else 0
             stop, late = highest(fabric, heard, chief and overdue)
-            if whole or late or stop or last:
+            if kept or late or stop or last:
                 with as_one():
-                    if chief and ((whole and epoch in config.save_epochs) or last):
+                    if chief and (kept or last):
                         _keep(run, trainer, progress, epoch)
                     elif chief and stop:
                         _check(progress, trainer, run)
@@ -147,7 +147,7 @@ def train(
                     if chief:
                         _save(run, trainer, progress)
                     # The last row has drawn them already.
-                    if chief and not last and (stop or (whole and epoch in config.save_epochs)):
+                    if chief and not last and (stop or kept):
                         _draw(run, progress)
             if stop and not last:
                 break

@@ -23,6 +23,7 @@ from gan_eval.models.recipe import Schedule
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
 from gan_eval.models.weights import load_tensors, save_tensors
+from gan_eval.training import loop
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import extend
 from gan_eval.training.loop import Habits, train
@@ -195,6 +196,19 @@ def test_how_often_things_are_written_changes_no_weight(tiny: Tiny, fabric: Fabr
     _train(one, made, fabric, Habits(log_every=1, save_seconds=0))
     _train(other, made, fabric, Habits(log_every=100, save_seconds=1e9))
     assert one.state.read_bytes() == other.state.read_bytes()
+
+
+def test_the_state_is_saved_when_it_is_due_and_with_kept_epochs(
+    tiny: Tiny, fabric: Fabric, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config, images = tiny("radford2015-svhn", steps=17)
+    saved, save = [], loop._save
+    monkeypatch.setattr(
+        loop, "_save", lambda run, trainer, at: (saved.append(at.step), save(run, trainer, at))
+    )
+    config = replace(config, save_epochs=(2,))
+    _train(Run(folder), (config, images), fabric, Habits(save_seconds=1e9))
+    assert saved == [0, 10, 17]  # of 5 steps an epoch
 
 
 def _state(run: Run) -> dict[str, torch.Tensor]:
