@@ -6,6 +6,7 @@ from operator import index
 from typing import Any
 
 from gan_eval.data import Images
+from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError, closest
 from gan_eval.features.discriminator import (
     BatchNormBy,
@@ -219,7 +220,9 @@ def build(spec: FeatureSpec, train: Images, *, device: str, precision: Precision
                 f"shifts must be from 1 to {train.size - 1} pixels, of images of {train.size}. Got "
                 f"{', '.join(map(str, spec.shifts))}; pass 3, say."
             )
-        return Shifted(extractor, spec.shifts)
+        ours = spec.extractor is None and not spec.name.startswith(_TORCHVISION)
+        # Networks of others get their images on the CPU, where they are resized.
+        return Shifted(extractor, spec.shifts, resolve_device(device) if ours else "cpu")
     return Mirrored(extractor) if spec.mirror else extractor
 
 

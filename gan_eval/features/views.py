@@ -39,11 +39,13 @@ class Shifted:
 
     Each image is shifted by none and by plus or minus each of `shifts` pixels, down and right: one
     number gives 9 views, two give 25. What leaves the frame is replaced by what the frame reflects.
-    Of a view and its mirror image each feature is the larger one of both.
+    Of a view and its mirror image each feature is the larger one of both. Views are made on
+    `device`, of which `extractor` must take images.
     """
 
-    def __init__(self, extractor: Extractor, shifts: Sequence[int]) -> None:
+    def __init__(self, extractor: Extractor, shifts: Sequence[int], device: str = "cpu") -> None:
         self._extractor, self._steps = extractor, [0, *shifts, *(-each for each in shifts)]
+        self._device = device
         self.name, self.width = extractor.name, extractor.width
         self.identity: Mapping[str, Any] = {
             **extractor.identity, "mirror": "max", "shifts": list(shifts)
@@ -54,6 +56,7 @@ class Shifted:
         self._extractor.prepare()
 
     def __call__(self, images: Tensor) -> Tensor:
+        images = images.to(self._device)
         places = [_reflected(images.shape[-1], step).to(images.device) for step in self._steps]
         total: Tensor | None = None
         for down in places:

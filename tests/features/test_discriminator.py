@@ -13,6 +13,7 @@ from torch.nn import functional
 from gan_eval.data import Images, open_images
 from gan_eval.errors import InputError
 from gan_eval.features.discriminator import DiscriminatorFeatures, random_discriminator
+from gan_eval.features.pixels import Pixels
 from gan_eval.features.views import Mirrored, Shifted
 from gan_eval.models.config import DiscriminatorConfig, Layer, Norm
 from gan_eval.models.dcgan import BatchNorm, Discriminator
@@ -226,6 +227,19 @@ def test_dataset_statistics_are_the_authors(
     extractor = features(network, batch_norm="dataset", train=first(train, n))
     assert torch.allclose(extractor(images), expected, atol=2e-4)
     assert not torch.allclose(extractor(images), features(network)(images), atol=0.1)
+
+
+def test_shifted_views_are_made_where_the_network_is():
+    seen = []
+
+    class Noted(Pixels):
+        def __call__(self, images: Tensor) -> Tensor:
+            seen.append(images.device.type)
+            return super().__call__(images)
+
+    images = noise(3)
+    assert Shifted(Noted(*images.shape[1:3]), [1], "meta")(images).device.type == "meta"
+    assert seen == ["meta"] * 18
 
 
 def test_statistics_of_images_that_lie_by_class_are_those_of_mixed_batches(network: Discriminator):
