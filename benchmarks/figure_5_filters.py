@@ -7,8 +7,8 @@ trained on CIFAR-10, whose labels make selectivity a number. Control: an untrain
 the second only.
 
 Paper: trained filters respond to beds and windows, random ones to nothing. Ours:
-results/figure_5_filters; selectivity .39 on CIFAR-10, an untrained D's .32, and more concentrated
-gradients. On 2 cores: 35 and 17 minutes of training, then two.
+results/figure_5_filters; selectivity .40 on CIFAR-10 (after 50 epochs), an untrained
+D's .32, and more concentrated gradients. On 2 cores: 17 and 35 minutes of training, then two.
 """
 
 from gan_eval.experiments.filters import filters

@@ -49,7 +49,7 @@ class Section:
 
     Attributes:
         records: the newest of each kind of number, by seed, in the order of the lines.
-        older: those that newer ones of the same name, seed, protocol, data and weights replace.
+        older: those that others of the same name, seed, protocol, data and weights replace.
         rows: lines that are no records, as speed scripts write them.
         pictures: the PNGs.
         missing: what `gan-eval benchmark` left out the last time, and what it needs; of runs in a

@@ -189,9 +189,11 @@ def _caption(record: Record) -> str:
     if real.get("size") and real.get("channels"):
         reference = str(real.get("fingerprint", "")).partition(":")[2][:8]
         form = f", {real['size']}x{real['size']}x{real['channels']}, reference {reference}"
+    subset = record.protocol.get("kid_subset_size")
     return (
         str(record.protocol.get("name", record.exhibit))
         + form
+        + (f", KID by subsets of {subset:,}" if is_number(subset) else "")
         + (f", version {version}" if version is not None else "")
         + (f", on {data}" if data else "")
     )
@@ -222,11 +224,11 @@ def _mappings(name: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _scripted(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the newest line of each name, run and number, a cell for whatever fits into one."""
+    """Return the newest line of each name, training and number, a cell for what fits into one."""
     newest: dict[tuple[str, ...], Mapping[str, Any]] = {}
     for number, row in enumerate(rows):
         name = row.get("name", row.get("part", number))
-        about = (name, row.get("run"), row.get("n"), bool(row.get("quick")))
+        about = (name, *map(row.get, ("run", "steps", "n")), bool(row.get("quick")))
         newest[tuple(map(str, about))] = row
     cells = [
         {

@@ -17,19 +17,19 @@ RULE: tuple[tuple[Word, str], ...] = (
         "reached",
         "at least as good as the paper's number, less 1.96 standard errors over draws or 0.5 "
         "points (Table 3: 0.1, §4.1.1: 0), whichever is more. Where the paper shows no number: "
-        "better than every control, a rate with the whole of its 95 % interval and of 1.96 "
-        "standard errors over draws, any other score by at least a tenth of the control's.",
+        "better than every control that why names, a rate with the whole of its 95 % interval and "
+        "of 1.96 standard errors over draws, any other score by at least a tenth of the control's.",
     ),
     (
         "near",
         "not that, but short of the paper's number by at most 10 % of its error rate. Without a "
-        "number in the paper: better than every control, but by less than that.",
+        "number in the paper: better than every one of those controls, but by less than that.",
     ),
     (
         "short",
         "on the paper's images, with its network and protocol, and worse than that (a shorter "
         "training than the recipe's is named under why); without a number in the paper, no better "
-        "than the best control.",
+        "than the best of those controls.",
     ),
     (
         "not comparable",
@@ -51,8 +51,9 @@ NOTE = (
     "all tested on one test part: it is no confidence interval of the error on new images, nor of "
     "another training; how much these differ stands where several seeds were trained. A C at an "
     "edge of its grid may not be the best. Of several records of one name, run, protocol, data and "
-    "seed the newest counts. Of several trainings of a network on the same images the longest is "
-    "compared; all of them are among the scores."
+    "seed the newest counts, of comparisons with generated digits the one with most samples. Of "
+    "several trainings of a network on the same images the longest is compared; all of them are "
+    "among the scores."
 )
 _NEAR = 0.1
 _CLEARLY = 0.1  # of a control's score, that one without an interval must be better by
@@ -138,7 +139,7 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
                 why = "; ".join(text for text in record.deviations if text.startswith(LENGTH))
             yield Line(
                 **paper,
-                of=described(record),
+                of=described(record) if of_run else _control(published.ours, record),
                 ours=ours,
                 spread=spread,
                 quick=record.quick,
@@ -150,6 +151,12 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
         others = ", ".join(dict.fromkeys(protocols)) if published.protocol else ""
         why = f"measured by another protocol only: {others}" if others else ""
         yield Line(**paper, verdict="not run", why=why)
+
+
+def _control(path: str, record: Record) -> str:
+    """Return which control, of which data, lies at a path below "controls"."""
+    data = value_at(record, "config.data.name")
+    return f"control: {path.split('.')[1]}" + f" on {data}" * bool(data)
 
 
 def _ours(published: Published, record: Record) -> float | None:

@@ -168,6 +168,27 @@ def test_a_hurried_line_of_a_script_does_not_replace_a_full_one(tmp_path):
     assert pd.read_csv(tmp_path / "tables" / "speed_scores.csv")["seconds"].tolist() == [9, 1]
 
 
+def test_lines_of_a_run_that_was_trained_on_stand_beside_the_older_ones(tmp_path):
+    for steps in (100, 200):
+        line = {"benchmark": "ablation", "name": "all layers", "run": "a", "steps": steps}
+        append_line(tmp_path / "ablation" / "ablation.jsonl", line)
+    report(tmp_path)
+    table = pd.read_csv(tmp_path / "tables" / "ablation_scores.csv")
+    assert table["steps"].tolist() == [100, 200]
+
+
+def test_the_caption_names_the_subsets_of_the_kernel_distance(results, classified):
+    protocols = [{"name": "p", "kid_subset_size": size} for size in (1000, 200, "x")]
+    records = [
+        classified("a", exhibit="score", protocol=each, result={"fid": 8.0}) for each in protocols
+    ]
+    folder = results(fid=records)
+    report(folder)
+    tables = pd.read_csv(folder / "tables" / "fid_scores.csv")["table"]
+    captions = ["p, KID by subsets of 1,000", "p, KID by subsets of 200", "p"]
+    assert [text.removesuffix(", on svhn") for text in tables] == captions
+
+
 @pytest.mark.parametrize(
     "changed",
     [

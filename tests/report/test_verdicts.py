@@ -280,7 +280,8 @@ def test_a_control_that_several_runs_share_is_one_number(classified):
     config = {"data": {"name": "mnist", "n_test": 10_000}}
     controls = {"real": {"error": 0.0309, "samples": 50_000}}
     record = classified(exhibit="neighbors", config=config, controls=controls)
-    assert len(list(beside(real, [record, record, record]))) == 1
+    (line,) = beside(real, [record, record, record])
+    assert line.of == "control: real on mnist"
     # Not a hurried run's: the full one's must stand by itself.
     both = list(beside(real, [replace(record, quick=True), record]))
     assert [line.quick for line in both] == [True, False]
@@ -297,6 +298,16 @@ def test_k_means_with_mirror_images_is_not_the_papers(classified):
     assert (line.verdict, line.why) == (
         "not comparable", "mirror images: yes, not no",
     )  # fmt: skip
+
+
+def test_the_cost_of_forgetting_is_held_against_every_other_maps(classified):
+    claim = next(each for each in CLAIMS if each.ours == "result.feature_distance")
+    controls = {"random_maps": {"feature_distance": 135.0}, "negative_maps": None}
+    for negative, verdict in ((94.0, "short"), (200.0, "near")):
+        controls["negative_maps"] = {"feature_distance": negative}
+        result = {"feature_distance": 122.0}
+        (line,) = claimed(claim, [classified(exhibit="dropout", result=result, controls=controls)])
+        assert line.verdict == verdict
 
 
 def test_hurried_lines_are_not_counted_beside_full_ones(classified):
