@@ -31,7 +31,9 @@ from gan_eval.probes.protocol import PROTOCOLS, Protocol, choose_protocol
 # Images and epochs that each D is trained on.
 TRAINED = {"radford2015-imagenet32": ("imagenet", 30), "radford2015-svhn": ("cifar10", 50)}
 SEED_EPOCHS = 1
-SHIFTS = (3,)  # 9 views; 25, of 2 and 4 pixels, are a point better and cost three times as much
+SHIFTS = (
+    3,
+)  # 9 views; 25, of 2 and 4 pixels, cost three times as much and are at best a point better
 PAPERS_MAPS = 4800  # of k-means; as a control a third of them costs a third
 QUICK = replace(
     choose_protocol("paper-cifar10-400", draws=2),

@@ -4,11 +4,8 @@ Radford, Metz & Chintala 2015, section 5.1, for networks that are not ours: ever
 are max-pooled to a grid, flattened channel-major and concatenated.
 """
 
-import hashlib
-import inspect
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -18,13 +15,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gan_eval.devices import resolve_device
 from gan_eval.errors import InputError, closest, one_line
+from gan_eval.features.code_hash import code_sha256
 from gan_eval.features.extractor import max_pooled
 from gan_eval.images import fit_square, to_channels
 from gan_eval.models.weights import weights_sha256
 from gan_eval.precision import Precision, products, resolve_precision
-
-# What torch itself keeps in every module, and what compiling adds.
-_TORCHS = {*vars(nn.Module()), "_is_torch_compile"}
 
 
 class Modules:
@@ -92,7 +87,7 @@ class Modules:
             "extractor": "modules",
             "network": type(network).__qualname__,
             # Once: what a network counts while it runs is not what it computes.
-            "code_sha256": _code_sha256(network),
+            "code_sha256": code_sha256(network),
             "layers": list(self._layers),
             "pool": f"max {pool}x{pool}",
             "mean": self._mean.flatten().tolist(),
@@ -167,42 +162,6 @@ class Modules:
                 "larger images."
             )
         rows.append(max_pooled(out.float(), self._pool).flatten(1))
-
-
-def _code_sha256(network: nn.Module) -> str:
-    """Return a hash of what a network computes beside its weights, as far as that can be seen.
-
-    Its layers with their settings, buffers that no state dict has, and of classes that are not
-    torch's the source and the plain values that an instance keeps.
-    """
-    # Where a function lies in memory says nothing of it.
-    layers = re.sub(" at 0x[0-9a-f]+", "", repr(network))
-    digest = hashlib.sha256(layers.encode())
-    kept = network.state_dict().keys()
-    for name, buffer in network.named_buffers():
-        if name not in kept:
-            digest.update(name.encode() + buffer.cpu().flatten().view(torch.uint8).numpy().data)
-    for name, module in network.named_modules():
-        if not _is_torchs(type(module)):
-            mine = vars(module).keys() - _TORCHS
-            plain = {key: vars(module)[key] for key in mine if _is_plain(vars(module)[key])}
-            digest.update(f"{name} {sorted(plain.items())}".encode())
-    for kind in sorted({type(each) for each in network.modules()}, key=lambda kind: str(kind)):
-        # Not of what is typed in at a prompt, and libraries say their version elsewhere.
-        if not _is_torchs(kind):
-            with suppress(OSError, TypeError):
-                digest.update(inspect.getsource(kind).encode())
-    return digest.hexdigest()
-
-
-def _is_torchs(kind: type) -> bool:
-    return kind.__module__.startswith(("torch.", "torchvision."))
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, tuple | list):
-        return all(map(_is_plain, value))
-    return isinstance(value, bool | int | float | str | None)
 
 
 def _check(network: nn.Module, layers: Sequence[str]) -> None:

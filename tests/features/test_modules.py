@@ -1,9 +1,16 @@
 """Any network's layers as features: what is taken, in which order, and what is refused."""
 
+import copy
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -211,6 +218,124 @@ class Applied(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x)
+
+
+_GAIN = 2.0
+_TABLE = {"by": torch.ones(1)}
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return x * _GAIN
+
+
+class _Scaled(nn.Module):
+    """Keeps whatever it is given, and derives its forward pass."""
+
+    def __init__(self, kept: object = None) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(_doubled(x) + _TABLE["by"])
+
+    def act(self, x: Tensor) -> Tensor:
+        return x
+
+
+class _Derived(_Scaled):
+    pass
+
+
+class _Settings:
+    def __init__(self, **values: object) -> None:
+        self.values = values
+
+
+def _code(network: nn.Module) -> object:
+    return Modules(network, [""], size=12).identity["code_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (torch.zeros(3, 1, 1), torch.full((3, 1, 1), 0.5)),
+        (np.zeros(3), np.ones(3)),
+        (np.zeros(3, np.float32), np.zeros(3)),
+        (torch.zeros(2, 3), torch.zeros(3, 2)),
+        (torch.relu, torch.tanh),
+        ({"gain": 1}, {"gain": 2}),
+        ({"gain": 1}, {"gains": 1}),
+        ([1, [2]], [[1], 2]),
+        (lambda x: x, lambda x: 2 * x),
+        (partial(torch.clamp, min=0), partial(torch.clamp, min=1)),
+        (_Settings(gain=1), _Settings(gain=[2])),
+        ([nn.Linear(2, 2)], [nn.Linear(2, 2)]),  # of other weights, and no layer of the network
+        ([nn.ReLU()], [nn.ELU()]),
+        (_doubled, noise),
+        (torch.float32, torch.bfloat16),
+        (None, 0),
+        ("1", 1),
+    ],
+)
+def test_whatever_a_network_keeps_is_part_of_its_identity(one: object, other: object):
+    assert _code(_Derived(one)) == _code(_Derived(copy.deepcopy(one))) != _code(_Derived(other))
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value"),
+    [
+        (_Scaled, "forward", lambda self, x: 7 * x),
+        (_Scaled, "act", lambda self, x: x.abs()),
+        (sys.modules[__name__], "_GAIN", 3.0),
+        (sys.modules[__name__], "_doubled", lambda x: 3 * x),
+        (sys.modules[__name__], "_TABLE", {"by": torch.zeros(1)}),
+    ],
+)
+def test_code_that_a_network_inherits_or_names_is_part_of_its_identity(
+    monkeypatch: pytest.MonkeyPatch, where: object, name: str, value: object
+):
+    before = _code(_Derived())
+    monkeypatch.setattr(where, name, value)
+    assert _code(_Derived()) != before
+
+
+def test_networks_that_refer_to_themselves_have_an_identity():
+    ring: list[object] = [_Scaled()]
+    ring.append(ring)
+    network = _Derived(ring)
+    ring.append(network)
+    assert _code(network) == _code(copy.deepcopy(network))
+
+
+def test_a_forward_pass_that_was_put_on_an_instance_is_part_of_its_identity():
+    network = _Derived()
+    before = _code(network)
+    network.forward = MethodType(lambda self, x: 3 * x, network)  # type: ignore[method-assign]
+    assert _code(network) != before
+    hooked = _Derived()
+    hooked.register_forward_hook(lambda module, inputs, out: out + 1)
+    assert _code(hooked) != before
+
+
+def test_the_identity_is_the_same_in_every_process():
+    """Sets lie in another order in each."""
+    program = (
+        "import torch; from torch import nn; from gan_eval import Modules\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(); self.kept = {'a', 'b', 'c', 'd'}\n"
+        "    def forward(self, x):\n"
+        "        return x if 'a' in {'a', 'b', 'c', 'd'} else [y for y in x]\n"
+        "print(Modules(Net(), [''], size=12).identity['code_sha256'])"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(said) == 1
 
 
 def test_where_a_function_lies_in_memory_changes_no_identity():
