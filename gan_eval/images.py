@@ -19,11 +19,13 @@ import torch
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
-from gan_eval.errors import TooLargeError
+from gan_eval.errors import InputError, TooLargeError
 
 Scale = Literal["tanh", "sigmoid"]
 Fit = Literal["crop", "pad", "stretch", "stretch-bicubic"]
 STRETCHED = ("stretch", "stretch-bicubic")
+
+LAYOUT = "(n, h, w) or (n, h, w, 1 or 3)"  # of images in arrays
 
 # Rec. 601 luma, the weights of Pillow's convert("L").
 LUMA = (0.299, 0.587, 0.114)
@@ -81,3 +83,50 @@ def to_channels(images: torch.Tensor, channels: int) -> torch.Tensor:
         return images.expand(*images.shape[:-3], 3, *images.shape[-2:])
     weights = torch.tensor(LUMA, device=images.device).view(3, 1, 1)
     return (images.float() * weights).sum(-3, keepdim=True).round_().to(torch.uint8)
+
+
+def layout_of(
+    shape: tuple[int, ...], name: str, *, channels_first: bool = False, several: bool = False
+) -> tuple[int, ...]:
+    """Return the shape of images with their axis of channels, by the `shape` of them alone.
+
+    Args:
+        name: of the images, for messages.
+        channels_first: whether that axis comes before height and width, and is always there.
+        several: whether the first axis is known to be that of images.
+
+    Raises:
+        InputError: they are no images, or one that is none of several.
+    """
+    layout = (*shape, 1) if len(shape) == 3 and not channels_first else shape
+    single = not (channels_first or several) and len(shape) == 3 and shape[2] in (1, 3)
+    if single or len(layout) != 4 or layout[1 if channels_first else 3] not in (1, 3) or 0 in shape:
+        wanted = "(n, 1 or 3, h, w)" if channels_first else LAYOUT
+        raise InputError(
+            f"{name} must have shape {wanted} and no empty axis. "
+            f"Got {shape}{_remedy(shape, channels_first)}."
+        )
+    return layout
+
+
+def _remedy(shape: tuple[int, ...], first: bool) -> str:
+    """Return what a shape looks like that is none of images, and what to do about it.
+
+    Args:
+        first: whether channels should come before height and width.
+    """
+    part = "x[:, {}]" if first else "x[..., {}]"
+    channels, other = (1, 3) if first else (3, 1)
+    if 0 in shape or len(shape) not in (3, 4):
+        return "; look at what made it"
+    if len(shape) == 3 and shape[0 if first else 2] in (1, 3):
+        grey = part.format("None")
+        return f", one image by its looks; pass x[None] for that, or {grey} for grey images"
+    if len(shape) == 3:
+        return f"; pass {part.format('None')} for grey images"
+    if shape[other] in (1, 3):
+        verb, where = ("permute", "second") if first else ("transpose", "last")
+        return f"; {verb} it so that channels come {where}"
+    if shape[channels] == 4:
+        return f", with an alpha channel by its looks; drop it, as in {part.format(':3')}"
+    return "; make it grey or coloured"

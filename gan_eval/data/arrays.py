@@ -25,6 +25,7 @@ from numpy.lib import format as npy
 from gan_eval.data.source import Array, ArrayRows, DiskRows, Rows, Source
 from gan_eval.devices import available_memory
 from gan_eval.errors import InputError, one_line
+from gan_eval.images import layout_of
 
 _CLASSES = 2**16  # each label up to the largest is a class, and has a name
 # What zipfile, what it unpacks with and NumPy raise of damaged archives and headers of arrays.
@@ -140,12 +141,7 @@ def _rows(path: Path, member: Member) -> Rows:
             f"'{member.key}' in {path} must be uint8 with values 0 to 255. "
             f"Got {member.dtype}; scale and convert it, then save it again."
         )
-    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)) or 0 in shape:
-        raise InputError(
-            f"'{member.key}' in {path} must have shape (n, h, w) or (n, h, w, 1 or 3) and no empty "
-            f"axis. Got {shape}{_remedy(shape)}."
-        )
-    layout = shape if len(shape) == 4 else (*shape, 1)
+    layout = layout_of(shape, f"'{member.key}' in {path}", several=True)
     if member.offset is not None and not member.fortran:
         return DiskRows(path, member.offset, layout, (0, 3, 1, 2))
     needed = math.prod(shape)
@@ -156,17 +152,6 @@ def _rows(path: Path, member: Member) -> Rows:
         )
     array = read_array(path, member.key).reshape(layout)
     return ArrayRows(path.name, array.transpose(0, 3, 1, 2))
-
-
-def _remedy(shape: tuple[int, ...]) -> str:
-    """Return what images of a wrong shape look like, and what to do about it."""
-    if 0 in shape or len(shape) not in (3, 4):
-        return "; look at what made it"
-    if shape[1] in (1, 3):
-        return "; transpose it so that channels come last"
-    if shape[3] == 4:
-        return ", with an alpha channel by its looks; drop it, as in x[..., :3]"
-    return "; make it grey or coloured"
 
 
 def read_array(path: Path, key: str) -> Array:

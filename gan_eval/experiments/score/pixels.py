@@ -10,12 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from gan_eval.errors import InputError
-from gan_eval.images import to_uint8
+from gan_eval.images import LAYOUT, layout_of, to_uint8
 
 Array = NDArray[np.generic] | Tensor
 _BLOCK = 1000  # images that are converted at once
-_IMAGE = "(n, h, w) or (n, h, w, 1 or 3)"
-_TENSOR = "(n, 1 or 3, h, w)"
 
 
 def pixels_of(given: Array | Dataset[Any] | Iterable[Any], name: str) -> Tensor:
@@ -45,7 +43,7 @@ def to_pixels(values: Array, name: str) -> Tensor:
     Raises:
         InputError: the shape, type or range is not one of the module's.
     """
-    layout = layout_of(values, name)
+    layout = layout_of(tuple(values.shape), name, channels_first=isinstance(values, Tensor))
     if isinstance(values, Tensor):
         blocks = (part.detach().cpu() for part in torch.split(values, _BLOCK))
     else:
@@ -72,46 +70,6 @@ def joined(blocks: Iterable[Tensor], n: int) -> Tensor:
         whole[done : done + len(block)] = block
         done += len(block)
     return whole
-
-
-def layout_of(values: Array, name: str) -> tuple[int, ...]:
-    """Return the shape of images with their axis of channels, by the shape of `values` alone.
-
-    Raises:
-        InputError: it is not one of the module's.
-    """
-    shape, first = tuple(values.shape), isinstance(values, Tensor)
-    single = not first and len(shape) == 3 and shape[2] in (1, 3)
-    layout = (*shape, 1) if len(shape) == 3 and not first else shape
-    if single or len(layout) != 4 or layout[1 if first else 3] not in (1, 3) or 0 in layout:
-        raise InputError(
-            f"{name} must have shape {_TENSOR if first else _IMAGE} and no empty axis. "
-            f"Got {shape}{_remedy(shape, first)}."
-        )
-    return layout
-
-
-def _remedy(shape: tuple[int, ...], first: bool) -> str:
-    """Return what a shape looks like that is not one of the module's, and what to do about it.
-
-    Args:
-        first: whether channels should come before height and width.
-    """
-    part = "x[:, {}]" if first else "x[..., {}]"
-    channels, other = (1, 3) if first else (3, 1)
-    if 0 in shape or len(shape) not in (3, 4):
-        return "; look at what made it"
-    if len(shape) == 3 and shape[0 if first else 2] in (1, 3):
-        grey = part.format("None")
-        return f", one image by its looks; pass x[None] for that, or {grey} for grey images"
-    if len(shape) == 3:
-        return f"; pass {part.format('None')} for grey images"
-    if shape[other] in (1, 3):
-        verb, where = ("permute", "second") if first else ("transpose", "last")
-        return f"; {verb} it so that channels come {where}"
-    if shape[channels] == 4:
-        return f", with an alpha channel by its looks; drop it, as in {part.format(':3')}"
-    return "; make it grey or coloured"
 
 
 def _tensor(values: Array, name: str) -> Tensor:
@@ -160,7 +118,7 @@ def _batches(given: Iterable[Any], name: str) -> Iterator[Tensor]:
     coloured = [shape for shape in shapes if shape[:1] == (3,)]
     if first and coloured:  # one grey image is the same either way
         raise InputError(
-            f"{name} must be of single images (h, w, 1 or 3), or of batches {_IMAGE}. Got "
+            f"{name} must be of single images (h, w, 1 or 3), or of batches {LAYOUT}. Got "
             f"{coloured[0]}, channels first by its looks; transpose it so that channels come last, "
             "or give grey images an axis of channels."
         )

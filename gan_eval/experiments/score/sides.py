@@ -31,9 +31,10 @@ from gan_eval.data.source import ArrayRows, DiskRows, Rows, Source
 from gan_eval.devices import as_one, gather, processes
 from gan_eval.errors import InputError, one_line
 from gan_eval.experiments.features import describe, form_of
-from gan_eval.experiments.score.pixels import Array, joined, layout_of, pixels_of, to_pixels
+from gan_eval.experiments.score.pixels import Array, joined, pixels_of, to_pixels
 from gan_eval.features.statistics_file import Statistics, load_statistics
 from gan_eval.files import StrPath, expanded
+from gan_eval.images import layout_of
 from gan_eval.models.dcgan import Generator
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.sampling import generate
@@ -240,7 +241,7 @@ def _of_npz(path: Path) -> Side | None:
 
 def _of_array(values: NDArray[np.generic], path: Path) -> Side:
     if isinstance(values, np.memmap) and values.dtype == np.uint8 and values.flags.c_contiguous:
-        rows = DiskRows(path, values.offset, layout_of(values, str(path)), (0, 3, 1, 2))
+        rows = DiskRows(path, values.offset, layout_of(values.shape, str(path)), (0, 3, 1, 2))
         return Side(name=path.name, open=partial(_from_rows, rows, path.name))
     pixels = to_pixels(values, str(path))
     return Side(name=path.name, open=partial(_prepared, pixels, path.name))
