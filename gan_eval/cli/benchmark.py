@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import UserPath, json_option
+from gan_eval.cli.options import UserPath, json_option, out_option
 from gan_eval.cli.output import print_json, print_table, say
 from gan_eval.cli.progress import Watching
 from gan_eval.errors import InputError, closest
@@ -58,12 +58,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, text: str | None) -> f
     default=Path("runs"),
     help="Where trained runs are, and go.",
 )
-@click.option(
-    "--out",
-    type=UserPath(file_okay=False),
-    default=Path("results"),
-    help="Where records, pictures and the report go.",
-)
+@out_option("Where records, pictures and the report go.", default=Path("results"))
 @json_option
 def benchmark(names: tuple[str, ...], every: bool, as_json: bool, **options: Any) -> None:
     """Run the scripts of benchmarks/, then write the report.

@@ -6,15 +6,10 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import UserPath, json_option
+from gan_eval.cli.options import UserPath, json_option, out_option
 from gan_eval.cli.output import print_json, say
 
-_out = click.option(
-    "--out",
-    type=UserPath(file_okay=False),
-    required=True,
-    help="The run's folder, new or empty.",
-)
+_out = out_option("The run's folder, new or empty.", required=True)
 
 
 @click.group("import", short_help="Make a run of weights that others published.")

@@ -90,6 +90,6 @@ def seed_option(of: str | None = None) -> Decorator:
     return click.option("--seed", type=click.IntRange(min=0), default=0, help=of)
 
 
-def out_option(what: str) -> Decorator:
-    """Return --out, a folder, whose help says `what` goes there."""
-    return click.option("--out", type=UserPath(file_okay=False), help=what)
+def out_option(what: str, **rules: Any) -> Decorator:
+    """Return --out, a folder, whose help says `what` goes there; `rules` are click's."""
+    return click.option("--out", type=UserPath(file_okay=False), help=what, **rules)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gan_eval.cli.options import UserPath, json_option
+from gan_eval.cli.options import json_option, out_option
 from gan_eval.cli.output import document, percent, print_json, print_table, say
 from gan_eval.cli.progress import TrainingProgress, Watching
 from gan_eval.cli.train import announce, habits
@@ -34,12 +34,7 @@ _COLUMNS = ("epoch", "d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy", "
 
 
 @click.command(short_help="Train on embedded digits, and go through the paper's experiments.")
-@click.option(
-    "--out",
-    type=UserPath(file_okay=False),
-    default=Path("runs/quickstart"),
-    help="The run's folder; a run that is there is continued.",
-)
+@out_option("The run's folder; a run that is there is continued.", default=Path("runs/quickstart"))
 @json_option
 def quickstart(out: Path, as_json: bool) -> None:
     """Train the paper's smallest network on scikit-learn's digits: no download, under 3 minutes.
