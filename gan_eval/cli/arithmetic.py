@@ -80,7 +80,7 @@ def _tables(record: Any) -> None:
                     name,
                     *(percent(row[key]) for key in ("success_rate", "low", "high")),
                     row["trials"],
-                    *(row[key] and percent(row[key]) for key in ("seen", "overlaid")),
+                    *(percent(row[key]) for key in ("seen", "overlaid")),
                 )
                 for name, row in (("of three exemplars", record.result), *record.controls.items())
             ),

@@ -7,7 +7,7 @@ import click
 
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option, epoch_option
-from gan_eval.cli.output import percent, print_table, say
+from gan_eval.cli.output import number, percent, print_table, say
 
 _COLUMNS = (
     "maps dropped", "number", "seen before, %", "after", "still", "gained", "feature distance",
@@ -70,10 +70,8 @@ def _table(record: Any) -> None:
 
 
 def _cells(result: dict[str, Any]) -> tuple[str | None, ...]:
-    shares = [result[name] for name in ("before", "after", "still", "gained")]
-    cost = result["feature_distance"]
     return (
         f"{result['maps_dropped']:g}",
-        *(None if share is None else f"{100 * share:.1f}" for share in shares),
-        None if cost is None else f"{cost:.3g}",
+        *(percent(result[name]) for name in ("before", "after", "still", "gained")),
+        number(result["feature_distance"], ".3g"),
     )

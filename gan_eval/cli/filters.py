@@ -7,7 +7,7 @@ import click
 
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option, epoch_option
-from gan_eval.cli.output import print_table
+from gan_eval.cli.output import number, print_table
 
 
 @click.command(short_help="See what a discriminator's filters answer to (Figure 5).")
@@ -42,11 +42,7 @@ def _table(record: Any) -> None:
         f"{record.name} on {record.config['data']['name']}",
         ("discriminator", "selectivity", "concentration"),
         (
-            (name, _share(scores["selectivity"]), _share(scores["concentration"]))
+            (name, *(number(scores[score], ".3f") for score in ("selectivity", "concentration")))
             for name, scores in (("trained", record.result), *record.controls.items())
         ),
     )
-
-
-def _share(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}"

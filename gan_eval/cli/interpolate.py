@@ -7,7 +7,7 @@ import click
 
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option, epoch_option
-from gan_eval.cli.output import print_table
+from gan_eval.cli.output import number, print_table
 
 _SCORES = ("path_length", "jump_ratio", "nearest_train_distance")
 
@@ -48,10 +48,7 @@ def _table(record: Any) -> None:
         f"{record.protocol['name']}; distances to images of {record.config['data']['name']}",
         ("walk", *(name.replace("_", " ") for name in _SCORES)),
         (
-            (
-                name,
-                *(f"{row[score]:.3g}" if row.get(score) is not None else None for score in _SCORES),
-            )
+            (name, *(number(row.get(score), ".3g") for score in _SCORES))
             for name, row in rows.items()
         ),
     )

@@ -48,9 +48,14 @@ def say_files(files: Iterable[Path]) -> None:
     say(f"Written: {', '.join(str(path.resolve()) for path in files)}")
 
 
-def percent(share: float) -> str:
-    """Return a fraction in percent, with one decimal."""
-    return f"{100 * share:.1f}"
+def percent(share: float | None) -> str | None:
+    """Return a fraction in percent, with one decimal; None stays."""
+    return None if share is None else f"{100 * share:.1f}"
+
+
+def number(value: float | None, form: str) -> str | None:
+    """Return a number as `form` has it; None stays."""
+    return None if value is None else f"{value:{form}}"
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -14,7 +14,7 @@ from gan_eval.cli.options import (
     epoch_option,
     store_option,
 )
-from gan_eval.cli.output import print_json, print_table, say
+from gan_eval.cli.output import number, print_json, print_table, say
 from gan_eval.cli.progress import Watching
 from gan_eval.errors import InputError
 
@@ -163,16 +163,12 @@ def row(record: Any) -> Iterable[Any]:
     architecture = result["architecture"]
     return (
         f"{record.name} ({architecture})" if architecture else record.name,
-        _number(result["fid"], ".4g") and f"{_number(result['fid'], '.4g')}{infinite}",
+        number(result["fid"], ".4g") and f"{number(result['fid'], '.4g')}{infinite}",
         _spread(result["kid_mean"], result["kid_std"], 1000),
         _spread(result["isc_mean"], result["isc_std"], 1),
-        *(_number(result[name], ".3f") for name in _COLUMNS[4:8]),
+        *(number(result[name], ".3f") for name in _COLUMNS[4:8]),
         f"{record.seconds:.1f}",
     )
-
-
-def _number(value: float | None, form: str) -> str | None:
-    return None if value is None else f"{value:{form}}"
 
 
 def _spread(mean: float | None, std: float | None, factor: float) -> str | None:
