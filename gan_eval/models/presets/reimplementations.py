@@ -67,7 +67,6 @@ CARPEDM20 = Preset(
 
 def bubbliiiing(d: int = 128) -> Preset:
     """Return the preset at base width `d`: 128 by default, 64 in its training script."""
-    norm = Norm(gain_mean=0.1, gain_std=0.02)
     adam = Adam(lr=2e-3)
     return Preset(
         name="bubbliiiing",
@@ -79,7 +78,7 @@ def bubbliiiing(d: int = 128) -> Preset:
             channels=3,
             latent_dim=100,
             prior="normal",
-            norm=norm,
+            norm=Norm(gain_mean=0.1, gain_std=0.02),
             bias=True,
         ),
         recipe=Recipe(
@@ -98,7 +97,6 @@ def bubbliiiing(d: int = 128) -> Preset:
     )
 
 
-_PYTORCH_NORM = Norm(gain_mean=1.0, gain_std=0.02)
 PYTORCH_EXAMPLES = Preset(
     name="pytorch-examples",
     source="github.com/pytorch/examples, dcgan",
@@ -115,7 +113,7 @@ PYTORCH_EXAMPLES = Preset(
         channels=3,
         latent_dim=100,
         prior="normal",
-        norm=_PYTORCH_NORM,
+        norm=Norm(gain_mean=1.0, gain_std=0.02),
         bias=False,
     ),
     recipe=Recipe(epochs=25, batch_size=64),
@@ -141,7 +139,6 @@ STHALLES = Preset(
     deviations=(PADDING,),
 )
 
-_CS231N_NORM = Norm(affine="bias")
 CS231N_MNIST = Preset(
     name="cs231n-mnist",
     source="CS231n-style MNIST GAN in TensorFlow",
@@ -162,7 +159,7 @@ CS231N_MNIST = Preset(
         channels=1,
         latent_dim=100,
         prior="normal",
-        norm=_CS231N_NORM,
+        norm=Norm(affine="bias"),
         bias=True,
         conv_init=("truncated", "truncated"),
         dense_init="truncated",
