@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option, epoch_option
 from gan_eval.cli.output import percent, print_table, say
@@ -54,16 +55,13 @@ def arithmetic(run: Path, turn: str | None, **options: Any) -> None:
     gan-eval arithmetic runs/faces --a 3,17,40 --b 5,9,12 --c 1,2,8 --target Smiling,Male
     gan-eval arithmetic runs/faces --turn 4,18,33,51:2,7,30,44
     """
-    from gan_eval.experiments.arithmetic import arithmetic as run_arithmetic
-    from gan_eval.models.runs import Run
-
     asked = {name: options.pop(name) for name in ("a", "b", "c")}
     if turn is not None:
         asked["from"], colon, asked["to"] = turn.partition(":")
         if not colon:
             raise InputError(f"--turn must be FROM:TO, as 4,18,33,51:2,7,30,44. Got {turn!r}.")
     given = {name: words for name, words in asked.items() if words is not None}
-    show(run_arithmetic, Run(run), _tables, asked=given, **options)
+    show(gan_eval.arithmetic, gan_eval.Run(run), _tables, asked=given, **options)
 
 
 def _tables(record: Any) -> None:

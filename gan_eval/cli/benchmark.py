@@ -16,6 +16,7 @@ from gan_eval.cli.options import UserPath, json_option, out_option
 from gan_eval.cli.output import print_json, print_table, say
 from gan_eval.cli.progress import Watching
 from gan_eval.errors import InputError, closest
+from gan_eval.files import append_line, check_folder, read_lines
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _QUICK_SECONDS = 90.0  # of training, where the rest is to fit into five minutes
@@ -72,8 +73,6 @@ def benchmark(names: tuple[str, ...], every: bool, as_json: bool, **options: Any
     gan-eval benchmark table_1_cifar10 figure_4_walk --budget 2h
     gan-eval benchmark --all --quick
     """
-    from gan_eval.files import check_folder
-
     scripts = _scripts()
     chosen = _chosen(names, every, scripts)
     check_folder(options["out"])
@@ -172,7 +171,6 @@ def _keep_line(
     spent: Sequence[float] = (),
 ) -> None:
     """Keep how an exhibit went: what it `needs` if nothing was run, else the rows `missing`."""
-    from gan_eval.files import append_line
     from gan_eval.records import provenance
 
     line = {
@@ -195,8 +193,6 @@ def _sizes(folder: Path) -> dict[Path, int]:
 
 def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
     """Run each in a process of its own, whose memory is its own; return those that broke off."""
-    from gan_eval.files import read_lines
-
     quick = options["quick"]
     given = [
         *(text for name in ("data_root", "runs", "out") if options[name] is not None
@@ -249,7 +245,6 @@ def _wait_for(command: Sequence[str]) -> int:
 
 def _report(out: Path, names: list[str], as_json: bool) -> None:
     """Write the report, and print how each exhibit went."""
-    from gan_eval.files import read_lines
     from gan_eval.report.page import report
 
     page = report(out).files[-1]

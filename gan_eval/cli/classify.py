@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.experiment import last_options
 from gan_eval.cli.options import (
     UserPath,
@@ -107,29 +108,24 @@ def classify(**options: Any) -> None:
     gan-eval classify runs/svhn --features disc,random-disc --data svhn --protocol authors-svhn
     torchrun --nproc-per-node 2 -m gan_eval classify runs/svhn --data svhn
     """
-    from gan_eval.experiments.classify import classify as run_classify
-    from gan_eval.experiments.features import features_of
-    from gan_eval.models.runs import Run
-    from gan_eval.probes.protocol import choose_protocol
-
     if not options["data"]:
         raise InputError(
             "--data must name labelled images. Got nothing; see `gan-eval data` for what there is."
         )
-    runs = [Run(folder) for folder in options["runs"]]
+    runs = [gan_eval.Run(folder) for folder in options["runs"]]
     given = [name for text in options["features"] for name in text.split(",")]
-    specs = features_of(
+    specs = gan_eval.features_of(
         given or (["disc"] if runs else ["pixels"]),
         runs,
         seed=options["seed"],
         **{name: options[name] for name in _OF_FEATURES},
     )
-    protocol = choose_protocol(
+    protocol = gan_eval.choose_protocol(
         options["protocol"],
         **{name: options[name] for name in ("labels_per_class", "draws", "c_grid", "seed")},
     )
     with Watching() as watch:
-        found = run_classify(
+        found = gan_eval.classify(
             specs,
             options["data"],
             protocol,

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.options import UserPath, json_option, out_option
 from gan_eval.cli.output import print_json, print_table, say
 
@@ -21,10 +22,7 @@ def compare(run_a: Path, run_b: Path, out: Path | None, as_json: bool) -> None:
     \b
     gan-eval compare runs/first runs/second
     """
-    from gan_eval.models.runs import Run
-    from gan_eval.report.compare import compare as run_compare
-
-    found = run_compare(Run(run_a), Run(run_b), out)
+    found = gan_eval.compare(gan_eval.Run(run_a), gan_eval.Run(run_b), out)
     files = [str(found.figure.resolve())] if found.figure else []
     if as_json:
         document = asdict(found)

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option
 from gan_eval.cli.output import percent, print_table
@@ -38,9 +39,7 @@ def dedup(data: str, **options: Any) -> None:
     gan-eval dedup photos.npz --write photos-once.npz
     gan-eval dedup cifar10 --radius 0
     """
-    from gan_eval.experiments.dedup import dedup as run_dedup
-
-    show(run_dedup, data, _table, **options)
+    show(gan_eval.dedup, data, _table, **options)
 
 
 def _table(record: Any) -> None:

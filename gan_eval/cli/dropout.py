@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option, epoch_option
 from gan_eval.cli.output import number, percent, print_table, say
@@ -48,10 +49,7 @@ def dropout(run: Path, **options: Any) -> None:
     gan-eval dropout runs/faces --object Eyeglasses --data celeba
     gan-eval dropout runs/bedrooms --boxes windows.json
     """
-    from gan_eval.experiments.dropout import dropout as run_dropout
-    from gan_eval.models.runs import Run
-
-    show(run_dropout, Run(run), _table, **options)
+    show(gan_eval.dropout, gan_eval.Run(run), _table, **options)
 
 
 def _table(record: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option, epoch_option
 from gan_eval.cli.output import number, print_table
@@ -31,10 +32,7 @@ def filters(run: Path, **options: Any) -> None:
     gan-eval filters runs/quickstart
     gan-eval filters runs/svhn --layer 2 --n 8 --data cifar10
     """
-    from gan_eval.experiments.filters import filters as run_filters
-    from gan_eval.models.runs import Run
-
-    show(run_filters, Run(run), _table, **options)
+    show(gan_eval.filters, gan_eval.Run(run), _table, **options)
 
 
 def _table(record: Any) -> None:

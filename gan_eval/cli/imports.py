@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.options import UserPath, json_option, out_option
 from gan_eval.cli.output import print_json, say
 
@@ -37,9 +38,7 @@ def newmu(folder: Path, out: Path, as_json: bool) -> None:
     \b
     gan-eval import newmu newmu-svhn/ --out runs/authors-svhn
     """
-    from gan_eval.models.importers import import_newmu
-
-    _report(import_newmu(folder, out), as_json)
+    _report(gan_eval.import_newmu(folder, out), as_json)
 
 
 @imports.command(short_help="Checkpoints of the DCGAN of pytorch/examples.")
@@ -55,9 +54,7 @@ def pytorch_examples(generator: Path, discriminator: Path, out: Path, as_json: b
     \b
     gan-eval import pytorch-examples --generator netG.pth --discriminator netD.pth --out runs/faces
     """
-    from gan_eval.models.importers import import_pytorch_examples
-
-    _report(import_pytorch_examples(generator, discriminator, out), as_json)
+    _report(gan_eval.import_pytorch_examples(generator, discriminator, out), as_json)
 
 
 def _report(run: Any, as_json: bool) -> None:

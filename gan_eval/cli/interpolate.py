@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option, epoch_option
 from gan_eval.cli.output import number, print_table
@@ -36,10 +37,7 @@ def interpolate(run: Path, **options: Any) -> None:
     gan-eval interpolate runs/quickstart
     gan-eval interpolate runs/faces --frames 20 --seed 3 --out walk
     """
-    from gan_eval.experiments.interpolate import interpolate as run_interpolate
-    from gan_eval.models.runs import Run
-
-    show(run_interpolate, Run(run), _table, **options)
+    show(gan_eval.interpolate, gan_eval.Run(run), _table, **options)
 
 
 def _table(record: Any) -> None:

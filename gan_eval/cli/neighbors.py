@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option, kept_epoch
 from gan_eval.cli.output import print_table, say
@@ -43,10 +44,7 @@ def neighbors(run: Path, **options: Any) -> None:
     gan-eval neighbors runs/mnist --data mnist --samples 50000
     gan-eval neighbors runs/faces --memorisation-only
     """
-    from gan_eval.experiments.neighbors import neighbors as run_neighbors
-    from gan_eval.models.runs import Run
-
-    show(run_neighbors, Run(run), _tables, **options)
+    show(gan_eval.neighbors, gan_eval.Run(run), _tables, **options)
 
 
 def _tables(record: Any) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.options import json_option
 from gan_eval.cli.output import print_json, print_table
 
@@ -20,9 +21,7 @@ def presets(as_json: bool) -> None:
     gan-eval presets
     gan-eval presets --json
     """
-    from gan_eval.models.presets import PRESETS
-
-    rows = [_row(published) for published in PRESETS.values()]
+    rows = [_row(published) for published in gan_eval.PRESETS.values()]
     if as_json:
         print_json(rows)
         return

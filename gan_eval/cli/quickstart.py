@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.options import json_option, out_option
 from gan_eval.cli.output import document, percent, print_json, print_table, say
 from gan_eval.cli.progress import TrainingProgress, Watching
@@ -46,13 +47,13 @@ def quickstart(out: Path, as_json: bool) -> None:
     \b
     gan-eval quickstart
     """
-    from gan_eval.training.job import carry_out
-
     job = _job(out)
     if not job.finished:
         announce(job)
         with TrainingProgress(job.config.steps, job.config.recipe.batch_size) as progress:
-            stopped = carry_out(job, habits(progress, {"log_every": job.config.steps_per_epoch}))
+            stopped = gan_eval.carry_out(
+                job, habits(progress, {"log_every": job.config.steps_per_epoch})
+            )
         if stopped:
             again = shlex.join(["gan-eval", "quickstart", "--out", str(out)])
             say(f"Stopped; the state is saved. Continue with: {again}")
@@ -62,19 +63,16 @@ def quickstart(out: Path, as_json: bool) -> None:
 
 def _job(out: Path) -> Any:
     from gan_eval.devices import resolve_device
-    from gan_eval.models.runs import Run
-    from gan_eval.training.config import Request
-    from gan_eval.training.job import new_job, resumed_job
 
-    run = Run(out)
-    request = Request(
+    run = gan_eval.Run(out)
+    request = gan_eval.Request(
         preset=_PRESET, data="digits", split="train", epochs=_EPOCHS, save_epochs=_KEPT
     )
     if not run.exists:
-        return new_job(out, request)
+        return gan_eval.new_job(out, request)
     _check_own(run, request)
     # The device that it was trained on need not be here.
-    return resumed_job(out, device=resolve_device("auto"))
+    return gan_eval.resumed_job(out, device=resolve_device("auto"))
 
 
 def _check_own(run: Any, request: Any) -> None:
@@ -93,17 +91,13 @@ def _check_own(run: Any, request: Any) -> None:
 
 def _classify(job: Any) -> list[Sequence[Any]]:
     """Return, for each number of labels, how each feature does."""
-    from gan_eval.experiments.classify import classify
-    from gan_eval.experiments.features import features_of
-    from gan_eval.probes.protocol import choose_protocol
-
-    specs = features_of(_FEATURES, [job.run], maps=_MAPS)
+    specs = gan_eval.features_of(_FEATURES, [job.run], maps=_MAPS)
     with Watching() as watch:
         return [
-            classify(
+            gan_eval.classify(
                 specs,
                 "digits",
-                choose_protocol(labels_per_class=labels, draws=labels and _DRAWS),
+                gan_eval.choose_protocol(labels_per_class=labels, draws=labels and _DRAWS),
                 store=job.run.folder / "features",
                 watch=watch,
             )
@@ -113,34 +107,26 @@ def _classify(job: Any) -> list[Sequence[Any]]:
 
 def _looked_at(run: Any) -> dict[str, Any]:
     """Return a walk and a sum in Z and the filters of D, each with its record and files."""
-    from gan_eval.experiments.arithmetic import arithmetic
-    from gan_eval.experiments.filters import filters
-    from gan_eval.experiments.interpolate import interpolate
-
     with Watching() as watch:
         return {
-            "interpolate": interpolate(run, watch=watch),
-            "arithmetic": arithmetic(run, _SUM, target=_TARGET, trials=100, watch=watch),
-            "filters": filters(run, watch=watch),
+            "interpolate": gan_eval.interpolate(run, watch=watch),
+            "arithmetic": gan_eval.arithmetic(run, _SUM, target=_TARGET, trials=100, watch=watch),
+            "filters": gan_eval.filters(run, watch=watch),
         }
 
 
 def _scored(run: Any) -> list[Any]:
     """Return the scores of samples against the test digits, in spaces that need no download."""
-    from gan_eval.experiments.score import score
-    from gan_eval.experiments.score.extractors import ExtractorSpec
-    from gan_eval.experiments.score.figures import ScoreProtocol
-
-    protocol = ScoreProtocol(kid_subset_size=_SUBSET)
+    protocol = gan_eval.ScoreProtocol(kid_subset_size=_SUBSET)
     with Watching() as watch:
         return [
             found
             for space in _SPACES
-            for found in score(
+            for found in gan_eval.score(
                 [str(run.folder)],
                 "digits:test",
                 protocol=protocol,
-                extractor=ExtractorSpec(name=space),
+                extractor=gan_eval.ExtractorSpec(name=space),
                 n=_SAMPLES,
                 store=run.folder / "features",
                 watch=watch,

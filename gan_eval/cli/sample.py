@@ -5,9 +5,11 @@ from typing import Any, Literal
 
 import click
 
+import gan_eval
 from gan_eval.cli.options import UserPath, device_option, epoch_option, json_option, seed_option
 from gan_eval.cli.output import print_json, say
 from gan_eval.errors import InputError
+from gan_eval.files import check_folder
 
 
 @click.command(short_help="Draw images from a trained run.")
@@ -51,9 +53,6 @@ def sample(
 
     from gan_eval.data.export import write_arrays
     from gan_eval.devices import resolve_device
-    from gan_eval.files import check_folder
-    from gan_eval.models.runs import Run
-    from gan_eval.models.sampling import generate
     from gan_eval.visualize import grids
 
     if out.suffix not in (".png", ".npz"):
@@ -61,12 +60,12 @@ def sample(
     if contact_sheet and out.suffix != ".png":
         raise InputError(f"--contact-sheet is a picture: --out must end in .png. Got {out}.")
     check_folder(out.parent)
-    network = Run(run).load_generator(epoch).to(resolve_device(device))
+    network = gan_eval.Run(run).load_generator(epoch).to(resolve_device(device))
     _check_room(n, network.config)
     if contact_sheet and network.config.classes and label is None:
         label = network.config.first_label  # arithmetic and dropout take samples of it too
         say(f"Of label {label}; pass --label for another.")
-    drawn = list(generate(network, n, seed, label))
+    drawn = list(gan_eval.generate(network, n, seed, label))
     images = torch.cat([pixels for pixels, _ in drawn])
     labels = [row for _, row in drawn if row is not None]
     if out.suffix == ".png":

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.experiment import last_options
 from gan_eval.cli.options import (
     UserPath,
@@ -85,24 +86,21 @@ def score(models: tuple[str, ...], against: str | None, as_json: bool, **options
     torchrun --nproc-per-node 2 -m -- gan_eval score runs/svhn --against svhn --n 50000
     """
     from gan_eval.devices import processes
-    from gan_eval.experiments.score import score as run_score
-    from gan_eval.experiments.score.extractors import ExtractorSpec
-    from gan_eval.experiments.score.figures import ScoreProtocol
 
     if not against:
         raise InputError(
             "--against must name what models are compared with. Got nothing; name real images, "
             "such as --against cifar10."
         )
-    protocol = ScoreProtocol(
+    protocol = gan_eval.ScoreProtocol(
         **{name: options[name] for name in ("metrics", "kid_subset_size", "fid_infinity", "seed")},
     )
-    extractor = ExtractorSpec(
+    extractor = gan_eval.ExtractorSpec(
         name=options["extractor"],
         **{name: options[name] for name in ("weights", "resize", "precision", "seed")},
     )
     with Watching() as watch:
-        found = run_score(
+        found = gan_eval.score(
             models,
             against,
             protocol=protocol,

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+import gan_eval
 from gan_eval.cli.going_on import command_again
 from gan_eval.cli.options import (
     UserPath,
@@ -124,7 +125,7 @@ def train(**options: Any) -> None:
     gan-eval train --out runs/svhn --resume --probe-every 5 --score-every 5
     torchrun --nproc-per-node 2 -m gan_eval train --preset carpedm20 --data celeba --out runs/faces
     """
-    from gan_eval.training.job import carry_out, is_chief
+    from gan_eval.training.job import is_chief
 
     job, measures = _measured(_job(options), options)
     if options["dry_run"]:
@@ -142,7 +143,7 @@ def train(**options: Any) -> None:
         if chief:
             announce(job)
         with TrainingProgress(job.config.steps, job.config.recipe.batch_size, chief) as progress:
-            stopped = carry_out(job, habits(progress, options, measures))
+            stopped = gan_eval.carry_out(job, habits(progress, options, measures))
         if stopped:
             if chief:
                 say(
@@ -197,14 +198,10 @@ def announce(job: Any) -> None:
 
 
 def _job(options: dict[str, Any]) -> Any:
-    from gan_eval.models.runs import Run
-    from gan_eval.training.config import Request
-    from gan_eval.training.job import new_job, resumed_job
-
     out = options["out"] or _default_folder(options)
-    if options["resume"] and Run(out).exists:
+    if options["resume"] and gan_eval.Run(out).exists:
         given = {name: options[name] for name in _ASKED if was_given(name)}
-        return resumed_job(
+        return gan_eval.resumed_job(
             out,
             root=options["data_root"],
             same={name: value for name, value in given.items() if name not in _CHANGEABLE},
@@ -215,8 +212,10 @@ def _job(options: dict[str, Any]) -> Any:
             raise InputError(
                 f"--{name} must be given for a new run. Got nothing; see {hint} for what there is."
             )
-    request = Request(root=options["data_root"], **{name: options[name] for name in _ASKED})
-    return new_job(out, request)
+    request = gan_eval.Request(
+        root=options["data_root"], **{name: options[name] for name in _ASKED}
+    )
+    return gan_eval.new_job(out, request)
 
 
 def _measured(job: Any, options: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
