@@ -33,19 +33,17 @@ from gan_eval.probes.l2_svm import LinearModel, check_memory, fit_l2_svm
 from gan_eval.probes.liblinear import check_liblinear_memory, fit_liblinear
 from gan_eval.probes.protocol import Protocol, choose_protocol
 from gan_eval.probes.selection import Labelled, Result, SealedTest, Solver, evaluate, select
-from gan_eval.records import Record, append_record
+from gan_eval.records import Record, Written, append_record
 from gan_eval.visualize.matrices import draw_confusion
 
 SolverName = Literal["newton", "liblinear"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classified:
-    """What became of a feature: its record, and the files that this went to."""
+class Classified(Written):
+    """What became of a feature, with what it was asked to be."""
 
     spec: FeatureSpec
-    record: Record
-    files: tuple[Path, ...]
 
 
 def classify(

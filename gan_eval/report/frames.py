@@ -1,21 +1,13 @@
 """What was measured, as pandas frames, for those who go on from it in Python."""
 
 from collections.abc import Iterable
-from typing import Protocol
 
-from gan_eval.records import Record
+from gan_eval.records import Record, Written
 from gan_eval.report.read import Section
 from gan_eval.report.tables import Table, scores
 
 
-class Recorded(Protocol):
-    """What an experiment returns."""
-
-    @property
-    def record(self) -> Record: ...
-
-
-def tables(found: Iterable[Recorded | Record]) -> list[Table]:
+def tables(found: Iterable[Written | Record]) -> list[Table]:
     """Return the scores in `found`: those of one protocol and the same data in one frame.
 
     Args:
