@@ -82,14 +82,11 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    def plain(value: Any) -> str:
-        return json.dumps(value)
-
     alike = _PLACES if a.get("data.fingerprint") == b.get("data.fingerprint") else ()
     return {
         name: (a.get(name), b.get(name))
         for name in dict.fromkeys((*a, *b))
-        if name not in alike and plain(a.get(name)) != plain(b.get(name))
+        if name not in alike and json.dumps(a.get(name)) != json.dumps(b.get(name))
     }
 
 

@@ -8,6 +8,7 @@ A record that lies in `<folder>` itself, as in a run's, goes where its kind belo
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -157,13 +158,11 @@ def _newest(section: Section) -> Section:
     kept = {id(record) for record in found.values()}
     return replace(
         section,
-        records=sorted((each for each in section.records if id(each) in kept), key=_seed),
+        records=sorted(
+            (each for each in section.records if id(each) in kept), key=attrgetter("seed")
+        ),
         older=[record for record in section.records if id(record) not in kept],
     )
-
-
-def _seed(record: Record) -> int:
-    return record.seed
 
 
 def _order(record: Record) -> tuple[int, int, str]:

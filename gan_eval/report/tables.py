@@ -212,7 +212,7 @@ def _scored(records: Sequence[Record]) -> pd.DataFrame:
                 rows.append({"of": name, **{each: found.get(each) for each in names}})
     if records[0].exhibit == "score":
         rows.sort(key=lambda row: row["fid"] if is_number(row["fid"]) else math.inf)
-    return _filled(pd.DataFrame(rows))
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
 def _mappings(name: str, value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -239,7 +239,7 @@ def _scripted(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         }
         for row in newest.values()
     ]
-    return _filled(pd.DataFrame(cells))
+    return pd.DataFrame(cells).dropna(axis="columns", how="all")
 
 
 def _cells(key: str, value: Any) -> list[tuple[str, Any]]:
@@ -271,11 +271,6 @@ def _named(value: Any) -> bool:
     return isinstance(value, Mapping) and isinstance(
         next(iter(value.values()), None), str | int | float
     )
-
-
-def _filled(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame without the columns that are empty."""
-    return frame.dropna(axis="columns", how="all")
 
 
 def shown_scores(frame: pd.DataFrame) -> pd.DataFrame:
