@@ -84,7 +84,7 @@ def score(
     bench = Bench(
         against=side_of(against, sampling=sampling, root=root, name="reference"),
         protocol=protocol,
-        extractor=_spec_of(extractor),
+        spec=_spec_of(extractor),
         store=expanded(store or default_store()),
         device=device,
         watch=watch,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +46,19 @@ class Pair:
     protocol: ScoreProtocol
 
 
+@dataclass(kw_only=True, eq=False)
 class Bench:
     """One reference, protocol and kind of features, for one model after another."""
 
-    def __init__(
-        self,
-        *,
-        against: Side,
-        protocol: ScoreProtocol,
-        extractor: ExtractorSpec,
-        store: Path,
-        device: str,
-        watch: Watch,
-    ) -> None:
-        self.against, self._protocol, self._spec = against, protocol, extractor
-        self._store, self._device, self._watch = store, device, watch
-        self._extractors: dict[str, Extractor] = {}
-        self._opened: dict[str, Images] = {}
-        self._real: tuple[object, Features] | None = None
+    against: Side
+    protocol: ScoreProtocol
+    spec: ExtractorSpec
+    store: Path
+    device: str
+    watch: Watch
+    _extractors: dict[str, Extractor] = field(default_factory=dict)
+    _opened: dict[str, Images] = field(default_factory=dict)
+    _real: tuple[object, Features] | None = None
 
     def pair(self, model: Side) -> Pair:
         """Return `model` beside the reference, both opened as far as they are not to be drawn.
@@ -71,10 +66,10 @@ class Bench:
         Raises:
             InputError: they cannot be compared, or are too few images.
         """
-        form = self._spec.form(model)
+        form = self.spec.form(model)
         given = [side.statistics for side in (self.against, model) if side.statistics]
-        extractor = self._spec.of_statistics(given) if len(given) == 2 else None
-        if extractor is None and not self._spec.of_one_form:
+        extractor = self.spec.of_statistics(given) if len(given) == 2 else None
+        if extractor is None and not self.spec.of_one_form:
             extractor = self._extractor(model, form)
         fake = None if model.n else self._open(model, form)
         if extractor is None:
@@ -83,14 +78,14 @@ class Bench:
         real = self._reference(form)
         for statistics in given:
             statistics.check(extractor, form)
-        protocol = _possible(self._protocol, extractor, model, self.against)
+        protocol = _possible(self.protocol, extractor, model, self.against)
         protocol.check(
             real=number(self.against, real),
             fake=number(model, fake),
             names=(self.against.name, model.name),
         )
         if "fid" in protocol.metrics:
-            check_memory(extractor.width, self._device)
+            check_memory(extractor.width, self.device)
         return Pair(
             model=model, form=form, extractor=extractor, fake=fake, real=real, protocol=protocol
         )
@@ -103,12 +98,12 @@ class Bench:
                 f"statistics are saved of a reference's images. Got {self.against.name}, which is "
                 "statistics already; copy the file."
             )
-        wanted = replace(self._protocol, metrics=("fid",), fid_infinity=False)
+        wanted = replace(self.protocol, metrics=("fid",), fid_infinity=False)
         rows = self._rows(pair.extractor, real, self.against.name)
         return Statistics(
             name=self.against.name,
             fingerprint=real.fingerprint,
-            moments=features_of(rows, wanted, self._device).moments,
+            moments=features_of(rows, wanted, self.device).moments,
             extractor=pair.extractor.identity,
             # As it was asked for: whoever asks for padding again finds these, cropped or not.
             form={
@@ -131,20 +126,20 @@ class Bench:
         if processes()[0] > 0:
             return None
         return record_of(
-            self._protocol,
+            self.protocol,
             pair.extractor,
             found,
             real=(self.against, pair.real),
             fake=(pair.model, fake),
-            device=self._device,
+            device=self.device,
             seconds=time.perf_counter() - started,
         )
 
     def _extractor(self, model: Side, form: Mapping[str, Any]) -> Extractor:
-        of = self._spec.run_of(model)
-        key = str((of, sorted(form.items()) if self._spec.of_one_form else None))
+        of = self.spec.run_of(model)
+        key = str((of, sorted(form.items()) if self.spec.of_one_form else None))
         if key not in self._extractors:
-            self._extractors[key] = self._spec.build(model, form, self._device)
+            self._extractors[key] = self.spec.build(model, form, self.device)
         return self._extractors[key]
 
     def _open(self, side: Side, form: Mapping[str, Any]) -> Images | None:
@@ -154,13 +149,13 @@ class Bench:
         try:
             return padded_if_small(side.open, **form)
         except NoSizeError as error:
-            if not self._spec.own_form:
+            if not self.spec.own_form:
                 raise InputError(
                     f"images of {side.name} must be squares of one size for extractor "
-                    f"{self._spec.name!r}, which takes them as they are. They are not; name them "
+                    f"{self.spec.name!r}, which takes them as they are. They are not; name them "
                     "as the reference of a run, or take another --extractor."
                 ) from error
-            return side.open(**{**form, **self._spec.own_form})
+            return side.open(**{**form, **self.spec.own_form})
 
     def _reference(self, form: Mapping[str, Any]) -> Images | None:
         """Return the reference in `form`, opened once for all models of that form."""
@@ -183,12 +178,12 @@ class Bench:
             assert side.statistics is not None
             return Features(rows=None, moments=side.statistics.moments)
         rows = self._rows(pair.extractor, images, side.name)
-        return features_of(rows, pair.protocol, self._device)
+        return features_of(rows, pair.protocol, self.device)
 
     def _rows(self, extractor: Extractor, images: Images, name: str) -> Any:
         what = f"{extractor.name}: features of {name}"
-        tell = lambda done: self._watch(what, done, len(images))  # noqa: E731
-        return extract(extractor, images, store=self._store, dtype="float32", progress=tell)
+        tell = lambda done: self.watch(what, done, len(images))  # noqa: E731
+        return extract(extractor, images, store=self.store, dtype="float32", progress=tell)
 
 
 def _possible(
