@@ -6,9 +6,6 @@ pass serves all layers, because each normalises by its own batch as it did while
 PyTorch's running averages are another thing: they forget old batches and take unbiased variances.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor, nn
 
@@ -47,8 +44,18 @@ def batch_statistics(
         variance, mean = torch.var_mean(x, [0, *range(2, x.dim())], correction=0)
         found.append(torch.stack([mean, variance]))
 
-    with _normalised_by_batch(network, collect):
+    norms = _norms(network)
+    before = [(norm.training, norm.track_running_stats) for norm in norms]
+    hooks = [norm.register_forward_pre_hook(collect) for norm in norms]
+    for norm in norms:
+        # So PyTorch takes the batch's statistics and updates no running ones.
+        norm.training, norm.track_running_stats = True, False
+    try:
         network(inputs, labels)
+    finally:
+        for norm, hook, (training, tracking) in zip(norms, hooks, before, strict=True):
+            hook.remove()
+            norm.training, norm.track_running_stats = training, tracking
     return torch.cat(found, 1).cpu().double()
 
 
@@ -80,22 +87,3 @@ def set_statistics(network: Generator | Discriminator, statistics: Tensor) -> No
 
 def _norms(network: nn.Module) -> list[BatchNorm]:
     return [module for module in network.modules() if isinstance(module, BatchNorm)]
-
-
-@contextmanager
-def _normalised_by_batch(
-    network: nn.Module, look: Callable[[nn.Module, tuple[Tensor]], None]
-) -> Iterator[None]:
-    """Let every batch norm normalise by its own batch, after `look` has seen the input."""
-    norms = _norms(network)
-    before = [(norm.training, norm.track_running_stats) for norm in norms]
-    hooks = [norm.register_forward_pre_hook(look) for norm in norms]
-    for norm in norms:
-        # So PyTorch takes the batch's statistics and updates no running ones.
-        norm.training, norm.track_running_stats = True, False
-    try:
-        yield
-    finally:
-        for norm, hook, (training, tracking) in zip(norms, hooks, before, strict=True):
-            hook.remove()
-            norm.training, norm.track_running_stats = training, tracking

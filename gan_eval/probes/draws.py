@@ -11,7 +11,6 @@ are turned into weights. Newton's first steps take it in float32, a fifth of a p
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -136,18 +135,8 @@ def _each(
     cores: int,
     progress: Callable[[int], None],
 ) -> list[_Out]:
-    """Return what `do` makes of each draw, as many at once as there are `cores`."""
-    found = []
-    with _shared_cores(cores) as pool:
-        for one in pool.map(do, draws):
-            found.append(one)
-            progress(len(found))
-    return found
-
-
-@contextmanager
-def _shared_cores(cores: int) -> Iterator[ThreadPoolExecutor]:
-    """Give `cores` threads, which share all cores between them."""
+    """Return what `do` makes of each draw, by so many threads, which share all cores."""
+    found: list[_Out] = []
     before = torch.get_num_threads()
     share = max(1, before // cores)
     try:
@@ -155,9 +144,12 @@ def _shared_cores(cores: int) -> Iterator[ThreadPoolExecutor]:
             threadpool_limits(share),
             ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(share,)) as pool,
         ):
-            yield pool
+            for one in pool.map(do, draws):
+                found.append(one)
+                progress(len(found))
     finally:
         torch.set_num_threads(before)  # part of what the threads have set is of the whole process
+    return found
 
 
 def _worth_sharing(x: Matrix, draws: Sequence[Tensor], device: str | torch.device) -> bool:
