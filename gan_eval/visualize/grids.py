@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from shutil import which
 
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
+from torchvision.utils import make_grid
 
 from gan_eval.files import write_whole
 
@@ -135,16 +135,11 @@ def _enlarged(images: Tensor) -> Tensor:
 
 def _lay_out(tiles: Tensor, columns: int) -> Image.Image:
     """Return uint8 `tiles` (n, 1 or 3, h, w) as they are, in rows, with white between them."""
-    n, channels, height, width = tiles.shape
-    rows = math.ceil(n / columns)
-    step_y, step_x = height + _GAP, width + _GAP
-    shape = (channels, rows * step_y - _GAP, columns * step_x - _GAP)
-    sheet = torch.full(shape, _WHITE, dtype=torch.uint8)
-    for index, tile in enumerate(tiles):
-        y, x = index // columns * step_y, index % columns * step_x
-        sheet[:, y : y + height, x : x + width] = tile
+    sheet = make_grid(tiles, columns, _GAP, pad_value=_WHITE)
+    if len(tiles) > 1:  # which torchvision frames too, a single one it does not
+        sheet = sheet[:, _GAP:-_GAP, _GAP:-_GAP]
     array = sheet.permute(1, 2, 0).numpy()
-    return Image.fromarray(array[:, :, 0] if channels == 1 else array)
+    return Image.fromarray(array[:, :, 0] if tiles.shape[1] == 1 else array)
 
 
 def _black(picture: Image.Image) -> int | tuple[int, int, int]:
