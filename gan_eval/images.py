@@ -47,23 +47,14 @@ def to_uint8(images: torch.Tensor, scale: Scale) -> torch.Tensor:
 def fit_square(images: torch.Tensor, size: int, rule: Fit) -> torch.Tensor:
     """Return uint8 `images` (..., height, width) as (..., size, size) by the module's rule."""
     height, width = images.shape[-2:]
-    if rule == "pad":
-        if max(height, width) > size:
-            raise TooLargeError(
-                f"fit 'pad' takes images of at most {size}x{size}. Got {width}x{height}; "
-                "use 'crop'."
-            )
-        left, top = (size - width) // 2, (size - height) // 2
-        edges = [left, top, size - width - left, size - height - top]
-        padded: torch.Tensor = transforms.pad(images, edges)
-        return padded
-    side = min(height, width)
-    if height != width:
-        images = transforms.center_crop(images, [side, side])
-    if side == size:
-        return images
-    resized: torch.Tensor = transforms.resize(images, [size, size], antialias=True)
-    return resized
+    if rule == "pad" and max(height, width) > size:
+        raise TooLargeError(
+            f"fit 'pad' takes images of at most {size}x{size}. Got {width}x{height}; use 'crop'."
+        )
+    side = size if rule == "pad" else min(height, width)
+    # What is smaller than the square is put into the middle of zeros.
+    square: torch.Tensor = transforms.center_crop(images, [side, side])
+    return square if side == size else transforms.resize(square, [size, size], antialias=True)
 
 
 def stretch(images: torch.Tensor, size: int, rule: Fit) -> torch.Tensor:
