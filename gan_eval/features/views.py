@@ -58,14 +58,11 @@ class Shifted:
     def __call__(self, images: Tensor) -> Tensor:
         images = images.to(self._device)
         places = [_reflected(images.shape[-1], step).to(images.device) for step in self._steps]
-        total: Tensor | None = None
-        for down in places:
-            rows = images[:, :, down]
-            for right in places:
-                view = rows[:, :, :, right]
-                found = torch.maximum(self._extractor(view), self._extractor(view.flip(3)))
-                total = found if total is None else total.add_(found)
-        assert total is not None  # there is always the unshifted one
+        views = (images[:, :, down][:, :, :, right] for down in places for right in places)
+        found = (torch.maximum(self._extractor(x), self._extractor(x.flip(3))) for x in views)
+        total = next(found)
+        for each in found:
+            total.add_(each)
         return total.div_(len(places) ** 2)
 
 
