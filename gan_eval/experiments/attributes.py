@@ -12,7 +12,7 @@ a number is called "class 3", so that names and numbers of samples are never tak
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,11 +91,11 @@ class AttributeClassifier:
         }
 
 
-def attributes_of(data: Images) -> Mapping[str, Tensor]:
-    """Return each attribute of labelled `data`, bool (n,), by its name.
+def attribute_of(data: Images, attribute: str) -> Tensor:
+    """Return which images of labelled `data` have the attribute, bool (n,).
 
     Raises:
-        InputError: the data has neither attributes nor labels.
+        InputError: there is none of that name, or the data has neither attributes nor labels.
     """
     found = {}
     if data.attributes is not None:
@@ -110,21 +110,11 @@ def attributes_of(data: Images) -> Mapping[str, Tensor]:
             f"data must be labelled to know an attribute. {data.name!r} has no attributes and no "
             "labels; pass labelled data of the same kind with --data."
         )
-    return found
-
-
-def attribute_of(data: Images, attribute: str) -> Tensor:
-    """Return which images of labelled `data` have the attribute, bool (n,).
-
-    Raises:
-        InputError: there is none of that name.
-    """
-    known = attributes_of(data)
-    if attribute not in known:
+    if attribute not in found:
         raise InputError(
-            f"attribute {attribute!r} is not one of {data.name!r}. {closest(attribute, known)}"
+            f"attribute {attribute!r} is not one of {data.name!r}. {closest(attribute, found)}"
         )
-    return known[attribute]
+    return found[attribute]
 
 
 def own_features(run: Run) -> FeatureSpec:
@@ -164,7 +154,7 @@ def train_attribute_classifier(
 
     Args:
         half: labelled, in random order, as `halves` gives them.
-        attribute: a name of `attributes_of`.
+        attribute: its name, as `attribute_of` takes it.
         extractor: of the images' size; it is prepared here.
         most_false: share of false alarms at most, as `best_threshold` has it.
         store: where features are kept; None takes `default_store()`.

@@ -7,7 +7,7 @@ that the discriminators' records hold their errors.
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -269,27 +269,15 @@ class _Probe:
                 models = of_draws(x, labels, draws, C, tell)
             elif self.solver == "newton":
                 models = [fit_l2_svm(x, labels, C, device=self._solving)]
+            elif draws is None:
+                models = [fit_liblinear(x, labels, C)]
             else:
-                models = _fit_liblinear(x, labels, draws, C, tell)
+                models = []
+                for rows in draws:
+                    models.append(fit_liblinear(gather(x, rows), labels[rows], C))
+                    self.watch(what, before + len(models), total)
             before += len(models)
             self.watch(what, before, total)
             return models
 
         return solve
-
-
-def _fit_liblinear(
-    x: Matrix,
-    labels: Tensor,
-    draws: Sequence[Tensor] | None,
-    C: Sequence[float],  # noqa: N803
-    tell: Callable[[int], None],
-) -> list[list[LinearModel]]:
-    """Return the models of every C for each draw, or for all rows."""
-    if draws is None:
-        return [fit_liblinear(x, labels, C)]
-    found = []
-    for number, rows in enumerate(draws):
-        found.append(fit_liblinear(gather(x, rows), labels[rows], C))
-        tell(number + 1)
-    return found

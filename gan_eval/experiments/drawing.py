@@ -1,6 +1,5 @@
 """A run's generator as a function of z alone: weights, label and device are settled."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +41,13 @@ class Drawing:
     @torch.inference_mode()
     def floats(self, z: Tensor) -> Tensor:
         """Return images (n, channels, s, s) on the CPU, in the network's range, of z (n, d)."""
-        return torch.cat(list(self._blocks(z)))
+        device, found = next(self.network.parameters()).device, []
+        for block in torch.split(z, _BATCH):
+            labels = None if self.label is None else torch.full((len(block),), self.label)
+            # Rounding would drown the differences that path lengths are made of.
+            with products(device.type):
+                found.append(self.network(block.to(device), labels).float().cpu())
+        return torch.cat(found)
 
     def images(self, z: Tensor) -> Tensor:
         """Return uint8 images (n, channels, s, s) on the CPU, of z (n, d)."""
@@ -52,14 +57,6 @@ class Drawing:
         """Return what was drawn from, JSON-able: the run, the prior and the label."""
         prior = self.network.config.prior
         return {"trained": describe(run, epoch), "prior": prior, "label": self.label}
-
-    def _blocks(self, z: Tensor) -> Iterator[Tensor]:
-        device = next(self.network.parameters()).device
-        for block in torch.split(z, _BATCH):
-            labels = None if self.label is None else torch.full((len(block),), self.label)
-            # Rounding would drown the differences that path lengths are made of.
-            with products(device.type):
-                yield self.network(block.to(device), labels).float().cpu()
 
 
 def open_drawing(run: Run, *, epoch: Epoch | None, label: int | None, device: str) -> Drawing:

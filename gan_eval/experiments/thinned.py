@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -67,10 +68,7 @@ class Whole:
 
 def _opened(data: str, root: StrPath | None) -> dict[str, Images]:
     """Return the parts that there are."""
-
-    def opened(split: str) -> Images:
-        return open_images(data, root=root, split=split, memory=0)
-
+    opened = partial(open_images, data, root=root, memory=0)
     try:
         found = {split: if_there(opened, split) for split in _PARTS}
     except InputError as error:

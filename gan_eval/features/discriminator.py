@@ -84,11 +84,11 @@ class DiscriminatorFeatures:
         self._train = self._of_dataset(train) if batch_norm == "dataset" else None
         # A batch of one class would vary less than the set.
         mixed = self._train is not None and self._train.lie_by_class
-        rows = torch.arange(len(self._train)) if self._train else torch.arange(0)
-        self._rows = _mixed(rows) if mixed else rows
-        self._norms = [each for each in self._network.modules() if isinstance(each, BatchNorm)]
-        if batch_norm == "batch":
-            for norm in self._norms:
+        n = len(self._train) if self._train else 0
+        source = stream(0, "statistics", "order")
+        self._rows = torch.randperm(n, generator=source) if mixed else torch.arange(n)
+        for norm in self._network.modules() if batch_norm == "batch" else ():
+            if isinstance(norm, BatchNorm):
                 norm.training, norm.track_running_stats = True, False
         self.name = name
         self.width = sum(network.config.layers[i].width for i in self._layers.values()) * pool**2
@@ -167,10 +167,6 @@ class DiscriminatorFeatures:
                 f"images must be {channels}x{size}x{size}, as the discriminator takes them. "
                 f"Got {'x'.join(map(str, shape))}; open them with size={size}, channels={channels}."
             )
-
-
-def _mixed(rows: Tensor) -> Tensor:
-    return rows[torch.randperm(len(rows), generator=stream(0, "statistics", "order"))]
 
 
 def random_discriminator(config: DiscriminatorConfig, seed: int) -> Discriminator:

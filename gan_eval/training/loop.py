@@ -168,7 +168,10 @@ def _feed(config: RunConfig, images: Images, fabric: Fabric, habits: Habits) -> 
 
 
 def _log(run: Run, trainer: Trainer, progress: _Progress, habits: Habits, board: Any) -> None:
-    """Write the row of the steps since the last one, with what is measured after this step."""
+    """Write the row of the steps since the last one, with what is measured after this step.
+
+    And tell whoever watches.
+    """
     config = trainer.config
     with as_one():
         _check(progress, trainer, run)
@@ -178,7 +181,12 @@ def _log(run: Run, trainer: Trainer, progress: _Progress, habits: Habits, board:
             measured = take(due(progress.step - 1, config, habits.measures), trainer)
         with as_one():
             if trainer.fabric.is_global_zero:
-                _write_down(run, row | measured, progress, config, habits, board)
+                row |= measured
+                append_line(run.metrics, row)
+                habits.on_row(row)
+                _warn_of_collapse(row, progress, config, habits)
+                for name, value in row.items() if board else ():
+                    board.add_scalar(name, value, progress.step)
                 if measured or progress.step == config.steps:
                     rows = run.rows()
                     draw_losses(rows, run.folder / "losses.png")
@@ -233,17 +241,6 @@ def _row(progress: _Progress, config: RunConfig) -> Row:
     }
     progress.logged, progress.since = progress.step, now
     return row
-
-
-def _write_down(
-    run: Run, row: Row, progress: _Progress, config: RunConfig, habits: Habits, board: Any
-) -> None:
-    """Append the row to the run's metrics, and tell whoever watches."""
-    append_line(run.metrics, row)
-    habits.on_row(row)
-    _warn_of_collapse(row, progress, config, habits)
-    for name, value in row.items() if board else ():
-        board.add_scalar(name, value, row["step"])
 
 
 def _warn_of_collapse(row: Row, progress: _Progress, config: RunConfig, habits: Habits) -> None:
