@@ -32,15 +32,10 @@ _CLASSIFIED = {
 # First words of the names of pictures, beside the records of a run.
 _PICTURES = (
     ("arithmetic-turn", "figure_8_turn"),
-    ("arithmetic", "figure_7_arithmetic"),
     *((f"classify-{name}", home) for name, home in _CLASSIFIED.items()),
     ("classify", "classify"),
-    ("dedup", "section_4_1_1_dedup"),
-    ("dropout", "figure_6_forget"),
-    ("filters", "figure_5_filters"),
-    ("interpolate", "figure_4_walk"),
     ("losses", "figure_2_3_samples"),
-    ("neighbors", "table_3_mnist"),
+    *((each.kind, each.folder) for each in EXHIBITS if each.kind and each.kind != "score"),
 )
 
 
