@@ -31,9 +31,7 @@ from gan_eval.probes.protocol import PROTOCOLS, Protocol, choose_protocol
 # Images and epochs that each D is trained on.
 TRAINED = {"radford2015-imagenet32": ("imagenet", 30), "radford2015-svhn": ("cifar10", 50)}
 SEED_EPOCHS = 1
-SHIFTS = (
-    3,
-)  # 9 views; 25, of 2 and 4 pixels, cost three times as much and are at best a point better
+SHIFTS = (3,)  # 9 views; 25, of 2 and 4 pixels, cost three times as much for a point at most
 PAPERS_MAPS = 4800  # of k-means; as a control a third of them costs a third
 QUICK = replace(
     choose_protocol("paper-cifar10-400", draws=2),

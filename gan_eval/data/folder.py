@@ -3,7 +3,8 @@
 * Sub-folders named train, val and test (or training, valid, validation and testing, in any case):
   they are the splits, and nothing else may lie beside them. A single one among others is a class.
 * Sub-folders and no image beside them: one class each, in sorted order; deeper folders belong to
-  the class above them. No sub-folders: unlabelled.
+  the class above them. No sub-folders: unlabelled. Other splits are numbered as train is, and may
+  lack some of its classes. Names are composed (Unicode's NFC), as what is typed is.
 * Images are those with a name in `EXTENSIONS`, sorted by path. Hidden files, Thumbs.db and
   desktop.ini are ignored; any other file is refused by name.
 
@@ -11,7 +12,8 @@ How images are decoded is said in `gan_eval.data.encoded`.
 """
 
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -53,16 +55,20 @@ def folder_splits(folder: Path) -> dict[str, Path]:
     return dict(zip(splits, below, strict=True))
 
 
-def read_folder(folder: Path, declared: Survey | None = None) -> Source:
+def read_folder(
+    folder: Path, declared: Survey | None = None, classes: tuple[str, ...] = ()
+) -> Source:
     """Return the images of one split's `folder`.
+
+    Args:
+        declared: what the images are known to be.
+        classes: those of the training part, which number the folder's where it has no others.
 
     Raises:
         InputError: no image, a file that is none, images beside class folders, an empty class.
     """
     files = sorted(_walk(folder, "", frozenset()))
-    below = sorted(
-        entry.name for entry in os.scandir(folder) if entry.is_dir() and not _hidden(entry.name)
-    )
+    below = _class_folders(folder)
     if not files:
         raise InputError(
             f"folder {folder} must hold images ({' '.join(EXTENSIONS)}). "
@@ -73,17 +79,34 @@ def read_folder(folder: Path, declared: Survey | None = None) -> Source:
         return Source(rows=FileRows(folder, files, declared))
     if loose:
         raise _both(folder, loose[0], below[0])
-    owners = [file.split("/", 1)[0] for file in files]
-    for empty in sorted(set(below) - set(owners)):
+    owners = [_composed(file.split("/", 1)[0]) for file in files]
+    names = classes if set(below) <= set(classes) else below
+    for empty in sorted(set(below) - set(owners) - set(classes)):
         raise InputError(
             f"class folder {folder / empty} must hold images. It holds none; fill or delete it."
         )
-    numbers = {owner: number for number, owner in enumerate(below)}
+    numbers = {owner: number for number, owner in enumerate(names)}
     return Source(
         rows=FileRows(folder, files, declared),
         labels=np.array([numbers[owner] for owner in owners], dtype=np.int64),
-        class_names=tuple(below),
+        class_names=names,
     )
+
+
+def read_split(folders: Mapping[str, Path], split: str) -> Source:
+    """Return the images of one of the splits in `folders`, its classes numbered as train's are."""
+    train = folders.get("train") if split != "train" else None
+    return read_folder(folders[split], classes=_class_folders(train) if train else ())
+
+
+def _class_folders(folder: Path) -> tuple[str, ...]:
+    """Return the names of the classes that a split's `folder` has folders for, sorted."""
+    below = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+    return tuple(sorted({_composed(name) for name in below if not _hidden(name)}))
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _both(folder: Path, image: str, below: str) -> InputError:

@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gan_eval.data import digits, idx, lsun, vision
+from gan_eval.data import digits
 from gan_eval.data.arrays import npz_counts, read_members, read_npz
-from gan_eval.data.folder import folder_splits, read_folder
+from gan_eval.data.encoded import FileRows
+from gan_eval.data.folder import folder_splits, read_split
 from gan_eval.data.images_set import Images
+from gan_eval.data.official import OFFICIAL
 from gan_eval.data.prepare import prepare
 from gan_eval.data.source import Source
 from gan_eval.errors import InputError, NoSplitError, closest
@@ -20,88 +22,7 @@ from gan_eval.images import Fit
 ROOT_VARIABLE = "GAN_EVAL_DATA"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A named set in its official layout.
-
-    Attributes:
-        files: the layout's files, for the sentence that says what to put where.
-        folder: where they are under the root.
-        source: the layout's name.
-        splits: the splits that are there under a root, with their number of images where that is
-            cheap to know; empty when the set is not there.
-        read: reads one split from a root.
-    """
-
-    files: str
-    folder: str
-    source: str
-    splits: Callable[[Path], Mapping[str, int | None]]
-    read: Callable[[Path, str], Source]
-
-
-def _idx(name: str) -> Entry:
-    folder = f"{idx.FOLDERS[name]}/raw"
-    return Entry(
-        f"{folder}/{{train,t10k}}-{{images-idx3,labels-idx1}}-ubyte[.gz]",
-        folder,
-        f"{folder} (official)",
-        partial(idx.idx_splits, name),
-        partial(idx.read_idx, name),
-    )
-
-
-def _lsun(category: str) -> Entry:
-    return Entry(
-        f"{category}_{{train,val}}_lmdb/data.mdb",
-        "",
-        f"{category}_<split>_lmdb (official)",
-        partial(lsun.lsun_splits, category),
-        partial(lsun.read_lsun, category),
-    )
-
-
-_OFFICIAL = {
-    "mnist": _idx("mnist"),
-    "fashion-mnist": _idx("fashion-mnist"),
-    "cifar10": Entry(
-        "cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta}",
-        "cifar-10-batches-py",
-        "cifar-10-batches-py (official)",
-        vision.cifar10_splits,
-        vision.read_cifar10,
-    ),
-    "svhn": Entry(
-        "{train,test,extra}_32x32.mat",
-        "",
-        "<split>_32x32.mat (official)",
-        vision.svhn_splits,
-        vision.read_svhn,
-    ),
-    "stl10": Entry(
-        "stl10_binary/{train_X,train_y,test_X,test_y,unlabeled_X}.bin",
-        "stl10_binary",
-        "stl10_binary (official)",
-        vision.stl10_splits,
-        vision.read_stl10,
-    ),
-    "celeba": Entry(
-        "celeba/{img_align_celeba/*.jpg,list_attr_celeba.txt,list_eval_partition.txt}",
-        "celeba",
-        "celeba/img_align_celeba (official)",
-        vision.celeba_splits,
-        vision.read_celeba,
-    ),
-    **{f"lsun-{category.replace('_', '-')}": _lsun(category) for category in lsun.CATEGORIES},
-    "imagenet": Entry(
-        "{train,val}/<wnid>/*.JPEG (also under imagenet/)",
-        "",
-        "<split>/<wnid> (official)",
-        lambda root: dict.fromkeys(vision.imagenet_splits(root)),
-        vision.read_imagenet,
-    ),
-}
-DATA_NAMES = ("digits", *_OFFICIAL)
+DATA_NAMES = ("digits", *OFFICIAL)
 
 
 def open_images(
@@ -208,7 +129,7 @@ def _locate(name: str, root: Path | None) -> _Found | None:
         return _Found("digits", "embedded", None, digits.COUNTS, digits.read_digits)
     if root is None:
         return None
-    entry = _OFFICIAL.get(name)
+    entry = OFFICIAL.get(name)
     splits = entry.splits(root) if entry else {}
     if entry and splits:
         return _Found(name, entry.source, root / entry.folder, splits, partial(entry.read, root))
@@ -229,7 +150,13 @@ def _npz(path: Path) -> _Found:
 
 def _folder(path: Path) -> _Found:
     found, name = folder_splits(path), path.resolve().name
-    return _Found(name, "folder", path, dict.fromkeys(found), lambda part: read_folder(found[part]))
+    return _Found(name, "folder", path, dict.fromkeys(found), partial(read_split, found))
+
+
+def file_names(data: str, root: StrPath | None) -> list[str] | None:
+    """Return what the files of the training images are called; None where each has no file."""
+    rows = _find(data, root_for(data, root), "train").rows
+    return list(rows.names()) if isinstance(rows, FileRows) else None
 
 
 def npz_of(data: str, root: StrPath | None) -> Path | None:
@@ -297,4 +224,4 @@ def _needs(name: str, root: Path | None) -> str:
 
 
 def _files(name: str) -> str:
-    return f"{_OFFICIAL[name].files}, or {name}.npz"
+    return f"{OFFICIAL[name].files}, or {name}.npz"

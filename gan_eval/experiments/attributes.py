@@ -12,6 +12,7 @@ a number is called "class 3", so that names and numbers of samples are never tak
 """
 
 import math
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,8 @@ def attribute_of(data: Images, attribute: str) -> Tensor:
             f"data must be labelled to know an attribute. {data.name!r} has no attributes and no "
             "labels; pass labelled data of the same kind with --data."
         )
+    found = {unicodedata.normalize("NFC", name): shown for name, shown in found.items()}
+    attribute = unicodedata.normalize("NFC", attribute)
     if attribute not in found:
         raise InputError(
             f"attribute {attribute!r} is not one of {data.name!r}. {closest(attribute, found)}"

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_eval.data import Images, open_images
+from gan_eval.data.registry import file_names
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
 from gan_eval.experiments.parts import sample
@@ -142,7 +143,7 @@ def dedup(
         advice=(*_advice(trial, chosen), *(whole.advice() if whole else ())),
         fingerprints={"data": images.fingerprint},
     )
-    files = _save(study.folder, record, images)
+    files = _save(study.folder, record, images, file_names(data, root))
     if target and whole:
         whole.write(target, _kept(len(images), groups))
         files = (*files, target)
@@ -237,14 +238,14 @@ def _too_few(trial: Trial) -> bool:
 
 
 def _advice(trial: Trial, radius: int) -> tuple[str, ...]:
-    if _too_few(trial):
+    found = trial.at(radius)
+    rate, estimate = found["false_positive_rate"], found["false_positive_estimate"]
+    if _too_few(trial) and estimate < MOST_FALSE:
         return (
             f"{len(trial.others)} images cannot show that fewer than {MOST_FALSE:.0%} land in "
             "groups by chance: "
             + ("look at the figure." if radius else "equal hashes alone count; try --radius."),
         )
-    found = trial.at(radius)
-    rate, estimate = found["false_positive_rate"], found["false_positive_estimate"]
     if estimate >= MOST_FALSE:
         return (
             f"An estimated {estimate:.1%} of the images land in groups by chance: look at the "
@@ -258,12 +259,17 @@ def _advice(trial: Trial, radius: int) -> tuple[str, ...]:
     return ()
 
 
-def _save(folder: Path, record: Record, images: Images) -> tuple[Path, ...]:
+def _save(
+    folder: Path, record: Record, images: Images, names: list[str] | None
+) -> tuple[Path, ...]:
     """Write record and groups, and draw some of these, which are chosen at random."""
     groups, name = record.result["groups"], slug("dedup", images.name)
     listed = folder / f"{name}-groups.json"
     about = {"data": images.name, "split": images.split, "fingerprint": images.fingerprint}
-    write_json(listed, {**about, "radius": record.result["radius"], "groups": groups})
+    found = {"radius": record.result["radius"], "groups": groups}
+    if names is not None:
+        found["files"] = [[names[row] for row in group] for group in groups]
+    write_json(listed, {**about, **found})
     files = [append_record(folder, record), listed]
     if groups:
         order = torch.randperm(len(groups), generator=stream(record.seed, "shown"))

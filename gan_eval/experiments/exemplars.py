@@ -3,8 +3,11 @@
 "3,17,40" are samples by number, as `gan-eval sample --contact-sheet` shows them. "Smiling,-Male"
 are samples that a classifier sees smile and does not take for a man, the surest first. Either way
 the choice ends as numbers, which are kept as JSON and can be used again for the same weights.
+In a name a backslash stands before a comma, and before a minus that it begins with.
 """
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -124,7 +127,7 @@ def parse_wanted(words: str) -> Wanted:
         InputError: one is there twice, or a word is empty.
     """
     named = _split(words, "attributes")
-    found = [(word.removeprefix("-"), word[:1] != "-") for word in named]
+    found = [(re.sub(r"\\(.)", r"\1", word.removeprefix("-")), word[:1] != "-") for word in named]
     if len(dict(found)) < len(found):
         raise InputError(f"attributes must be named once each. Got {words!r}.")
     return dict(found)
@@ -132,7 +135,7 @@ def parse_wanted(words: str) -> Wanted:
 
 def _split(words: str, what: str) -> list[str]:
     """Return the words between commas, none of which may be empty."""
-    found = [word.strip() for word in words.split(",")]
+    found = [word.strip() for word in re.split(r"(?<!\\),", unicodedata.normalize("NFC", words))]
     if not words.strip():
         raise InputError(f"{what} must be named. Got nothing; pass 3,17,40, say, or Smiling,-Male.")
     if not all(word.removeprefix("-") for word in found):
@@ -160,7 +163,8 @@ def goals_of(asked: Mapping[str, str], target: str | None) -> tuple[Wanted, Want
 
 def spell(wanted: Wanted) -> str | None:
     """Return the words of `wanted`, None if there are none: the inverse of `parse_wanted`."""
-    return ",".join(f"{'' if there else '-'}{name}" for name, there in wanted.items()) or None
+    named = {re.sub(r"([\\,]|^-)", r"\\\1", name): there for name, there in wanted.items()}
+    return ",".join(f"{'' if there else '-'}{name}" for name, there in named.items()) or None
 
 
 def target_of(a: Wanted, b: Wanted, c: Wanted) -> Wanted:

@@ -24,7 +24,7 @@ from gan_eval.errors import InputError
 from gan_eval.experiments.features import describe, form_of
 from gan_eval.experiments.memorisation import Copies, Tell, blocks, real_distances, statistics
 from gan_eval.experiments.parts import Parts, open_parts
-from gan_eval.experiments.run_images import open_run_images
+from gan_eval.experiments.run_images import check_numbered_alike, open_run_images
 from gan_eval.experiments.sample_stream import LOT, SampleStream, StateFile, kept_epochs
 from gan_eval.experiments.study import Study, Watch, begin
 from gan_eval.files import StrPath
@@ -219,20 +219,20 @@ def _open_parts(run: Run, data: str | None, root: StrPath | None) -> Parts:
             "Its samples have no labels; train --preset radford2015-mnist, say, or pass "
             "--memorisation-only for the nearest training images alone."
         )
-    if data is None and config.data is None:
-        raise InputError(
-            f"--data must name labelled images for run {run.folder}, which was imported and has "
-            "none of its own. Got nothing; see `gan-eval data` for what there is."
-        )
-    if data is None and config.data is not None:
-        data = config.data.name
-        root = root or config.data.root_there
-    parts = open_parts(str(data), _HELD_OUT, root=root, **form_of(config))
+    if data is None:
+        if config.data is None:
+            raise InputError(
+                f"--data must name labelled images for run {run.folder}, which was imported and "
+                "has none of its own. Got nothing; see `gan-eval data` for what there is."
+            )
+        data, root = config.data.name, root or config.data.root_there
+    parts = open_parts(data, _HELD_OUT, root=root, **form_of(config))
     if parts.train.num_classes != classes:
         raise InputError(
             f"data must have the {classes} classes of the generator of run {run.folder}. "
             f"{parts.train.name!r} has {parts.train.num_classes}; name the data it was trained on."
         )
+    check_numbered_alike(parts.train, run)
     return parts
 
 

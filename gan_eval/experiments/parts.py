@@ -145,12 +145,18 @@ def _check_classes(images: Images, train: Images) -> None:
             f"data must be labelled to be classified. The {images.split} part of {images.name!r} "
             "is not; take a folder with a folder for each class, or an .npz with its labels."
         )
+    check_same_classes(images, train)
+
+
+def check_same_classes(images: Images, train: Images) -> None:
+    """Raise an `InputError` unless the labels of two parts are of the same classes."""
     if images.class_names != train.class_names:
-        unlike = sorted({*images.class_names} ^ {*train.class_names})
+        more, fewer = {*images.class_names}, {*train.class_names}
+        unlike = sorted(more - fewer or fewer - more)  # a part may lack some, but not have others
         raise InputError(
             f"all parts of the data must have the same classes. The {images.split} part of "
-            f"{images.name!r} differs from the training part in {', '.join(unlike[:3])}; give "
-            "each part a folder for every class."
+            f"{images.name!r} differs from the training part in {', '.join(unlike[:3])}; leave "
+            "such images out, or put some of them into the training part."
         )
 
 

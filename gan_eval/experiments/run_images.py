@@ -38,6 +38,20 @@ def open_run_images(run: Run, data: str | None, *, root: StrPath | None, device:
     return reopen(replace(config, device=device), root)
 
 
+def check_numbered_alike(images: Images, run: Run) -> None:
+    """Raise an `InputError` if labelled `images` have a conditional run's classes in other order.
+
+    As a folder of the classes and an .npz of the same may. Other names for them say nothing.
+    """
+    data = run.config().data
+    learned, names = data.class_names if data else (), images.class_names
+    if names != learned and sorted(names) == sorted(learned):
+        raise InputError(
+            f"data must number their classes as those that run {run.folder} was trained on: "
+            f"{', '.join(learned)}. {images.name!r} has {', '.join(names)}; number them alike."
+        )
+
+
 def watched_part(
     config: RunConfig, images: Images, *, data: str | None = None, root: StrPath | None = None
 ) -> Images:

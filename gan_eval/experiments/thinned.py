@@ -13,7 +13,7 @@ from gan_eval.data.arrays import check_whole
 from gan_eval.data.export import unnamed_arrays, write_images, write_rows
 from gan_eval.data.registry import npz_of
 from gan_eval.errors import InputError
-from gan_eval.experiments.parts import if_there
+from gan_eval.experiments.parts import check_same_classes, if_there
 from gan_eval.files import StrPath
 
 _PARTS = ("train", "val", "test")
@@ -76,4 +76,7 @@ def _opened(data: str, root: StrPath | None) -> dict[str, Images]:
             "--write takes squares of one size; leave it out, and the groups say which images to "
             f"leave out. {error}"
         ) from error
-    return {split: images for split, images in found.items() if images is not None}
+    parts = {split: images for split, images in found.items() if images is not None}
+    for images in parts.values():
+        check_same_classes(images, parts["train"])  # whose names are written for all
+    return parts

@@ -15,7 +15,10 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which images a network was trained on, and what was done to them; see `Images`."""
+    """Which images a network was trained on, and what was done to them; see `Images`.
+
+    `class_names` are those of the labels that a conditional generator learned; empty without one.
+    """
 
     name: str
     root: str | None
@@ -27,6 +30,7 @@ class DataConfig:
     notes: tuple[str, ...]
     fingerprint: str
     listing: str = ""
+    class_names: tuple[str, ...] = ()
 
     @property
     def root_there(self) -> Path | None:

@@ -51,7 +51,8 @@ class Choice:
     Attributes:
         C: the value with the lowest mean error; of equals the smallest.
         errors: validation error of each draw at each C of the grid, fractions.
-        edge: "lowest" or "highest" where C is that value of a grid of several, else None.
+        edge: "lowest" or "highest" where C is that value of a grid of several, and its neighbour is
+            worse; else None.
         converged: whether every fit was, for every C.
         seconds: spent fitting.
     """
@@ -187,7 +188,9 @@ def select(training: Labelled, validation: Labelled, protocol: Protocol, solve: 
     # Sums of whole numbers, so that equals are equal; argmin does not promise the first of them.
     total = wrong.sum(0).tolist()
     best = total.index(min(total))
-    edges: dict[int, Literal["lowest", "highest"]] = {len(grid) - 1: "highest", 0: "lowest"}
+    edges: dict[int, Literal["lowest", "highest"]] = {len(grid) - 1: "highest"}
+    if total[0] != total[min(1, len(grid) - 1)]:  # of equals the least is taken: no edge
+        edges[0] = "lowest"
     return Choice(
         C=grid[best],
         c_grid=grid,

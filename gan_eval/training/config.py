@@ -97,7 +97,7 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
         generator=replace(network.generator, unseen=unseen),
         discriminator=network.discriminator,
         recipe=recipe,
-        data=_data(request, images),
+        data=_data(request, images, network.generator.classes),
         seed=request.seed,
         steps=request.steps or recipe.pretrain_steps + recipe.epochs * steps_per_epoch,
         steps_per_epoch=steps_per_epoch,
@@ -263,7 +263,7 @@ def _place(data: str, root: StrPath | None) -> tuple[str, str | None]:
     return data if path is None else str(path), str(under.resolve()) if under else None
 
 
-def _data(request: Request, images: Images) -> DataConfig:
+def _data(request: Request, images: Images, classes: int) -> DataConfig:
     name, root = _place(request.data, request.root)
     return DataConfig(
         name=name,
@@ -276,4 +276,5 @@ def _data(request: Request, images: Images) -> DataConfig:
         notes=images.notes,
         fingerprint=images.fingerprint,
         listing=images.listing,
+        class_names=images.class_names if classes else (),
     )

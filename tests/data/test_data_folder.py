@@ -181,6 +181,29 @@ def test_split_folders_are_splits(tmp_path: Path):
         open_images(str(tmp_path), root=None, split="test")
 
 
+def test_classes_of_a_part_are_numbered_as_those_of_train(tmp_path: Path):
+    for name in ("ant", "bee", "cat"):
+        plain(tmp_path / "train" / name / "1.png", 1)
+    plain(tmp_path / "test/cat/1.png", 1)
+    (tmp_path / "test/bee").mkdir()
+    plain(tmp_path / "val/dog/1.png", 1)
+    test, val = (open_images(str(tmp_path), root=None, split=split) for split in ("test", "val"))
+    assert (test.class_names, test.labels.tolist()) == (("ant", "bee", "cat"), [2])
+    assert (val.class_names, val.labels.tolist()) == (("dog",), [0])
+    (tmp_path / "train/dog").mkdir()
+    with pytest.raises(InputError, match=r"class folder .*train/dog must hold images"):
+        open_images(str(tmp_path), root=None)
+
+
+def test_decomposed_names_of_classes_are_composed(tmp_path: Path):
+    plain(tmp_path / "train" / "Ete\u0301" / "1.png", 1)
+    plain(tmp_path / "test" / "\u00c9te\u0301" / "1.png", 1)
+    plain(tmp_path / "train" / "E\u0301te\u0301" / "1.png", 1)
+    train, test = (open_images(str(tmp_path), root=None, split=each) for each in ("train", "test"))
+    assert train.class_names == test.class_names == ("Et\u00e9", "\u00c9t\u00e9")
+    assert test.labels.tolist() == [1]
+
+
 def test_split_folders_have_many_names(tmp_path: Path):
     for number, name in enumerate(("Training", "TEST", "validation")):
         plain(tmp_path / name / "1.png", number)

@@ -1,6 +1,7 @@
 """Duplicates are found, distinct images are left alone, and both are measured."""
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -151,10 +152,27 @@ def test_a_part_that_cannot_be_read_is_not_left_out_in_silence(tmp_path):
     assert not (tmp_path / "new.npz").exists()
 
 
+def test_labels_of_all_parts_are_written_by_the_same_names(smooth, tmp_path):
+    folder, new = tmp_path / "photos", tmp_path / "new.npz"
+    for part, names in (("train", "abc"), ("test", "ac")):
+        for number, picture in enumerate(smooth[: 8 * len(names)]):
+            path = folder / part / names[number // 8] / f"{number:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path)
+    dedup(str(folder), radius=0, write=new, out=tmp_path)
+    test = open_images(str(new), root=None, split="test")
+    assert [test.class_names[label] for label in test.labels] == ["a"] * 8 + ["c"] * 8
+    (folder / "test/b").mkdir()
+    (folder / "test/a").rename(folder / "test/other")
+    with pytest.raises(InputError, match=r"same classes.*differs from the training part in other;"):
+        dedup(str(folder), radius=0, write=tmp_path / "newer.npz", out=tmp_path)
+
+
 def test_few_images_are_no_evidence_of_few_false_positives():
     few, many = (trial([3], [60] * n) for n in (299, 300))
     assert "299 images cannot show that fewer than 1% land" in module._advice(few, 3)[0]
     assert "equal hashes alone count" in module._advice(few, 0)[0]
+    assert "do not trust the groups" in module._advice(trial([3], [0] * 99), 0)[0]
     assert module._advice(many, 3) == ()
     assert [each.choose() for each in (few, many)] == [0, 3]
 
@@ -218,7 +236,10 @@ def test_images_of_many_sizes_are_searched_but_not_written(smooth, tmp_path):
     with pytest.raises(InputError, match="--write takes squares of one size; leave it out"):
         dedup(folder, write=tmp_path / "kept.npz", out=out)
     assert not out.exists()
-    assert [0, 8] in dedup(folder, radius=0, out=out).record.result["groups"]
+    found = dedup(folder, radius=0, out=out)
+    assert [0, 8] in found.record.result["groups"]
+    listed = json.loads((out / "dedup-folder-groups.json").read_text())
+    assert listed["files"][listed["groups"].index([0, 8])] == ["0.png", "8.png"]
 
 
 @pytest.mark.parametrize("kind", COPIES)

@@ -93,6 +93,17 @@ def test_a_generator_of_training_images_has_their_error_and_is_found_out(
     assert 0.4 < record.controls["real"]["memorisation"]["nearer_than_real"] <= 0.5
 
 
+def test_the_same_classes_in_another_order_are_refused(run, tmp_path):
+    arrays: dict[str, Any] = {"class_names": np.array(list("1032456789"))}
+    for split in ("train", "test"):
+        images = open_images("digits", root=None, split=split)
+        arrays[f"{split}_images"] = images.pixels[:, 0].numpy()
+        arrays[f"{split}_labels"] = images.labels.numpy()
+    np.savez(tmp_path / "other.npz", **arrays)
+    with pytest.raises(InputError, match=r"number their classes .*0, 1, 2.*has 1, 0, 3"):
+        neighbors(run, str(tmp_path / "other.npz"), samples=1000, out=tmp_path)
+
+
 def test_a_run_whose_root_is_gone_finds_its_images_by_the_variable(run, tmp_path, monkeypatch):
     arrays = {}
     for split in ("train", "test"):

@@ -172,6 +172,11 @@ class TestSelection:
         validation = Labelled(column(1, 2, 3, 4), torch.tensor(labels))
         assert select(self.TRAIN, validation, self.ALL, solve).edge == edge
 
+    def test_the_least_of_equals_is_no_edge(self):
+        validation = Labelled(column(4, 5), torch.tensor([1, 1]))
+        choice = select(self.TRAIN, validation, self.ALL, solve)
+        assert (choice.C, choice.edge) == (0.5, None)
+
     def test_one_value_has_no_edge(self):
         one = replace(self.ALL, c_grid=(1.5,))
         validation = Labelled(column(1, 4), torch.tensor([0, 1]))
