@@ -93,10 +93,10 @@ def read_folder(
     )
 
 
-def read_split(folders: Mapping[str, Path], split: str) -> Source:
+def read_split(folders: Mapping[str, Path], split: str, declared: Survey | None = None) -> Source:
     """Return the images of one of the splits in `folders`, its classes numbered as train's are."""
     train = folders.get("train") if split != "train" else None
-    return read_folder(folders[split], classes=_class_folders(train) if train else ())
+    return read_folder(folders[split], declared, _class_folders(train) if train else ())
 
 
 def _class_folders(folder: Path) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gan_eval.data.encoded import FileRows
-from gan_eval.data.folder import read_folder
+from gan_eval.data.folder import read_split
 from gan_eval.data.source import Array, ArrayRows, DiskRows, Source, Survey
 from gan_eval.errors import InputError
 
@@ -204,7 +204,7 @@ def imagenet_splits(root: Path) -> dict[str, Path]:
 
 def read_imagenet(root: Path, split: str) -> Source:
     """Return ImageNet from a folder per class (WordNet number)."""
-    return read_folder(imagenet_splits(root)[split], _COLOUR)
+    return read_split(imagenet_splits(root), split, _COLOUR)
 
 
 def _text(path: Path) -> str:

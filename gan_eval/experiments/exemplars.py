@@ -135,7 +135,8 @@ def parse_wanted(words: str) -> Wanted:
 
 def _split(words: str, what: str) -> list[str]:
     """Return the words between commas, none of which may be empty."""
-    found = [word.strip() for word in re.split(r"(?<!\\),", unicodedata.normalize("NFC", words))]
+    words = unicodedata.normalize("NFC", words)
+    found = [word.strip() for word in re.split(r"(?<!\\),|(?<=\\\\),", words)]
     if not words.strip():
         raise InputError(f"{what} must be named. Got nothing; pass 3,17,40, say, or Smiling,-Male.")
     if not all(word.removeprefix("-") for word in found):

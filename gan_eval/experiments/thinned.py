@@ -78,5 +78,6 @@ def _opened(data: str, root: StrPath | None) -> dict[str, Images]:
         ) from error
     parts = {split: images for split, images in found.items() if images is not None}
     for images in parts.values():
-        check_same_classes(images, parts["train"])  # whose names are written for all
+        if images.class_names and parts["train"].class_names:  # which are written for all
+            check_same_classes(images, parts["train"])
     return parts

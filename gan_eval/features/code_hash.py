@@ -4,17 +4,26 @@ Python code can depend on anything, and not all of it can be seen. This follows 
 made of: settings of layers, values, arrays and functions that instances and classes keep, functions
 and constants that their code names, and classes that they derive from. Of Python, torch and what
 else is installed names must do, for their versions say the rest; of installed classes that a
-network's layers are of, the code counts too.
+network's layers are of, the code counts too. What cannot be followed has a hash of its own each
+time, so that nothing that was kept is taken for it.
 """
 
 import dis
 import hashlib
 import inspect
 import re
+import secrets
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, partial
+from types import (
+    CodeType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)  # fmt: skip
 from typing import Any
 
 import numpy as np
@@ -22,7 +31,9 @@ import torch
 from torch import Tensor, nn
 
 # What torch itself keeps in every module, and what compiling adds.
-_COMPILING = ("_is_torch_compile", "_compile_kwargs", "_compiled_call_impl")
+_COMPILING = (
+    "_is_torch_compile", "_compile_kwargs", "_compiled_call_impl", "_torchdynamo_wrapper_id"
+)  # fmt: skip
 _TORCHS = {*vars(nn.Module()), *_COMPILING}
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 _VERSIONED = {"torch", "torchvision", "numpy", "gan_eval", *sys.stdlib_module_names} - {"__main__"}
@@ -31,6 +42,13 @@ _INSTALLED = ("site-packages", "dist-packages")
 
 def code_sha256(network: nn.Module) -> str:
     """Return the hash: equal in every process that has the same network from the same code."""
+    try:
+        return _told(network)
+    except Exception:  # whatever strange objects raise when they are looked at, or too deep
+        return f"unknown {secrets.token_hex(16)}"
+
+
+def _told(network: nn.Module) -> str:
     told = _Told(network)
     kept = network.state_dict().keys()
     told.add(_nameless(repr(network)))
@@ -55,7 +73,7 @@ class _Told:
         self._open = {id(module): number for number, module in enumerate(network.modules())}
         # Objects are held, or another could come to lie where one was.
         self._done: dict[int, tuple[bytes, Any]] = {}
-        self._classes: set[type] = set()
+        self._classes: dict[type, bytes] = {}
 
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
@@ -68,41 +86,52 @@ class _Told:
             self._say(f"number {self._open[id(value)]}")
         else:
             if id(value) not in self._done:
-                self._done[id(value)] = (self._hashed(value), value)
+                self._open[id(value)] = len(self._open)
+                self._done[id(value)] = (self._hashed(self._add_new, value), value)
+                del self._open[id(value)]
             self._digest.update(self._done[id(value)][0])
 
     def add_module(self, module: nn.Module) -> None:
         """Add what a layer keeps and its class, without its weights and the layers in it."""
         mine = {name: value for name, value in vars(module).items() if name not in _TORCHS}
         self._add_class(type(module), own=True)
+        if isinstance(module, torch.jit.ScriptModule):
+            self.add(getattr(module, "code", None))
         self._add_all([mine, *(list(getattr(module, name).values()) for name in _HOOKS)])
 
     def _say(self, text: str) -> None:
         data = text.encode("utf-8", "surrogatepass")
         self._digest.update(f"{len(data)} ".encode() + data)
 
-    def _hashed(self, value: Any) -> bytes:
+    def _hashed(self, add: Callable[[Any], None], value: Any) -> bytes:
+        """Return the hash of what `add` tells of a value alone."""
         outer, self._digest = self._digest, hashlib.sha256()
-        self._open[id(value)] = len(self._open)
-        self._add_new(value)
-        del self._open[id(value)]
+        add(value)
         inner, self._digest = self._digest, outer
         return inner.digest()
+
+    def _add_unordered(self, values: Iterable[Any]) -> None:
+        """Add values that have no order, or one by hashes that differ from process to process."""
+        for each in sorted(self._hashed(self.add, value) for value in values):
+            self._digest.update(each)
+        self._say("end")
 
     def _add_new(self, value: Any) -> None:
         kind = type(value)
         self._say(kind.__qualname__)
+        if _is_own(kind.__module__):
+            self._add_class(kind)
         if isinstance(value, Tensor):
             self._add_tensor(value)
         elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
             self._say(f"{value.dtype} {value.shape}")
             self._digest.update(value.tobytes())
         elif isinstance(value, Mapping):
-            self._add_all(each for pair in sorted(value.items(), key=_by_key) for each in pair)
-        elif isinstance(value, list | tuple):
+            self._add_unordered(value.items())
+        elif isinstance(value, list | tuple | deque | np.ndarray):
             self._add_all(value)
         elif isinstance(value, set | frozenset):
-            self._add_all(sorted(value, key=repr))
+            self._add_unordered(value)
         elif isinstance(value, nn.Module):  # in a list, say, where the network does not see it
             self._add_all([_nameless(repr(value)), value.state_dict(), *value.modules()])
             self.add_module(value)
@@ -114,17 +143,24 @@ class _Told:
             self.add(value.__func__)
         elif isinstance(value, property):
             self.add(value.fget)
+        elif isinstance(value, cached_property):
+            self.add(value.func)
         elif isinstance(value, FunctionType):
             self._add_function(value)
+        elif isinstance(value, torch.jit.ScriptFunction):
+            self.add(value.code)
+        elif hasattr(value, "__wrapped__"):  # by functools.cache, say
+            self.add(value.__wrapped__)
         elif isinstance(value, type):
             self._add_class(value)
         elif isinstance(value, ModuleType):
             self._say(value.__name__)
-        elif isinstance(value, BuiltinFunctionType) or not _is_own(kind.__module__):
-            self._say(_nameless(repr(value)))
-        else:
-            self._add_class(kind)
+        elif isinstance(value, SimpleNamespace) or _is_own(kind.__module__):
             self.add(getattr(value, "__dict__", None))
+            slots = [name for each in kind.__mro__ for name in _slots(each)]
+            self.add({name: getattr(value, name) for name in slots if hasattr(value, name)})
+        else:
+            self._say(_nameless(repr(value)))
 
     def _add_all(self, values: Any) -> None:
         for value in values:
@@ -155,14 +191,19 @@ class _Told:
         """Add what a class and those that it derives from say; `own` of an installed one too."""
         for each in kind.__mro__:
             self._say(f"{each.__module__} {each.__qualname__}")
-            known = each in self._classes or each.__module__.partition(".")[0] in _VERSIONED
-            if known or not (own or _is_own(each.__module__)):
+            versioned = each.__module__.partition(".")[0] in _VERSIONED
+            if versioned or not (own or _is_own(each.__module__)):
                 continue
-            self._classes.add(each)
-            for name, value in sorted(vars(each).items()):
-                if not name.startswith("__") or isinstance(value, FunctionType):
-                    self._say(name)
-                    self.add(value)
+            if each not in self._classes:
+                self._classes[each] = b""  # within itself the name must do
+                self._classes[each] = self._hashed(self._add_members, each)
+            self._digest.update(self._classes[each])
+
+    def _add_members(self, kind: type) -> None:
+        for name, value in sorted(vars(kind).items()):
+            if not name.startswith("__") or isinstance(value, FunctionType):
+                self._say(name)
+                self.add(value)
 
 
 def _is_own(module: str) -> bool:
@@ -180,7 +221,15 @@ def _source(function: FunctionType) -> str:
             return inspect.getsource(function.__code__)
         except (OSError, TypeError):  # typed in at a prompt
             pass
-    return "".join(f"{code.co_code.hex()} {_constants(code)}" for code in _codes(function.__code__))
+    return "".join(
+        f"{code.co_code.hex()} {code.co_names} {code.co_freevars} {_constants(code)}"
+        for code in _codes(function.__code__)
+    )
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    named = vars(kind).get("__slots__", ())
+    return (named,) if isinstance(named, str) else tuple(named)
 
 
 def _constants(code: CodeType) -> list[str]:
@@ -221,10 +270,6 @@ def _filled(cell: Any) -> bool:
     except ValueError:  # of a name that has no value yet
         return False
     return True
-
-
-def _by_key(pair: tuple[Any, Any]) -> str:
-    return repr(pair[0])
 
 
 def _nameless(text: str) -> str:

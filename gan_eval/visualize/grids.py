@@ -23,7 +23,8 @@ _WHITE = 255
 def grid(images: Tensor, columns: int | None = None) -> Image.Image:
     """Return uint8 `images` (n, 1 or 3, h, w) as one picture, in rows from the top left.
 
-    `columns` defaults to the square root of n. Small images are enlarged to about 64 pixels.
+    `columns` defaults to the square root of n, and is n at most. Small images are enlarged to about
+    64 pixels.
     """
     return _lay_out(_enlarged(images), columns or _square(len(images)))
 

@@ -168,6 +168,17 @@ def test_labels_of_all_parts_are_written_by_the_same_names(smooth, tmp_path):
         dedup(str(folder), radius=0, write=tmp_path / "newer.npz", out=tmp_path)
 
 
+def test_a_part_without_labels_is_written_beside_labelled_ones(smooth, tmp_path):
+    for number, picture in enumerate(smooth[:20]):
+        for where in (f"train/{'ab'[number % 2]}", "test"):
+            path = tmp_path / "photos" / where / f"{number:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture.permute(1, 2, 0).numpy()).save(path)
+    new = tmp_path / "new.npz"
+    dedup(str(tmp_path / "photos"), radius=0, write=new, out=tmp_path)
+    assert open_images(str(new), root=None, split="test").labels is None
+
+
 def test_few_images_are_no_evidence_of_few_false_positives():
     few, many = (trial([3], [60] * n) for n in (299, 300))
     assert "299 images cannot show that fewer than 1% land" in module._advice(few, 3)[0]

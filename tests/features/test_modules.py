@@ -4,11 +4,12 @@ import copy
 import os
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from types import MethodType
-from typing import Any
+from types import MethodType, SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -246,6 +247,18 @@ class _Derived(_Scaled):
     pass
 
 
+class _Slots:
+    __slots__ = ("scale", "unset")
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+
+class _Pair(NamedTuple):
+    a: int
+    b: int
+
+
 class _Settings:
     def __init__(self, **values: object) -> None:
         self.values = values
@@ -267,6 +280,13 @@ def _code(network: nn.Module) -> object:
         ({"gain": 1}, {"gains": 1}),
         ([1, [2]], [[1], 2]),
         (lambda x: x, lambda x: 2 * x),
+        (lambda x: torch.relu(x), lambda x: torch.sigmoid(x)),
+        (_Slots(1.0), _Slots(2.0)),
+        (cache(lambda x: x), cache(lambda x: -x)),
+        (SimpleNamespace(k=torch.arange(2000)), SimpleNamespace(k=-torch.arange(2000))),
+        (deque([1, torch.zeros(9)]), deque([1, torch.ones(9)])),
+        (np.array([1, "a"], object), np.array([2, "a"], object)),
+        (_Pair(1, 2), _Pair(2, 1)),
         (partial(torch.clamp, min=0), partial(torch.clamp, min=1)),
         (_Settings(gain=1), _Settings(gain=[2])),
         ([nn.Linear(2, 2)], [nn.Linear(2, 2)]),  # of other weights, and no layer of the network
@@ -321,9 +341,14 @@ def test_the_identity_is_the_same_in_every_process():
     """Sets lie in another order in each."""
     program = (
         "import torch; from torch import nn; from gan_eval import Modules\n"
+        "class Kept:\n"
+        "    def __init__(self, i): self.i = i\n"
         "class Net(nn.Module):\n"
         "    def __init__(self):\n"
         "        super().__init__(); self.kept = {'a', 'b', 'c', 'd'}\n"
+        "        self.pairs = {Kept(i): Kept(-i) for i in range(8)}\n"
+        "        self.objects = {Kept(i) for i in range(8)}\n"
+        "        self.conv = torch.compile(nn.Conv2d(3, 4, 3), backend='eager')\n"
         "    def forward(self, x):\n"
         "        return x if 'a' in {'a', 'b', 'c', 'd'} else [y for y in x]\n"
         "print(Modules(Net(), [''], size=12).identity['code_sha256'])"
@@ -336,6 +361,21 @@ def test_the_identity_is_the_same_in_every_process():
         for seed in ("1", "2")
     }  # fmt: skip
     assert len(said) == 1
+
+
+def test_what_cannot_be_followed_is_never_taken_for_another():
+    class Broken:
+        @property
+        def __dict__(self) -> dict[str, object]:  # type: ignore[override]
+            raise ValueError
+
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    for kept in (deep, Broken()):
+        network = _Derived(kept)
+        assert str(_code(network)).startswith("unknown")
+        assert _code(network) != _code(network)
 
 
 def test_where_a_function_lies_in_memory_changes_no_identity():
