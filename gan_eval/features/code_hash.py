@@ -17,13 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
-from types import (
-    CodeType,
-    FunctionType,
-    MethodType,
-    ModuleType,
-    SimpleNamespace,
-)  # fmt: skip
+from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -111,7 +105,7 @@ class _Told:
         return inner.digest()
 
     def _add_unordered(self, values: Iterable[Any]) -> None:
-        """Add values that have no order, or one by hashes that differ from process to process."""
+        """Add values of a set, whose order may be another in each process."""
         for each in sorted(self._hashed(self.add, value) for value in values):
             self._digest.update(each)
         self._say("end")
@@ -127,7 +121,7 @@ class _Told:
             self._say(f"{value.dtype} {value.shape}")
             self._digest.update(value.tobytes())
         elif isinstance(value, Mapping):
-            self._add_unordered(value.items())
+            self._add_all(each for pair in value.items() for each in pair)
         elif isinstance(value, list | tuple | deque | np.ndarray):
             self._add_all(value)
         elif isinstance(value, set | frozenset):

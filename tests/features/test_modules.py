@@ -278,6 +278,7 @@ def _code(network: nn.Module) -> object:
         (torch.relu, torch.tanh),
         ({"gain": 1}, {"gain": 2}),
         ({"gain": 1}, {"gains": 1}),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),  # which may be gone through in that order
         ([1, [2]], [[1], 2]),
         (lambda x: x, lambda x: 2 * x),
         (lambda x: torch.relu(x), lambda x: torch.sigmoid(x)),
