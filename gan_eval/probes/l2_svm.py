@@ -5,8 +5,7 @@
 the objective of LIBLINEAR's `-s 1` (Fan et al. 2008) as scikit-learn's `LinearSVC` sets it, with a
 penalised intercept. All classes are columns of one problem, solved at once by Newton's method
 (`newton`): with hardly more rows than columns in the Gram matrix (`gram`), else in the primal
-(`primal`); what that needs is made once for a whole path of C. Every solution comes with a duality
-gap that certifies it.
+(`primal`); what that needs serves along a path of C. Every solution has a certified duality gap.
 """
 
 from collections.abc import Iterable, Sequence
@@ -121,9 +120,8 @@ def fit_l2_svm(
 @float32_products("highest")
 def predictions(models: Sequence[LinearModel], x: Matrix) -> list[Tensor]:
     """Return each model's labels of x (n, d), int64 (n,), reading x once for all of them."""
-    scores = Design(x, models[0].weights.device).margins(
-        torch.cat([model.weights for model in models], 1)
-    )
+    weights = torch.cat([model.weights for model in models], 1)
+    scores = Design(x, weights.device).margins(weights)
     parts = torch.split(scores, [model.weights.shape[1] for model in models], 1)
     return [_decide(part, model.classes) for part, model in zip(parts, models, strict=True)]
 
@@ -170,7 +168,7 @@ class _Path:
         self._design, self._signs, self._tol, self._max_iter = design, signs, tol, max_iter
         self._gram = gram
         self._double: GramSpace | None = None  # in float64, where that was needed
-        self._primal = None if self._gram else PrimalSpace(design)
+        self._primal: PrimalSpace | None = None
         rows = design.n if self._gram else design.d + 1
         zeros = torch.zeros(rows, signs.shape[1], dtype=torch.float64, device=design.device)
         self._at = self._before = Points(zeros, torch.zeros_like(signs))
@@ -201,7 +199,9 @@ class _Path:
 
     def _in_primal(self, cost: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return weights (d + 1, k), Newton steps, objectives and gaps (k,)."""
-        assert self._primal is not None
+        if self._primal is None or not self._primal.suits(cost):
+            self._primal = None  # gives back what the next one takes
+            self._primal = PrimalSpace(self._design, cost)
         steps = torch.zeros_like(cost, dtype=torch.int64)
         # Half of the tolerance, here and below, for what rounding costs the certificate.
         weights = self._begin(self._primal, cost).coordinates

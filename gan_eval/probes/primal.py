@@ -7,6 +7,7 @@ times: to precondition the systems, to take V out of X before it is rounded to b
 minimise the objective within V after each step, which takes no pass over X.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,10 @@ from gan_eval.seeding import stream
 _RANK = 1024
 # Rows that the directions are found on, eight for each.
 _SAMPLE = 8192
+# r directions of d columns are cheap up to r^2 = 40 d: to invert them takes a step as long as ten
+# passes over X. They will do while 2C times the eigenvalues outside them is at most 64: at small C
+# on small problems the preconditioner of all of them took ten times as long as everything else.
+_CHEAP, _OUTSIDE = 40, 64.0
 # A step is good enough when this share of the energy of its error is left: exact ones are in vain
 # while the set of active rows changes.
 _ENERGY = 0.04
@@ -38,16 +43,26 @@ class PrimalSpace:
 
     `design` computes margins and gradients and may be exchanged for a more precise one; the
     systems stay with the one that it began with.
+
+    Args:
+        design: X.
+        cost: C (k,), for which as many directions are taken as are worth it.
     """
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Design, cost: Tensor) -> None:
         self.design = design
-        self._leading = _leading(design)
+        self._leading = _leading(design, math.isqrt(_CHEAP * design.d))
+        if not self.suits(cost):
+            self._leading = _leading(design, _RANK)
         self._inverse: Tensor  # of the last direction's systems
         self._normal: _Normal = design.normal
         if design.rounds and _Deflated.nbytes(design) <= available_memory(design.device) // 2:
             give_back_memory()  # what finding the directions took: 2 % of the peak
             self._normal = _Deflated(design, self._leading)
+
+    def suits(self, cost: Tensor) -> bool:
+        """Return whether more directions would not be worth it at C (k,)."""
+        return self._leading.all or 2 * float(cost.max()) * self._leading.least <= _OUTSIDE
 
     @property
     def rounding(self) -> float:
@@ -132,12 +147,16 @@ class _Leading:
     Attributes:
         basis: V, in the precision of the design.
         seen: XV (n, r), likewise.
-        tail: the mean of the other eigenvalues of X'X.
+        least: the least of their eigenvalues of X'X, nearly.
+        tail: the mean of the other eigenvalues.
+        all: whether no more are to be had.
     """
 
     basis: Tensor
     seen: Tensor
+    least: float
     tail: float
+    all: bool
 
 
 class _Deflated:
@@ -219,19 +238,21 @@ def _inverse(leading: _Leading, active: Tensor, twice: Tensor) -> Tensor:
     return inverse
 
 
-def _leading(design: Design) -> _Leading:
+def _leading(design: Design, rank: int) -> _Leading:
     energy = design.energy()
     check_finite(energy)
     sample = Design(design.x[:: -(-design.n // _SAMPLE)], design.device, design.dtype)
-    width = min(_RANK, design.d + 1, sample.n)
+    most = min(_RANK, design.d + 1, sample.n)
+    width = min(rank, most)
     start = torch.randn(design.d + 1, width, generator=stream(0, "nystrom"), dtype=torch.float64)
     basis = start.to(design.device, design.dtype)
     for _ in range(2):
         with float32_products("medium"):
             basis = torch.linalg.qr(sample.normal(basis)).Q.to(design.dtype)
     seen = design.margins(basis).to(design.dtype)
-    rest = energy - float(seen.double().square().sum())
-    return _Leading(basis, seen, max(0.0, rest) / max(1, design.d + 1 - width))
+    values = seen.double().square().sum(0)
+    rest = max(0.0, energy - float(values.sum())) / max(1, design.d + 1 - width)
+    return _Leading(basis, seen, least=float(values.min()), tail=rest, all=width == most)
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def test_both_spaces_find_the_same_minimum():
     signs = torch.where(torch.from_numpy(y)[:, None] == torch.arange(3), 1.0, -1.0).double()
     cost = torch.full((3,), 0.01, dtype=torch.float64)
     design = Design(x)
-    gram, primal = GramSpace.of(design, ridge=0.0), PrimalSpace(design)
+    gram, primal = GramSpace.of(design, ridge=0.0), PrimalSpace(design, cost)
     zeros = torch.zeros(100, 3, dtype=torch.float64)
     a = minimise(gram, gram.points(zeros.clone()), signs, cost, tol=1e-10, max_iter=50)
     start = Points(torch.zeros(101, 3, dtype=torch.float64), torch.zeros_like(zeros))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gan_eval.probes import fit_l2_svm
+from gan_eval.probes import fit_l2_svm, l2_svm
 from gan_eval.probes import primal as primal_module
 from gan_eval.probes.design import Design
 from gan_eval.probes.newton import Points, System
@@ -22,7 +22,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> Tensor:
 
 def test_small_eigenvalues_survive_rounding(rows: Tensor):
     design, exact = Design(rows, dtype=torch.float32), Design(rows, dtype=torch.float64)
-    leading = _leading(design)
+    leading = _leading(design, 4)
     generator = torch.Generator().manual_seed(1)
     p = torch.randn(D + 1, CLASSES, generator=generator, dtype=torch.float64)
     basis = leading.basis.double()
@@ -45,10 +45,10 @@ def test_polishing_lowers_the_objective_and_leaves_no_gradient_along_v(
     rows: Tensor, dtype: torch.dtype
 ):
     design = Design(rows, dtype=dtype)
-    space = PrimalSpace(design)
     labels = torch.arange(N) % CLASSES
     signs = torch.where(labels[:, None] == torch.arange(CLASSES), 1.0, -1.0).double()
     cost = torch.full((CLASSES,), 0.01, dtype=torch.float64)
+    space = PrimalSpace(design, cost)
     zeros = Points(torch.zeros(D + 1, CLASSES, dtype=torch.float64), torch.zeros_like(signs))
 
     def objective(at: Points) -> Tensor:
@@ -82,3 +82,25 @@ def test_rounded_systems_lead_to_the_minimum(
     for found, best in zip(fit_l2_svm(x, labels, costs), known, strict=True):
         assert found.converged
         torch.testing.assert_close(found.objective, best.objective, rtol=1e-6, atol=0)
+
+
+def test_more_directions_are_taken_once_a_large_c_needs_them(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(primal_module, "_CHEAP", 1)
+    widths = []
+
+    class Watched(PrimalSpace):
+        def __init__(self, design: Design, cost: Tensor) -> None:
+            super().__init__(design, cost)
+            widths.append(self._leading.seen.shape[1])
+
+    monkeypatch.setattr(l2_svm, "PrimalSpace", Watched)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(N, D, generator=generator) * torch.arange(1, D + 1) ** -0.5
+    labels = torch.randint(CLASSES, (N,), generator=generator)
+    costs = [1e-4, 1e-3, 1.0, 10.0]
+    found = fit_l2_svm(x, labels, costs)
+    assert widths == [10, D + 1]
+    known = fit_l2_svm(x.double(), labels, costs, tol=1e-10)
+    for ours, best in zip(found, known, strict=True):
+        assert ours.converged
+        torch.testing.assert_close(ours.objective, best.objective, rtol=1e-6, atol=0)
