@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from gan_eval import Request, carry_out, generate, new_job, open_images
 from gan_eval.files import append_line
+from gan_eval.metrics import Moments, frechet_distance
 from gan_eval.records import provenance
 
 RESULTS = Path(__file__).parent.parent / "results" / "speed_train"
@@ -32,13 +33,11 @@ def features(images: Tensor) -> np.ndarray:
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Return |mean difference|^2 + tr(A + B - 2 (A B)^(1/2)), by symmetric eigenvalues."""
-    covariances = [np.cov(rows, rowvar=False) for rows in (a, b)]
-    values, vectors = np.linalg.eigh(covariances[0])
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    cross = np.sqrt(np.linalg.eigvalsh(root @ covariances[1] @ root).clip(0)).sum()
-    apart = ((a.mean(0) - b.mean(0)) ** 2).sum()
-    return float(apart + sum(np.trace(c) for c in covariances) - 2 * cross)
+    """Return the distance between the Gaussians of two sets of features."""
+    real, fake = Moments(), Moments()
+    real.update(a)
+    fake.update(b)
+    return frechet_distance(real=real, fake=fake).distance
 
 
 def distance(precision: str, seed: int, steps: int, real: np.ndarray) -> float:
