@@ -119,15 +119,15 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
         yield Line(**paper, verdict="quoted")
         return
     named = [each for each in records if published.name in (None, each.name)]
-    protocols = [str(each.protocol.get("name")) for each in named]
-    of_run = not (published.ours or "").startswith("controls")
+    protocols = dict.fromkeys(str(each.protocol.get("name")) for each in named)
+    of_run = not published.ours.startswith("controls")
     seen: set[tuple[float, bool]] = set()
-    numbers = [
-        (each, _ours(published, each))
-        for each, protocol in zip(named, protocols, strict=True)
-        if published.protocol in (None, protocol)
-    ]
-    for record, ours in numbers:
+    for record in named:
+        if published.protocol not in (None, record.protocol.get("name")):
+            continue
+        ours = number_at(record, published.ours, published.at)
+        if ours is not None and published.complement:
+            ours = 1 - ours
         if ours is not None and (of_run or (ours, record.quick) not in seen):
             seen.add((ours, record.quick))  # records of several runs hold the same control
             spread = number_at(record, "result.error_spread") or 0.0
@@ -147,8 +147,8 @@ def beside(published: Published, records: Sequence[Record]) -> Iterator[Line]:
                 verdict=verdict,
                 why=why,
             )
-    if all(ours is None for _, ours in numbers):
-        others = ", ".join(dict.fromkeys(protocols)) if published.protocol else ""
+    if not seen:
+        others = ", ".join(protocols) if published.protocol else ""
         why = f"measured by another protocol only: {others}" if others else ""
         yield Line(**paper, verdict="not run", why=why)
 
@@ -157,11 +157,6 @@ def _control(path: str, record: Record) -> str:
     """Return which control, of which data, lies at a path below "controls"."""
     data = value_at(record, "config.data.name")
     return f"control: {path.split('.')[1]}" + f" on {data}" * bool(data)
-
-
-def _ours(published: Published, record: Record) -> float | None:
-    found = number_at(record, published.ours or "", published.at)
-    return 1 - found if published.complement and found is not None else found
 
 
 def _error(record: Record) -> float:
