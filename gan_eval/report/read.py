@@ -147,17 +147,11 @@ def _pictured(stem: str) -> str:
 
 
 def _newest(section: Section) -> Section:
-    found: dict[str, Record] = {}
-    for record in sorted(section.records, key=_order):
-        found[_identity(record)] = record
-    kept = {id(record) for record in found.values()}
-    return replace(
-        section,
-        records=sorted(
-            (each for each in section.records if id(each) in kept), key=attrgetter("seed")
-        ),
-        older=[record for record in section.records if id(record) not in kept],
-    )
+    last = {_identity(each): id(each) for each in sorted(section.records, key=_order)}
+    kept = {*last.values()}
+    records = [each for each in section.records if id(each) in kept]
+    older = [each for each in section.records if id(each) not in kept]
+    return replace(section, records=sorted(records, key=attrgetter("seed")), older=older)
 
 
 def _order(record: Record) -> tuple[int, int, str]:
@@ -189,13 +183,5 @@ def _identity(record: Record) -> str:
         features = variant["features"]
         if isinstance(features, Mapping):
             variant["features"] = {**features, "weights_sha256": None}
-    parts = [
-        record.exhibit,
-        record.name,
-        record.seed,
-        record.quick,
-        protocol,
-        fingerprints,
-        variant,
-    ]
-    return json.dumps(parts, sort_keys=True)
+    about = [record.exhibit, record.name, record.seed, record.quick, protocol]
+    return json.dumps([*about, fingerprints, variant], sort_keys=True)
