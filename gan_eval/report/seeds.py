@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -20,18 +20,13 @@ def over_seeds(records: Iterable[Record]) -> pd.DataFrame | None:
     Trainings of one network on the same images for as many steps, measured by the same protocol on
     the same data, make a row; None where no two differ in their seed.
     """
-    groups: dict[str, dict[int, Record]] = {}
-    for record in records:
-        seed = trained(record, "seed")
-        if _score(record) is not None and isinstance(seed, int):
-            groups.setdefault(_training(record), {})[seed] = record
-    rows = [_row([*group.values()], sorted(group)) for group in groups.values() if len(group) > 1]
+    groups: dict[str, tuple[Record, dict[int, float]]] = {}
+    for record in (each for each in records if each.exhibit in _SCORE):
+        seed, score = trained(record, "seed"), number_at(record, f"result.{_SCORE[record.exhibit]}")
+        if score is not None and isinstance(seed, int):
+            groups.setdefault(_training(record), (record, {}))[1][seed] = score
+    rows = [_row(first, scores) for first, scores in groups.values() if len(scores) > 1]
     return pd.DataFrame(rows) if rows else None
-
-
-def _score(record: Record) -> float | None:
-    name = _SCORE.get(record.exhibit)
-    return None if name is None else number_at(record, f"result.{name}")
 
 
 def _training(record: Record) -> str:
@@ -44,10 +39,8 @@ def _training(record: Record) -> str:
     return json.dumps([*about, samples], sort_keys=True)
 
 
-def _row(records: Sequence[Record], seeds: Sequence[int]) -> dict[str, object]:
-    first = records[0]
-    name = _SCORE[first.exhibit]
-    found = [value for each in records if (value := _score(each)) is not None]
+def _row(first: Record, scores: Mapping[int, float]) -> dict[str, object]:
+    found = scores.values()
     data, protocol = value_at(first, "config.data.name"), first.protocol.get("name")
     preset, images, steps = (trained(first, what) for what in ("preset", "trained_on", "steps"))
     length = f", {steps:,} steps" if isinstance(steps, int) else ""
@@ -55,8 +48,8 @@ def _row(records: Sequence[Record], seeds: Sequence[int]) -> dict[str, object]:
     network = f"{first.name} of {preset} trained on {images}{length}{views}"
     return {
         "of": f"{network}, on {data} by {protocol}" + " (quick run)" * first.quick,
-        "seeds": ", ".join(map(str, seeds)),
-        name: statistics.fmean(found),
+        "seeds": ", ".join(map(str, sorted(scores))),
+        _SCORE[first.exhibit]: statistics.fmean(found),
         "error_std": statistics.stdev(found),
         "lowest_error": min(found),
         "highest_error": max(found),
