@@ -20,7 +20,7 @@ from gan_eval.report.read import Section
 from gan_eval.report.seeds import over_seeds
 from gan_eval.report.trainings import longest
 from gan_eval.report.values import curve_of, is_number, subject, trained, value_at
-from gan_eval.report.verdicts import Line, beside, claimed
+from gan_eval.report.verdicts import Line, Word, beside, claimed
 
 _COLUMNS = ("number", "paper", "ours", "difference", "verdict", "of", "why")
 # Scores of each kind of record, and which of them are rates.
@@ -67,8 +67,7 @@ def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
     Of several trainings of a network on the same images the longest; all are among the scores.
     """
     mine = with_siblings([each for each in section.records if each.exhibit == exhibit.kind])
-    records = longest(mine)
-    records.sort(key=_trained_for, reverse=True)
+    records = sorted(longest(mine), key=_trained_for, reverse=True)
     lines = [
         *(line for each in PUBLISHED if each.exhibit == exhibit.folder
           for line in beside(each, records)),
@@ -79,12 +78,9 @@ def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
     whole = next((each["needs"] for each in section.missing if not each["what"]), "")
     if all(line.verdict == "quoted" for line in lines):
         there = bool(section.records or section.rows or section.pictures)
-        state = Line(
-            what=exhibit.heading,
-            verdict="measured" if there else "not run",
-            why="see the scores and pictures below" if there else whole,
-        )
-        lines.append(state)
+        word: Word = "measured" if there else "not run"
+        why = "see the scores and pictures below" if there else whole
+        lines.append(Line(what=exhibit.heading, verdict=word, why=why))
     lines += [
         Line(what=each["what"], verdict="not run", why=each["needs"])
         for each in section.missing
@@ -206,8 +202,7 @@ def _scored(records: Sequence[Record]) -> pd.DataFrame:
             name for name, value in record.result.items() if not isinstance(value, dict | list)
         )
         controls = {f"control: {name}": value for name, value in record.controls.items()}
-        parts = [*_mappings(subject(record), record.result), *_mappings(subject(record), controls)]
-        for name, found in parts:
+        for name, found in _mappings(subject(record), {**record.result, **controls}):
             if set(found) & set(names) and found.get("trials") != 0:
                 rows.append({"of": name, **{each: found.get(each) for each in names}})
     if records[0].exhibit == "score":
@@ -275,11 +270,8 @@ def _named(value: Any) -> bool:
 
 def shown_scores(frame: pd.DataFrame) -> pd.DataFrame:
     """Return scores as people read them: rates in percent, four digits of a number."""
-    text = {name: [_shown(name, value) for value in frame[name]] for name in frame}
-    heads = {name: f"{name} %" if name in _RATES else str(name) for name in frame}
-    return pd.DataFrame({heads[name]: text[name] for name in frame}).rename(
-        columns=lambda name: name.replace("_", " ")
-    )
+    text = pd.DataFrame({name: [_shown(name, each) for each in frame[name]] for name in frame})
+    return text.rename(columns=lambda name: str(name).replace("_", " ") + " %" * (name in _RATES))
 
 
 def _shown(name: str, value: Any) -> str:
