@@ -101,12 +101,8 @@ def _last(
 
 def _panel(name: str, curves: Mapping[str, list[dict[str, Any]]]) -> Panel:
     lines = {
-        run: [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
+        run: points
         for run, rows in curves.items()
+        if (points := [(row["epoch"], row[name]) for row in rows if name in row])
     }
-    return Panel(
-        title=name.replace("_", " "),
-        x="epoch",
-        y="",
-        lines={run: points for run, points in lines.items() if points},
-    )
+    return Panel(title=name.replace("_", " "), x="epoch", y="", lines=lines)
