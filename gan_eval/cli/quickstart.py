@@ -10,8 +10,8 @@ import click
 import gan_eval
 from gan_eval.cli.options import json_option, out_option
 from gan_eval.cli.output import document, percent, print_json, print_table, say
-from gan_eval.cli.progress import TrainingProgress, Watching
-from gan_eval.cli.train import announce, habits
+from gan_eval.cli.progress import Watching
+from gan_eval.cli.train import carry_through
 from gan_eval.errors import InputError
 
 # The paper's SVHN network, the smallest of its own: digits can be recognised after about a minute.
@@ -49,15 +49,8 @@ def quickstart(out: Path, as_json: bool) -> None:
     """
     job = _job(out)
     if not job.finished:
-        announce(job)
-        with TrainingProgress(job.config.steps, job.config.recipe.batch_size) as progress:
-            stopped = gan_eval.carry_out(
-                job, habits(progress, {"log_every": job.config.steps_per_epoch})
-            )
-        if stopped:
-            again = shlex.join(["gan-eval", "quickstart", "--out", str(out)])
-            say(f"Stopped; the state is saved. Continue with: {again}")
-            raise SystemExit(128 + stopped)
+        again = shlex.join(["gan-eval", "quickstart", "--out", str(out)])
+        carry_through(job, {"log_every": job.config.steps_per_epoch}, again)
     _report(job, _classify(job), _looked_at(job.run), _scored(job.run), as_json)
 
 

@@ -140,35 +140,33 @@ def train(**options: Any) -> None:
                 "Pass a larger --epochs to train it on."
             )
     else:
-        if chief:
-            announce(job)
-        with TrainingProgress(job.config.steps, job.config.recipe.batch_size, chief) as progress:
-            stopped = gan_eval.carry_out(job, habits(progress, options, measures))
-        if stopped:
-            if chief:
-                say(
-                    "Stopped after a whole step; the state is saved. Continue with:\n"
-                    f"  {command_again(folder, options)}"
-                )
-            raise SystemExit(128 + stopped)
+        carry_through(job, options, command_again(folder, options), measures, chief)
     if chief:
         _report(job, options["as_json"])
 
 
-def habits(
-    progress: TrainingProgress, options: dict[str, Any], measures: tuple[Any, ...] = ()
-) -> Any:
-    """Return how the loop measures and reports to `progress`."""
+def carry_through(
+    job: Any, options: dict[str, Any], again: str, measures: Sequence[Any] = (), chief: bool = True
+) -> None:
+    """Train `job` and show how it goes; if it is told to stop, end, and say to go on by `again`."""
     from gan_eval.training.loop import Habits
 
+    if chief:
+        announce(job)
     names = ("log_every", "save_seconds", "workers", "tensorboard")
-    return Habits(
-        on_row=progress.row,
-        on_step=progress.step,
-        warn=progress.warn,
-        measures=measures,
-        **{name: options[name] for name in names if name in options},
-    )
+    with TrainingProgress(job.config.steps, job.config.recipe.batch_size, chief) as progress:
+        habits = Habits(
+            on_row=progress.row,
+            on_step=progress.step,
+            warn=progress.warn,
+            measures=tuple(measures),
+            **{name: options[name] for name in names if name in options},
+        )
+        stopped = gan_eval.carry_out(job, habits)
+    if stopped:
+        if chief:
+            say(f"Stopped after a whole step; the state is saved. Continue with:\n  {again}")
+        raise SystemExit(128 + stopped)
 
 
 def announce(job: Any) -> None:
