@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from gan_eval.records import Record
-from gan_eval.report.values import changed, number_at, trained, value_at, views_of
+from gan_eval.report.values import changed, number_at, steps_of, trained, value_at, views_of
 
 # Of each kind of record, the score that trainings are compared by.
 _SCORE = {"classify": "error_mean", "neighbors": "error"}
@@ -42,8 +42,8 @@ def _training(record: Record) -> str:
 def _row(first: Record, scores: Mapping[int, float]) -> dict[str, object]:
     found = scores.values()
     data, protocol = value_at(first, "config.data.name"), first.protocol.get("name")
-    preset, images, steps = (trained(first, what) for what in ("preset", "trained_on", "steps"))
-    length = f", {steps:,} steps" if isinstance(steps, int) else ""
+    preset, images, steps = trained(first, "preset"), trained(first, "trained_on"), steps_of(first)
+    length = f", {steps:,} steps" if steps else ""
     views = "".join(f", {view}" for view in views_of(first))
     network = f"{first.name} of {preset} trained on {images}{length}{views}"
     return {

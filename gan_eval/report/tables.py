@@ -19,7 +19,7 @@ from gan_eval.report.paper import PUBLISHED
 from gan_eval.report.read import Section
 from gan_eval.report.seeds import over_seeds
 from gan_eval.report.trainings import longest
-from gan_eval.report.values import curve_of, is_number, subject, trained, value_at
+from gan_eval.report.values import curve_of, is_number, steps_of, subject, value_at
 from gan_eval.report.verdicts import Line, Word, beside, claimed
 
 _COLUMNS = ("number", "paper", "ours", "difference", "verdict", "of", "why")
@@ -67,7 +67,8 @@ def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
     Of several trainings of a network on the same images the longest; all are among the scores.
     """
     mine = with_siblings([each for each in section.records if each.exhibit == exhibit.kind])
-    records = sorted(longest(mine), key=_trained_for, reverse=True)
+    # Imported weights, say, were trained for as long as can be.
+    records = sorted(longest(mine), key=lambda each: steps_of(each) or math.inf, reverse=True)
     lines = [
         *(line for each in PUBLISHED if each.exhibit == exhibit.folder
           for line in beside(each, records)),
@@ -91,12 +92,6 @@ def comparison(exhibit: Exhibit, section: Section) -> list[Line]:
         replace(each, why=each.why or whole) if each.verdict == "not run" else each
         for each in lines
     ]
-
-
-def _trained_for(record: Record) -> float:
-    """Return how long what a record is of was trained: imported weights, say, as long as can be."""
-    steps = trained(record, "steps")
-    return steps if isinstance(steps, int) and steps else math.inf
 
 
 def shown_lines(lines: Sequence[Line]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from gan_eval.records import Record
-from gan_eval.report.values import changed, trained, value_at
+from gan_eval.report.values import changed, steps_of, trained, value_at
 
 # What else tells two numbers apart, beside their trainings.
 _SAME = (
@@ -17,27 +17,17 @@ _SAME = (
 
 def longest(records: Sequence[Record]) -> list[Record]:
     """Return the records without those of a network that was trained longer on the same images."""
-    trainings = [(_of(each), trained(each, "images"), _steps(each)) for each in records]
+    trainings = [(_of(each), trained(each, "images"), steps_of(each)) for each in records]
 
-    def surpassed(of: str, images: int | None, steps: int | None) -> bool:
-        if not steps:  # weights of others do not say how long they were trained
-            return False
-        return any(
-            # Old records do not say on how many images.
-            key == of and (n == images or None in (n, images)) and (more or 0) > steps
+    def surpassed(of: str, images: int | None, steps: int) -> bool:
+        # Weights of others do not say for how long, and old records not on how many images.
+        return steps > 0 and any(
+            key == of and (n == images or None in (n, images)) and more > steps
             for key, n, more in trainings
         )
 
-    return [
-        record
-        for record, training in zip(records, trainings, strict=True)
-        if not surpassed(*training)
-    ]
-
-
-def _steps(record: Record) -> int | None:
-    steps = trained(record, "steps")
-    return steps if type(steps) is int else None
+    each_with = zip(records, trainings, strict=True)
+    return [record for record, training in each_with if not surpassed(*training)]
 
 
 def _of(record: Record) -> str:

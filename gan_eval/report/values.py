@@ -66,19 +66,25 @@ def trained(record: Record, what: str) -> Any:
     return next((value for value in found if value is not None), None)
 
 
+def steps_of(record: Record) -> int:
+    """Return for how many steps what a record is of was trained; 0 where it does not say."""
+    steps = trained(record, "steps")
+    return steps if type(steps) is int else 0
+
+
 def subject(record: Record) -> str:
     """Return what a record is of: name, run, how long it was trained, and what was asked for.
 
     And the seed of what was drawn to measure it, unless it is 0.
     """
-    run, epoch, steps = (trained(record, name) for name in ("run", "epoch", "steps"))
+    run, epoch, steps = trained(record, "run"), trained(record, "epoch"), steps_of(record)
     asked = (value_at(record, f"config.{name}") for name in ("target", "turn_target", "object"))
     maps = value_at(record, "config.features.maps")
     width = number_at(record, "result.feature_width") if record.name == "random-disc" else None
     parts = [
         f"{record.name} of {run}" if run and run != record.name else record.name,
         *([f"epoch {epoch}"] if epoch is not None else []),
-        *([f"{steps:,} steps"] if isinstance(steps, int) and steps else []),
+        *([f"{steps:,} steps"] if steps else []),
         *([f"{maps} maps"] if maps else []),
         *([f"{width:,.0f} features"] if width else []),
         *views_of(record),
