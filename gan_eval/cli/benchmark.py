@@ -152,38 +152,30 @@ def _run(
     for picture in (out / name).rglob("*.png"):
         lighten(picture, _MOST_BYTES)
     how = " --quick" * quick + (f" --budget {budget:g}s" if budget else "")
-    left_out, spent = asked.missing, asked.spent
-    _keep_line(out, name, needs, left_out, how=how, quick=quick, started=started, spent=spent)
+    left_out = [{"what": "", "needs": needs}] if needs else asked.missing
+    _keep_line(out / name, how, started, left_out, asked.spent)
     for row in asked.missing:
         say(f"{name}: not run: {row['what']}. {row['needs']}")
     return needs
 
 
 def _keep_line(
-    out: Path,
-    name: str,
-    needs: str | None,
-    missing: Sequence[dict[str, str]] = (),
-    *,
-    how: str,
-    quick: bool,
-    started: float,
-    spent: Sequence[float] = (),
+    folder: Path, how: str, started: float, missing: list[dict[str, str]], spent: Sequence[float]
 ) -> None:
-    """Keep how an exhibit went: what it `needs` if nothing was run, else the rows `missing`."""
+    """Keep how an exhibit went, by its folder; a `missing` row without a name is all of it."""
     from gan_eval.records import provenance
 
     line = {
-        "benchmark": name,
-        "command": f"gan-eval benchmark {name}{how}",
-        "run": needs is None,
-        "missing": [{"what": "", "needs": needs}] if needs else list(missing),
-        "quick": quick,
+        "benchmark": folder.name,
+        "command": f"gan-eval benchmark {folder.name}{how}",
+        "run": all(each["what"] for each in missing),
+        "missing": missing,
+        "quick": "--quick" in how,
         "seconds": round(time.monotonic() - started, 1),
         "training_seconds": round(sum(spent), 1),
         **provenance(),
     }
-    append_line(out / name / _LINES, line)
+    append_line(folder / _LINES, line)
 
 
 def _sizes(folder: Path) -> dict[Path, int]:
@@ -193,18 +185,16 @@ def _sizes(folder: Path) -> dict[Path, int]:
 
 def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
     """Run each in a process of its own, whose memory is its own; return those that broke off."""
-    quick = options["quick"]
-    given = [
-        *(text for name in ("data_root", "runs", "out") if options[name] is not None
-          for text in (f"--{name.replace('_', '-')}", str(options[name]))),
-    ]  # fmt: skip
+    given = ["--runs", str(options["runs"]), "--out", str(options["out"])]
+    if options["data_root"] is not None:
+        given += ["--data-root", str(options["data_root"])]
     left, failed = options["budget"], []
     for number, name in enumerate(names):
         share = None if left is None else math.ceil(max(1.0, left / (len(names) - number)))
         say(f"== {name}")
         lines = options["out"] / name / _LINES
         before = len(list(read_lines(lines)))
-        how = " --quick" * quick + (f" --budget {share}s" if share else "")
+        how = " --quick" * options["quick"] + (f" --budget {share}s" if share else "")
         command = [sys.executable, "-m", "gan_eval", "benchmark", name, *given, *how.split()]
         started = time.monotonic()
         code = _wait_for(command)
@@ -219,7 +209,7 @@ def _run_each(names: list[str], options: dict[str, Any]) -> list[str]:
                 by = f"signal {-code}"
                 say(f"{name}: killed by {by}; was there too little memory?")
             needs = f"It was broken off with {by}; `gan-eval benchmark {name}` says why."
-            _keep_line(options["out"], name, needs, how=how, quick=quick, started=started)
+            _keep_line(lines.parent, how, started, [{"what": "", "needs": needs}], ())
         if left is not None:
             # What broke off has told nothing; most of its time was training.
             spent = [line["training_seconds"] for line in told] or [time.monotonic() - started]
