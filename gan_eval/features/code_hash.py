@@ -15,7 +15,7 @@ import re
 import secrets
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
@@ -37,167 +37,142 @@ _INSTALLED = ("site-packages", "dist-packages")
 def code_sha256(network: nn.Module) -> str:
     """Return the hash: equal in every process that has the same network from the same code."""
     try:
-        return _told(network)
+        told = _Told(network)
+        return told.of_all(told.network(network)).hex()
     except Exception:  # whatever strange objects raise when they are looked at, or too deep
         return f"unknown {secrets.token_hex(16)}"
 
 
-def _told(network: nn.Module) -> str:
-    told = _Told(network)
-    kept = network.state_dict().keys()
-    told.add(_nameless(repr(network)))
-    for name, buffer in network.named_buffers():
-        if name not in kept:
-            told.add((name, buffer))
-    for name, module in network.named_modules():
-        told.add(name)
-        told.add_module(module)
-    return told.hexdigest()
-
-
 class _Told:
-    """A hash of what was told of values, which may refer to each other in a ring.
+    """Hashes of values, each that of its parts' hashes; they may refer to each other in a ring.
 
     By value: it is nothing to a network whether two equal tuples are one object.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._digest = hashlib.sha256()
         # Layers have their turn, and their weights a hash of their own.
         self._open = {id(module): number for number, module in enumerate(network.modules())}
         # Objects are held, or another could come to lie where one was.
         self._done: dict[int, tuple[bytes, Any]] = {}
         self._classes: dict[type, bytes] = {}
 
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
+    def of_all(self, values: Iterable[Any]) -> bytes:
+        """Return the hash of values in their order."""
+        return hashlib.sha256(b"".join(map(self._of, values))).digest()
 
-    def add(self, value: Any) -> None:
-        """Add a value of any kind."""
+    def _of(self, value: Any) -> bytes:
+        """Return the hash of a value of any kind."""
         if isinstance(value, bool | int | float | complex | str | bytes | None):
-            self._say(f"{type(value).__name__} {value!r}")
-        elif id(value) in self._open:
-            self._say(f"number {self._open[id(value)]}")
-        else:
-            if id(value) not in self._done:
-                self._open[id(value)] = len(self._open)
-                self._done[id(value)] = (self._hashed(self._add_new, value), value)
-                del self._open[id(value)]
-            self._digest.update(self._done[id(value)][0])
+            return hashlib.sha256(f"{type(value).__name__} {value!r}".encode()).digest()
+        if id(value) in self._open:
+            return hashlib.sha256(f"number {self._open[id(value)]}".encode()).digest()
+        if id(value) not in self._done:
+            self._open[id(value)] = len(self._open)
+            self._done[id(value)] = (self.of_all(self._parts(value)), value)
+            del self._open[id(value)]
+        return self._done[id(value)][0]
 
-    def add_module(self, module: nn.Module) -> None:
-        """Add what a layer keeps and its class, without its weights and the layers in it."""
-        mine = {name: value for name, value in vars(module).items() if name not in _TORCHS}
-        self._add_class(type(module), own=True)
+    def network(self, network: nn.Module) -> Iterator[Any]:
+        """Yield what says what a network computes, without its weights."""
+        yield _nameless(repr(network))
+        for name, module in network.named_modules():
+            yield name
+            yield from self._layer(module)
+
+    def _layer(self, module: nn.Module) -> Iterator[Any]:
+        """Yield a layer's class and what it keeps, without its weights and the layers in it."""
+        yield from self._class(type(module), own=True)
         if isinstance(module, torch.jit.ScriptModule):
-            self.add(getattr(module, "code", None))
-        self._add_all([mine, *(list(getattr(module, name).values()) for name in _HOOKS)])
+            yield getattr(module, "code", None)
+        yield {name: value for name, value in vars(module).items() if name not in _TORCHS}
+        yield from (list(getattr(module, name).values()) for name in _HOOKS)
+        # Buffers that are in no state dict, and so in no hash of the weights.
+        apart = module._non_persistent_buffers_set
+        yield {name: value for name, value in module._buffers.items() if name in apart}
 
-    def _say(self, text: str) -> None:
-        data = text.encode("utf-8", "surrogatepass")
-        self._digest.update(f"{len(data)} ".encode() + data)
-
-    def _hashed(self, add: Callable[[Any], None], value: Any) -> bytes:
-        """Return the hash of what `add` tells of a value alone."""
-        outer, self._digest = self._digest, hashlib.sha256()
-        add(value)
-        inner, self._digest = self._digest, outer
-        return inner.digest()
-
-    def _add_unordered(self, values: Iterable[Any]) -> None:
-        """Add values of a set, whose order may be another in each process."""
-        for each in sorted(self._hashed(self.add, value) for value in values):
-            self._digest.update(each)
-        self._say("end")
-
-    def _add_new(self, value: Any) -> None:
+    def _parts(self, value: Any) -> Iterator[Any]:
+        """Yield what a value is made of."""
         kind = type(value)
-        self._say(kind.__qualname__)
+        yield kind.__qualname__
         if _is_own(kind.__module__):
-            self._add_class(kind)
+            yield from self._class(kind)
         if isinstance(value, Tensor):
-            self._add_tensor(value)
+            yield from _tensor(value)
         elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
-            self._say(f"{value.dtype} {value.shape}")
-            self._digest.update(value.tobytes())
+            yield f"{value.dtype} {value.shape}"
+            yield hashlib.sha256(value.tobytes()).digest()
         elif isinstance(value, Mapping):
-            self._add_all(each for pair in value.items() for each in pair)
+            yield from (each for pair in value.items() for each in pair)
         elif isinstance(value, list | tuple | deque | np.ndarray):
-            self._add_all(value)
-        elif isinstance(value, set | frozenset):
-            self._add_unordered(value)
+            yield from value
+        elif isinstance(value, set | frozenset):  # whose order may be another in each process
+            yield from sorted(map(self._of, value))
         elif isinstance(value, nn.Module):  # in a list, say, where the network does not see it
-            self._add_all([_nameless(repr(value)), value.state_dict(), *value.modules()])
-            self.add_module(value)
+            yield from (_nameless(repr(value)), value.state_dict(), *value.modules())
+            yield from self._layer(value)
         elif isinstance(value, partial):
-            self._add_all([value.func, value.args, value.keywords])
+            yield from (value.func, value.args, value.keywords)
         elif isinstance(value, MethodType):
-            self._add_all([value.__func__, value.__self__])
-        elif isinstance(value, staticmethod | classmethod):
-            self.add(value.__func__)
+            yield from (value.__func__, value.__self__)
         elif isinstance(value, property):
-            self.add(value.fget)
+            yield value.fget
         elif isinstance(value, cached_property):
-            self.add(value.func)
+            yield value.func
         elif isinstance(value, FunctionType):
-            self._add_function(value)
+            yield from _function(value)
         elif isinstance(value, torch.jit.ScriptFunction):
-            self.add(value.code)
-        elif hasattr(value, "__wrapped__"):  # by functools.cache, say
-            self.add(value.__wrapped__)
+            yield value.code
+        elif hasattr(value, "__wrapped__"):  # by functools.cache or staticmethod, say
+            yield value.__wrapped__
         elif isinstance(value, type):
-            self._add_class(value)
+            yield from self._class(value)
         elif isinstance(value, ModuleType):
-            self._say(value.__name__)
+            yield value.__name__
         elif isinstance(value, SimpleNamespace) or _is_own(kind.__module__):
-            self.add(getattr(value, "__dict__", None))
+            yield getattr(value, "__dict__", None)
             slots = [name for each in kind.__mro__ for name in _slots(each)]
-            self.add({name: getattr(value, name) for name in slots if hasattr(value, name)})
+            yield {name: getattr(value, name) for name in slots if hasattr(value, name)}
         else:
-            self._say(_nameless(repr(value)))
+            yield _nameless(repr(value))
 
-    def _add_all(self, values: Any) -> None:
-        for value in values:
-            self.add(value)
-        self._say("end")
-
-    def _add_tensor(self, value: Tensor) -> None:
-        value = value.detach().to_dense() if value.layout != torch.strided else value.detach()
-        self._say(f"{value.dtype} {tuple(value.shape)}")
-        if value.device.type != "meta":  # whose values are nowhere
-            # As bytes, for NumPy has no bfloat16.
-            flat = value.cpu().resolve_conj().resolve_neg().contiguous().flatten()
-            self._digest.update(flat.view(torch.uint8).numpy().data)
-
-    def _add_function(self, function: FunctionType) -> None:
-        """Add a function's code, what that names and what it has closed over."""
-        module = function.__globals__.get("__name__") or ""
-        self._say(f"{module} {function.__qualname__}")
-        self._add_all(cell.cell_contents for cell in function.__closure__ or () if _filled(cell))
-        if module.partition(".")[0] in _VERSIONED:
-            return
-        self._say(_source(function))
-        self._add_all([function.__defaults__, function.__kwdefaults__])
-        if _is_own(module):
-            self._add_all(_named_by(function))
-
-    def _add_class(self, kind: type, *, own: bool = False) -> None:
-        """Add what a class and those that it derives from say; `own` of an installed one too."""
+    def _class(self, kind: type, *, own: bool = False) -> Iterator[Any]:
+        """Yield what a class and those that it derives from say; `own` of an installed one too."""
         for each in kind.__mro__:
-            self._say(f"{each.__module__} {each.__qualname__}")
+            yield f"{each.__module__} {each.__qualname__}"
             versioned = each.__module__.partition(".")[0] in _VERSIONED
             if versioned or not (own or _is_own(each.__module__)):
                 continue
             if each not in self._classes:
                 self._classes[each] = b""  # within itself the name must do
-                self._classes[each] = self._hashed(self._add_members, each)
-            self._digest.update(self._classes[each])
+                self._classes[each] = self.of_all(_members(each))
+            yield self._classes[each]
 
-    def _add_members(self, kind: type) -> None:
-        for name, value in sorted(vars(kind).items()):
-            if not name.startswith("__") or isinstance(value, FunctionType):
-                self._say(name)
-                self.add(value)
+
+def _tensor(value: Tensor) -> Iterator[Any]:
+    value = value.detach().to_dense() if value.layout != torch.strided else value.detach()
+    yield f"{value.dtype} {tuple(value.shape)}"
+    if value.device.type != "meta":  # whose values are nowhere
+        # As bytes, for NumPy has no bfloat16.
+        flat = value.cpu().resolve_conj().resolve_neg().contiguous().flatten()
+        yield hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()
+
+
+def _function(function: FunctionType) -> Iterator[Any]:
+    """Yield a function's code, what that names and what it has closed over."""
+    module = function.__globals__.get("__name__") or ""
+    yield f"{module} {function.__qualname__}"
+    yield [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
+    if module.partition(".")[0] in _VERSIONED:
+        return
+    yield from (_source(function), function.__defaults__, function.__kwdefaults__)
+    if _is_own(module):
+        yield from _named_by(function)
+
+
+def _members(kind: type) -> Iterator[Any]:
+    for name, value in sorted(vars(kind).items()):
+        if not name.startswith("__") or isinstance(value, FunctionType):
+            yield from (name, value)
 
 
 def _is_own(module: str) -> bool:
