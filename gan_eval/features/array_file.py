@@ -16,7 +16,6 @@ import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ from gan_eval.files import write_bytes, write_json
 _COUNT_BYTES = 8
 
 
-@dataclass(frozen=True, kw_only=True)
 class ArrayFile:
     """An array (n, width) in the folder `store`, of which `chunk` rows are written at once.
 
@@ -36,42 +34,21 @@ class ArrayFile:
     finishes.
     """
 
-    store: Path
-    key: str
-    shape: tuple[int, int]
-    dtype: str
-    chunk: int
-
-    @property
-    def path(self) -> Path:
-        return self._file("npy")
-
-    @property
-    def _unfinished(self) -> Path:
-        return self._file("unfinished.npy")
-
-    @property
-    def _marks(self) -> Path:
-        return self._file("done")
-
-    @property
-    def _record(self) -> Path:
-        return self._file("json")
-
-    def _file(self, ending: str) -> Path:
-        return self.store / f"{self.key}.{ending}"
-
-    @property
-    def _header(self) -> bytes:
-        """What NumPy writes before the rows."""
-        buffer, descr = io.BytesIO(), np.dtype(self.dtype).newbyteorder("<").str
-        about = {"descr": descr, "fortran_order": False, "shape": self.shape}
-        np.lib.format.write_array_header_1_0(buffer, about)
-        return buffer.getvalue()
-
-    def _start(self, row: int) -> int:
-        """Return where `row` starts in the file."""
-        return len(self._header) + row * self.shape[1] * np.dtype(self.dtype).itemsize
+    def __init__(
+        self, *, store: Path, key: str, shape: tuple[int, int], dtype: str, chunk: int
+    ) -> None:
+        self.chunk, self.dtype = chunk, dtype
+        self.path, self._record = store / f"{key}.npy", store / f"{key}.json"
+        self._unfinished, self._marks = store / f"{key}.unfinished.npy", store / f"{key}.done"
+        self._lock = store / f".{key}.lock"
+        header, descr = io.BytesIO(), np.dtype(dtype).newbyteorder("<").str
+        about = {"descr": descr, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, about)
+        self._header = header.getvalue()  # what NumPy writes before the rows
+        self._row = shape[1] * np.dtype(dtype).itemsize
+        self._size = len(self._header) + shape[0] * self._row
+        # The rows in a chunk, and a 0 for each.
+        self._no_marks = chunk.to_bytes(_COUNT_BYTES, "little") + bytes(-(-shape[0] // chunk))
 
     def finished(self) -> bool:
         """Whether all rows and their record are there."""
@@ -92,7 +69,7 @@ class ArrayFile:
     def write(self, chunk: int, rows: Iterable[bytes]) -> None:
         """Write the rows of `chunk`, wait until they are on disk, and only then say so."""
         with self._unfinished.open("r+b") as file:
-            file.seek(self._start(chunk * self.chunk))
+            file.seek(len(self._header) + chunk * self.chunk * self._row)
             file.writelines(rows)
             file.flush()
             os.fsync(file.fileno())
@@ -122,8 +99,8 @@ class ArrayFile:
         The system ends the wait when this process ends in any way. Rows that are refused
         leave nothing of their size behind.
         """
-        self.store.mkdir(parents=True, exist_ok=True)
-        with (self.store / f".{self.key}.lock").open("w") as file:
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 yield
@@ -132,31 +109,27 @@ class ArrayFile:
                 raise
 
     def _whole(self, path: Path) -> bool:
-        return path.is_file() and path.stat().st_size == self._start(self.shape[0])
+        return path.is_file() and path.stat().st_size == self._size
 
     def _marked(self) -> bool:
         """Whether there are marks, and for these chunks."""
         if not self._marks.is_file():
             return False
-        found, fresh = self._marks.read_bytes(), self._no_marks()
+        found, fresh = self._marks.read_bytes(), self._no_marks
         return len(found) == len(fresh) and found[:_COUNT_BYTES] == fresh[:_COUNT_BYTES]
-
-    def _no_marks(self) -> bytes:
-        chunks = -(-self.shape[0] // self.chunk)
-        return self.chunk.to_bytes(_COUNT_BYTES, "little") + bytes(chunks)
 
     def _create(self) -> None:
         self._discard()  # the marks first: they must never be those of an older file
         try:
             with self._unfinished.open("wb") as file:
-                _allocate(file.fileno(), self._start(self.shape[0]))
+                _allocate(file.fileno(), self._size)
                 file.write(self._header)
         except OSError as error:
             self._discard()
-            size = self._start(self.shape[0]) / 2**30
-            reason = f"{os.strerror(error.errno or errno.EIO)} for {size:.2f} GiB of rows"
+            size = f"{self._size / 2**30:.2f} GiB"
+            reason = f"{os.strerror(error.errno or errno.EIO)} for {size} of rows"
             raise OSError(error.errno, reason, str(self.path)) from error
-        write_bytes(self._marks, self._no_marks())
+        write_bytes(self._marks, self._no_marks)
 
 
 def _allocate(file: int, size: int) -> None:
