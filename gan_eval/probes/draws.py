@@ -11,7 +11,7 @@ are turned into weights. Newton's first steps take it in float32, a fifth of a p
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -44,6 +44,8 @@ _SHARE = 24
 # Columns of weights that are made in one pass over the rows of several draws; with so many of its
 # own a draw takes its rows alone.
 _COLUMNS, _WIDE = 1000, 64
+# The rows of a draw, in order, and its model for each C.
+_Solved = tuple[Tensor, list[LinearModel]]
 
 
 class FitDraws:
@@ -92,7 +94,7 @@ class FitDraws:
             pool, costs = self._pool(x, labels), sorted(set(C))
             cores = _cores(self._device)
             solved = _each(lambda rows: pool.solve(rows, costs), draws, cores, progress)
-            return [[by_cost[value] for value in C] for by_cost in pool.models(solved)]
+            return [[found[costs.index(value)] for value in C] for found in pool.models(solved)]
 
         def fit(rows: Tensor) -> list[LinearModel]:
             part = gather(x, rows).to(self._device)
@@ -159,40 +161,6 @@ def _worth_sharing(x: Matrix, draws: Sequence[Tensor], device: str | torch.devic
     return n <= d + 1 and n * n <= _WORTH * apart and fits
 
 
-@dataclass(frozen=True)
-class _Solved:
-    """The solutions of one draw: its rows and classes, and the minimum at each C."""
-
-    rows: Tensor
-    classes: Tensor
-    minima: dict[float, Minimum]
-
-    @property
-    def columns(self) -> int:
-        """How many problems were solved."""
-        return sum(len(minimum.value) for minimum in self.minima.values())
-
-    def coordinates(self) -> Tensor:
-        """Return a of every C, one beside the other."""
-        return torch.cat([minimum.points.coordinates for minimum in self.minima.values()], 1)
-
-    def models(self, weights: Tensor) -> dict[float, LinearModel]:
-        """Return the models, whose `weights` are one beside the other as their coordinates are."""
-        parts = torch.split(weights, [len(minimum.value) for minimum in self.minima.values()], 1)
-        return {
-            value: LinearModel(
-                C=float(value),
-                classes=self.classes,
-                weights=part,
-                objective=minimum.value,
-                gap=minimum.gap,
-                n_iter=int(minimum.steps.max()),
-                converged=bool(minimum.reached.all()),
-            )
-            for (value, minimum), part in zip(self.minima.items(), parts, strict=True)
-        }
-
-
 class _Pool:
     """The Gram matrix of all rows that are drawn from."""
 
@@ -203,7 +171,10 @@ class _Pool:
         self._largest = largest(self._gram.float())
 
     def solve(self, rows: Tensor, costs: Sequence[float]) -> _Solved:
-        """Return the solutions over some rows, each starting from the one before."""
+        """Return the solutions over some rows, each starting from the one before.
+
+        Their weights are not w yet, but the a of w = X'a.
+        """
         # In order their part of the matrix is taken three times as fast, and by one index in 2.4 ms
         # where rows and then columns take 3.4.
         rows = rows.to(self._design.device).sort().values
@@ -213,14 +184,24 @@ class _Pool:
         near = self._largest.of(rows, -(-len(rows) // _SHARE))
         rough = GramSpace(exact.float(), near)
         space = GramSpace(rough.gram, near, exact)
-        a, minima = torch.zeros_like(signs), {}
+        a, models = torch.zeros_like(signs), []
         for value in costs:
             cost = torch.full_like(signs[0], value)
             begun = self._minimise(rough, a, signs, cost, ROUGH_TOL)
             found = self._minimise(space, begun.points.coordinates, signs, cost, TOL)
-            minima[value] = replace(found, steps=begun.steps + found.steps)
             a = found.points.coordinates
-        return _Solved(rows, classes, minima)
+            models.append(
+                LinearModel(
+                    C=float(value),
+                    classes=classes,
+                    weights=a,
+                    objective=found.value,
+                    gap=found.gap,
+                    n_iter=int((begun.steps + found.steps).max()),
+                    converged=bool(found.reached.all()),
+                )
+            )
+        return rows, models
 
     def _minimise(
         self, space: GramSpace, a: Tensor, signs: Tensor, cost: Tensor, tol: float
@@ -229,21 +210,23 @@ class _Pool:
         start = space.points(a.clone())
         return minimise(space, start, signs, cost, tol=tol, max_iter=MAX_ITER)
 
-    def models(self, solved: Sequence[_Solved]) -> Iterator[dict[float, LinearModel]]:
-        """Yield the models of each draw, by C; those of few columns share a pass over X."""
-        columns = solved[0].columns
+    def models(self, solved: Sequence[_Solved]) -> Iterator[list[LinearModel]]:
+        """Yield the models of each draw; those of few columns share a pass over X."""
+        columns = sum(model.weights.shape[1] for model in solved[0][1])
         group = 1 if columns >= _WIDE else -(-_COLUMNS // columns)
         for start in range(0, len(solved), group):
             part = solved[start : start + group]
-            for one, weights in zip(part, self._weights(part), strict=True):
-                yield one.models(weights)
+            weights = iter(self._weights(part))
+            for _, models in part:
+                yield [replace(model, weights=next(weights)) for model in models]
 
     def _weights(self, solved: Sequence[_Solved]) -> Sequence[Tensor]:
-        """Return w = X'a of each draw, (d + 1, k) for each C one beside the other."""
-        drawn = torch.unique(torch.cat([one.rows for one in solved]))
-        device, widths = self._design.device, [one.columns for one in solved]
-        a = torch.zeros(len(drawn), sum(widths), dtype=torch.float64, device=device)
-        for one, columns in zip(solved, torch.split(a, widths, 1), strict=True):
-            columns[torch.searchsorted(drawn, one.rows)] = one.coordinates()
-        rows = Design(gather(self._design.x, drawn.cpu()), device, torch.float64)
-        return torch.split(rows.pull(a), widths, 1)
+        """Return w = X'a of each model of each draw, (d + 1, k)."""
+        drawn = torch.unique(torch.cat([rows for rows, _ in solved]))
+        every = [(rows, model.weights) for rows, models in solved for model in models]
+        device, widths = self._design.device, [a.shape[1] for _, a in every]
+        wide = torch.zeros(len(drawn), sum(widths), dtype=torch.float64, device=device)
+        for (rows, a), columns in zip(every, torch.split(wide, widths, 1), strict=True):
+            columns[torch.searchsorted(drawn, rows)] = a
+        design = Design(gather(self._design.x, drawn.cpu()), device, torch.float64)
+        return torch.split(design.pull(wide), widths, 1)
