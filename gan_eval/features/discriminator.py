@@ -82,11 +82,6 @@ class DiscriminatorFeatures:
         self._device = resolve_device(device)
         self._network = copy.deepcopy(network).to(self._device).eval()
         self._train = self._of_dataset(train) if batch_norm == "dataset" else None
-        # A batch of one class would vary less than the set.
-        mixed = self._train is not None and self._train.lie_by_class
-        n = len(self._train) if self._train else 0
-        source = stream(0, "statistics", "order")
-        self._rows = torch.randperm(n, generator=source) if mixed else torch.arange(n)
         for norm in self._network.modules() if batch_norm == "batch" else ():
             if isinstance(norm, BatchNorm):
                 norm.training, norm.track_running_stats = True, False
@@ -101,7 +96,7 @@ class DiscriminatorFeatures:
             "pool": f"max {pool}x{pool}",
             "batch_norm": batch_norm,
             **({"statistics_of": self._train.contents} if self._train else {}),
-            **({"statistics_order": "mixed"} if mixed else {}),
+            **({"statistics_order": "mixed"} if self._train and self._train.lie_by_class else {}),
             **({"depends_on_batch": True} if batch_norm == "batch" else {}),
             "mirror": False,
             "precision": precision,
@@ -116,11 +111,13 @@ class DiscriminatorFeatures:
         if self._train is None:
             return
         rank, world = processes()
-        # A last batch of one image is out of this range.
-        starts = range(0, len(self._train) - 1, _BATCH)
+        order = torch.arange(len(self._train))
+        if self._train.lie_by_class:  # or a batch of one class would vary less than the set
+            order = torch.randperm(len(order), generator=stream(0, "statistics", "order"))
+        batches = [rows for rows in torch.split(order, _BATCH) if len(rows) > 1]
         with as_one():
-            mine = [self._statistics(start) for start in starts[rank::world]]
-        found = [torch.empty(0)] * len(starts)
+            mine = [self._statistics(self._train, rows) for rows in batches[rank::world]]
+        found = [torch.empty(0)] * len(batches)
         for other, part in enumerate(gather(mine)):
             found[other::world] = part
         set_statistics(self._network, torch.stack(found).mean(0))
@@ -137,11 +134,10 @@ class DiscriminatorFeatures:
             pooled = [max_pooled(x, self._pool) for i, x in enumerate(maps) if i in taken]
         return torch.cat([x.flatten(1) for x in pooled], 1).float()
 
-    def _statistics(self, start: int) -> Tensor:
-        assert self._train is not None
-        images = self._train.take(self._rows[start : start + _BATCH].tolist())
+    def _statistics(self, train: Images, rows: Tensor) -> Tensor:
+        images = self._floats(train.take(rows.tolist()))
         with products(self._device, self._precision):
-            return batch_statistics(self._network, self._floats(images))
+            return batch_statistics(self._network, images)
 
     def _floats(self, images: Tensor) -> Tensor:
         values = to_float(images.to(self._device), self._scale)
