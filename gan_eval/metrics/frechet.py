@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_eval.metrics.matrix import Matrix, as_side, check_widths
+from gan_eval.metrics.matrix import Matrix, as_side, check_widths, device_of
 from gan_eval.metrics.moments import Moments
 from gan_eval.seeding import stream
 
@@ -70,8 +70,7 @@ def frechet_distance(*, real: Moments, fake: Moments) -> FrechetDistance:
     """
     check_widths(real=real.width, fake=fake.width)
     less, more = sorted((real, fake), key=_rank)
-    # On a GPU, if either is there.
-    place = max((each.mean.device for each in (real, fake)), key=lambda each: each.type != "cpu")
+    place = device_of(real.mean, fake.mean)
     one, other = less.covariance.to(place), more.covariance.to(place)
     factor, clipped = _factor(one, _rank(less))
     values = torch.linalg.eigvalsh(factor.T @ other @ factor)

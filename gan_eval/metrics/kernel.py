@@ -20,14 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_eval.errors import InputError
-from gan_eval.metrics.matrix import (
-    Gather,
-    Matrix,
-    as_sides,
-    blocks,
-    device_of,
-    to_double,
-)
+from gan_eval.metrics.matrix import Gather, Matrix, as_sides, blocks, device_of, to_double
 from gan_eval.seeding import stream
 
 Rows = NDArray[np.int64]
