@@ -120,6 +120,9 @@ class _Told:
             yield value.func
         elif isinstance(value, FunctionType):
             yield from _function(value)
+        elif isinstance(value, CodeType):  # with the functions in it among its constants
+            yield from (value.co_code, value.co_names, value.co_varnames, value.co_freevars)
+            yield value.co_consts
         elif isinstance(value, torch.jit.ScriptFunction):
             yield value.code
         elif hasattr(value, "__wrapped__"):  # by functools.cache or staticmethod, say
@@ -183,27 +186,19 @@ def _is_own(module: str) -> bool:
     return not any(name in file for name in _INSTALLED)
 
 
-def _source(function: FunctionType) -> str:
+def _source(function: FunctionType) -> str | CodeType:
     """Return a function's text, or its instructions where it has none or no line of its own."""
     if function.__name__ != "<lambda>":
         try:
             return inspect.getsource(function.__code__)
         except (OSError, TypeError):  # typed in at a prompt
             pass
-    return "".join(
-        f"{code.co_code.hex()} {code.co_names} {code.co_freevars} {_constants(code)}"
-        for code in _codes(function.__code__)
-    )
+    return function.__code__
 
 
 def _slots(kind: type) -> tuple[str, ...]:
     named = vars(kind).get("__slots__", ())
     return (named,) if isinstance(named, str) else tuple(named)
-
-
-def _constants(code: CodeType) -> list[str]:
-    plain = [each for each in code.co_consts if not isinstance(each, CodeType)]
-    return [repr(sorted(each, key=repr) if isinstance(each, frozenset) else each) for each in plain]
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
