@@ -32,7 +32,7 @@ from gan_eval.probes.l2_svm import (
     fit_l2_svm,
     signs_of,
 )
-from gan_eval.probes.newton import Minimum, minimise
+from gan_eval.probes.newton import minimise
 
 # The Gram matrix of all rows may cost this many times what those of the draws do: they then need no
 # passes over X, which are half of a fit's time.
@@ -183,13 +183,15 @@ class _Pool:
         exact = self._gram.flatten().index_select(0, at).view(len(rows), -1)
         near = self._largest.of(rows, -(-len(rows) // _SHARE))
         rough = GramSpace(exact.float(), near)
-        space = GramSpace(rough.gram, near, exact)
+        fine = GramSpace(rough.gram, near, exact)
         a, models = torch.zeros_like(signs), []
         for value in costs:
             cost = torch.full_like(signs[0], value)
-            begun = self._minimise(rough, a, signs, cost, ROUGH_TOL)
-            found = self._minimise(space, begun.points.coordinates, signs, cost, TOL)
-            a = found.points.coordinates
+            steps = torch.zeros_like(cost, dtype=torch.int64)
+            for space, tol in ((rough, ROUGH_TOL), (fine, TOL)):
+                start = space.points(a.clone())
+                found = minimise(space, start, signs, cost, tol=tol, max_iter=MAX_ITER)
+                a, steps = found.points.coordinates, steps + found.steps
             models.append(
                 LinearModel(
                     C=float(value),
@@ -197,18 +199,11 @@ class _Pool:
                     weights=a,
                     objective=found.value,
                     gap=found.gap,
-                    n_iter=int((begun.steps + found.steps).max()),
+                    n_iter=int(steps.max()),
                     converged=bool(found.reached.all()),
                 )
             )
         return rows, models
-
-    def _minimise(
-        self, space: GramSpace, a: Tensor, signs: Tensor, cost: Tensor, tol: float
-    ) -> Minimum:
-        """Minimise from the coordinates `a` on."""
-        start = space.points(a.clone())
-        return minimise(space, start, signs, cost, tol=tol, max_iter=MAX_ITER)
 
     def models(self, solved: Sequence[_Solved]) -> Iterator[list[LinearModel]]:
         """Yield the models of each draw; those of few columns share a pass over X."""
