@@ -136,7 +136,8 @@ def parse_wanted(words: str) -> Wanted:
 def _split(words: str, what: str) -> list[str]:
     """Return the words between commas, none of which may be empty."""
     words = unicodedata.normalize("NFC", words)
-    found = [word.strip() for word in re.split(r"(?<!\\),|(?<=\\\\),", words)]
+    ends = re.sub(r"\\.|,", lambda found: "\0" if found[0] == "," else found[0], words)
+    found = [word.strip() for word in ends.split("\0")]
     if not words.strip():
         raise InputError(f"{what} must be named. Got nothing; pass 3,17,40, say, or Smiling,-Male.")
     if not all(word.removeprefix("-") for word in found):

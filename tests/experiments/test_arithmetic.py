@@ -317,7 +317,7 @@ def test_numbers_that_are_refused(words, message):
         parse_concept("a", words, 64)
     assert parse_concept("a", "3, 17,40", 64) == (3, 17, 40)
     assert parse_concept("a", "class 3,-x", 64) == {"class 3": True, "x": False}
-    wanted = {"tench, fish": False, "-minus": True, "back\\slash": True}
+    wanted = {"tench, fish": False, "-minus": True, "back\\slash": True, "bo\\,th\\": False}
     assert parse_wanted(spell(wanted) or "") == wanted
     assert parse_concept("a", r"tench\, fish,-\-minus", 64) == {
         "tench, fish": True,
