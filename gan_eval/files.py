@@ -3,10 +3,11 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from gan_eval.errors import InputError
 
@@ -21,15 +22,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     A kill at any moment leaves the old file or the new one, never a part.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = None
+    temporary = path.parent / f"{_UNFINISHED}{uuid4().hex}{path.suffix}"
     try:
-        handle, name = tempfile.mkstemp(path.suffix, _UNFINISHED, path.parent)
-        os.close(handle)
-        temporary = Path(name)
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         # Of what nobody has asked for, or of no file at all where the disk is full.
@@ -38,8 +35,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it has gone where all went well, or was never there
+            temporary.unlink()
 
 
 def check_folder(folder: StrPath, option: str = "--out") -> Path:
@@ -79,12 +76,6 @@ def remove_unfinished(folder: Path) -> None:
     """Remove the temporary files that a killed `write_whole` left under `folder`."""
     for path in folder.rglob(f"{_UNFINISHED}*"):
         path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_bytes(path: Path, data: bytes) -> None:
