@@ -7,7 +7,6 @@ Of each batch, process `rank` of `world_size` takes the rank-th of `world_size` 
 
 import signal
 from collections.abc import Generator, Iterator
-from functools import partial
 from typing import Any
 
 import torch
@@ -51,7 +50,7 @@ class Feed:
     ) -> None:
         check_batch(len(images), batch_size, world_size)
         self._images, self._device, self._workers, self._seed = images, device, workers, seed
-        self._rows = partial(_rows, len(images), batch_size, seed, rank, world_size)
+        self._batch_size, self._rank, self._world_size = batch_size, rank, world_size
         self._pixels = None if images.pixels is None else images.pixels.to(device)
         self._labels = None if images.labels is None else images.labels.to(device)
 
@@ -68,6 +67,18 @@ class Feed:
         assert self._pixels is not None
         for rows in self._rows(start, self._device):
             yield self._pixels.index_select(0, rows), self._labels_of(rows)
+
+    def _rows(self, start: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
+        """Yield int64 (share,) on `device`: the rows that steps `start`, `start` + 1 ... take."""
+        count, size = len(self._images), self._batch_size
+        steps, share = count // size, size // self._world_size
+        epoch, step = divmod(start, steps)
+        while True:
+            source = seeding.stream(self._seed, "data", epoch)
+            order = torch.randperm(count, generator=source).to(device)
+            for begin in range(step * size, steps * size, size):
+                yield order[begin + self._rank * share :][:share]
+            epoch, step = epoch + 1, 0
 
     def _labels_of(self, rows: Tensor) -> Tensor | None:
         return None if self._labels is None else self._labels.index_select(0, rows)
@@ -117,25 +128,6 @@ class _Batches(Dataset[Tensor | str]):
             return torch.stack([self.stream[row] for row in rows])
         except InputError as error:
             return str(error)
-
-
-def _rows(
-    count: int,
-    batch_size: int,
-    seed: int,
-    rank: int,
-    world_size: int,
-    start: int,
-    device: torch.device | str = "cpu",
-) -> Iterator[Tensor]:
-    """Yield int64 (share,) on `device`: the rows that steps `start`, `start` + 1 ... take here."""
-    steps, share = count // batch_size, batch_size // world_size
-    epoch, step = divmod(start, steps)
-    while True:
-        order = torch.randperm(count, generator=seeding.stream(seed, "data", epoch)).to(device)
-        for begin in range(step * batch_size, steps * batch_size, batch_size):
-            yield order[begin + rank * share :][:share]
-        epoch, step = epoch + 1, 0
 
 
 def check_batch(count: int, batch_size: int, world_size: int) -> None:
