@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -63,15 +63,22 @@ Result = TypeVar("Result")
 class EncodedRows:
     """Rows that are one encoded image each; a subclass says where the bytes are.
 
-    Attributes:
+    Args:
+        folder: what the images are in.
+        keys: what each of them is called there.
         declared: what the set is known to be, so that no header has to be read; None where only
             reading says.
     """
 
-    declared: Survey | None = None
+    def __init__(self, folder: Path, keys: Sequence[Any], declared: Survey | None = None) -> None:
+        self.folder, self.keys, self.declared = folder, keys, declared
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        return len(self.keys)
+
+    def first(self, count: int) -> Self:
+        """Return the first `count` rows."""
+        return type(self)(self.folder, self.keys[:count], self.declared)
 
     def encoded(self, index: int) -> Path | BytesIO:
         """Return the file, or its bytes."""
@@ -181,46 +188,30 @@ def _area(size: tuple[int, int]) -> tuple[int, int]:
 
 
 class FileRows(EncodedRows):
-    """One file per image.
-
-    Args:
-        folder: the folder that file names are relative to.
-        files: relative names with forward slashes.
-        declared: see `EncodedRows`.
-    """
-
-    def __init__(self, folder: Path, files: Sequence[str], declared: Survey | None = None) -> None:
-        self.folder, self.files, self.declared = folder, files, declared
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def first(self, count: int) -> "FileRows":
-        """Return the first `count` rows."""
-        return FileRows(self.folder, self.files[:count], self.declared)
+    """One file per image; keys are their names relative to the folder, with forward slashes."""
 
     def encoded(self, index: int) -> Path:
         """Return the file."""
-        return self.folder / self.files[index]
+        return self.folder / self.keys[index]
 
     def where(self, index: int) -> str:
         """Return the file's path."""
-        return f"{self.folder / self.files[index]}"
+        return str(self.encoded(index))
 
     def names(self) -> Iterator[str]:
         """Yield each file's relative name."""
-        yield from self.files
+        yield from self.keys
 
     def identity(self) -> Iterator[str]:
         """Yield each file's relative name and size in bytes, and a hash of some files."""
-        for file in self.files:
+        for file in self.keys:
             yield f"{file} {(self.folder / file).stat().st_size}"
         digest = hashlib.sha256()
-        for row in spread(len(self.files), _HASHED):
-            digest.update((self.folder / self.files[row]).read_bytes())
+        for row in spread(len(self), _HASHED):
+            digest.update(self.encoded(row).read_bytes())
         yield digest.hexdigest()
 
     def changed(self) -> Iterator[int]:
         """Yield when each file was changed."""
-        for file in self.files:
+        for file in self.keys:
             yield (self.folder / file).stat().st_mtime_ns

@@ -4,7 +4,7 @@ torchvision's reader keeps the keys in a pickle; here a cursor lists them, in th
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -44,23 +44,11 @@ def read_lsun(category: str, root: Path, split: str) -> Source:
         keys = [bytes(key) for key in transaction.cursor().iternext(keys=True, values=False)]
     if not keys:
         raise InputError(f"{folder} must hold images. It holds none; unpack the archive again.")
-    return Source(rows=LmdbRows(folder, keys))
+    return Source(rows=LmdbRows(folder, keys, _COLOUR))
 
 
 class LmdbRows(EncodedRows):
     """One encoded image per key of an lmdb folder."""
-
-    declared = _COLOUR
-
-    def __init__(self, folder: Path, keys: Sequence[bytes]) -> None:
-        self.folder, self.keys = folder, keys
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def first(self, count: int) -> "LmdbRows":
-        """Return the first `count` rows."""
-        return LmdbRows(self.folder, self.keys[:count])
 
     def encoded(self, index: int) -> BytesIO:
         """Return the encoded bytes."""
