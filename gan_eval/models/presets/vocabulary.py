@@ -82,13 +82,17 @@ def networks(
     generator: tuple[Layer, ...],
     discriminator: tuple[Layer, ...],
     *,
-    latent_dim: int,
     prior: Literal["uniform", "normal"],
+    channels: int = 3,
+    latent_dim: int = 100,
     conv_init: tuple[_Init, _Init] = ("normal", "normal"),
     **both: Any,
 ) -> dict[str, Any]:
-    """Both networks of a preset by their fields' names; `conv_init` is of G and of D."""
-    of_g, of_d = ({**both, "conv_init": init} for init in conv_init)
+    """Both networks of a preset by their fields' names; `conv_init` is of G and of D.
+
+    Most are of colour images and of 100 numbers, as the paper's first.
+    """
+    of_g, of_d = ({**both, "channels": channels, "conv_init": init} for init in conv_init)
     return {
         "generator": GeneratorConfig(layers=generator, latent_dim=latent_dim, prior=prior, **of_g),
         "discriminator": DiscriminatorConfig(layers=discriminator, **of_d),
