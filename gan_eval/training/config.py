@@ -13,6 +13,7 @@ from gan_eval.data.registry import path_of, root_for
 from gan_eval.devices import memory_for_images, resolve_device
 from gan_eval.errors import InputError, one_line
 from gan_eval.files import StrPath
+from gan_eval.models.config import at_least
 from gan_eval.models.presets import Preset, configure, preset
 from gan_eval.models.recipe import Recipe
 from gan_eval.models.run_config import DataConfig, RunConfig
@@ -50,10 +51,8 @@ class Request:
             object.__setattr__(self, "save_epochs", tuple(self.save_epochs))
         if self.save_epochs and min(self.save_epochs) < 1:
             raise InputError(f"save_epochs must be at least 1. Got {min(self.save_epochs)}.")
-        for name in ("image_size", "epochs", "steps", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1. Got {value}.")
+        counts = ("image_size", "epochs", "steps", "limit")
+        at_least(1, self, *(name for name in counts if getattr(self, name) is not None))
         if self.epochs is not None and self.steps is not None:
             raise InputError(
                 "epochs and steps say the same thing: pass one of them. "

@@ -67,7 +67,7 @@ def configure(
         name: getattr(of_g, name) if value is None else value for name, value in given.items()
     }
     of_both = {name: value for name, value in new.items() if name != "latent_dim"}
-    _check(chosen, **new)
+    _check(chosen, **of_both)
     *layers, image = of_g.layers
     layers.append(replace(image, width=new["channels"]))
     return replace(
@@ -97,9 +97,7 @@ def _with_width(chosen: Preset, width: int) -> Preset:
     return replace(changed, deviations=(*changed.deviations, difference))
 
 
-def _check(
-    chosen: Preset, *, image_size: int, channels: int, latent_dim: int, classes: int
-) -> None:
+def _check(chosen: Preset, image_size: int, channels: int, classes: int) -> None:
     published = chosen.generator.image_size
     if chosen.size_step == 0 and image_size != published:
         raise InputError(
@@ -118,8 +116,6 @@ def _check(
             f"channels of {chosen.name} must be {allowed}. Got {channels}; "
             f"pass --channels {chosen.channels[0]}."
         )
-    if latent_dim < 1:
-        raise InputError(f"latent_dim must be at least 1. Got {latent_dim}.")
     if classes and not chosen.conditional:
         raise InputError(
             f"classes of {chosen.name} must be 0: it sees no labels. Got {classes}; use "
