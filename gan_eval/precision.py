@@ -120,7 +120,7 @@ def float32_products(precision: Literal["highest", "medium"]) -> Iterator[None]:
         yield
     finally:
         with _setting:
-            del _float32[len(_float32) - 1 - _float32[::-1].index(precision)]
+            _float32.remove(precision)
             _set_float32()
 
 

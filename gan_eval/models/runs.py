@@ -55,7 +55,8 @@ class Run:
         rows = []
         for line in read_lines(self.metrics):
             row = {name: value for name, value in line.items() if value is not None}
-            if not _is_row(row):
+            after_steps = type(row.get("step")) is int and "epoch" in row
+            if not (after_steps and all(map(is_figure, row.values()))):
                 raise InputError(
                     f"{self.metrics} must hold finite numbers, with step and epoch in every row. "
                     f"Got {json.dumps(line)[:80]}; remove that line."
@@ -211,12 +212,6 @@ class Run:
                 f"{epoch}; leave it out for the newest weights."
             )
         return path
-
-
-def _is_row(row: dict[str, Any]) -> bool:
-    """Return whether these are figures after whole steps."""
-    known = type(row.get("step")) is int and "epoch" in row
-    return known and all(is_figure(value) for value in row.values())
 
 
 def new_run(folder: StrPath) -> Run:
