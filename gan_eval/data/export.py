@@ -53,7 +53,7 @@ def write_rows(source: Path, path: Path, split: str, rows: Tensor) -> None:
     of an uncompressed file are copied block by block.
     """
     members = read_members(source)
-    thinned = _arrays_of(members, split)
+    thinned = _with_rows(members, split, of=split)
 
     def write(temporary: Path) -> None:
         with zipfile.ZipFile(source) as whole, zipfile.ZipFile(temporary, "w") as archive:
@@ -73,23 +73,18 @@ def unnamed_arrays(source: Path, split: str) -> list[str]:
 
     They may have a row for each of its images: nobody knows.
     """
-    members = read_members(source)
-    count, splits = npz_counts(members)[split], npz_counts(members)
+    as_long = _with_rows(read_members(source), split, of="")
+    return [key for key in as_long if key not in _NAMES]
+
+
+def _with_rows(members: Mapping[str, Member], split: str, of: str) -> list[str]:
+    """Return the keys `of` a split, or "" of none, with as many rows as `split` has images."""
+    splits = npz_counts(members)
     return [
         key
         for key, member in members.items()
-        if member.shape[:1] == (count,) and key not in _NAMES and not _split_of(key, splits)
+        if member.shape[:1] == (splits[split],) and _split_of(key, splits) == of
     ]
-
-
-def _arrays_of(members: Mapping[str, Member], split: str) -> set[str]:
-    """Return the keys of the arrays with a row for each image of `split`."""
-    splits = npz_counts(members)
-    return {
-        key
-        for key, member in members.items()
-        if member.shape[:1] == (splits[split],) and _split_of(key, splits) == split
-    }
 
 
 def _split_of(key: str, splits: Iterable[str]) -> str:
