@@ -29,6 +29,7 @@ import torch
 from PIL import Image, ImageOps, features
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
+from gan_eval.data.arrays import DAMAGED
 from gan_eval.data.source import Array, Survey, spread
 from gan_eval.errors import InputError, one_line
 
@@ -43,17 +44,8 @@ _FORMATS = (
 )
 _HASHED = 100  # files of a folder that is not held, that its fingerprint looks at
 _ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 turn the image by a quarter
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    struct.error,
-)
+# Pillow's decoders raise all that other readers of files do, and more.
+_UNREADABLE = (*DAMAGED, LookupError, struct.error)
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
