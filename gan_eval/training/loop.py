@@ -96,11 +96,6 @@ def train(
     trainer = Trainer.start(config, fabric)
     start = load_state(trainer, run.state) if run.state.exists() else 0
     chief, stop = fabric.is_global_zero, 0
-    with as_one():
-        if chief:
-            rows = [row for row in run.rows() if row["step"] <= start]
-            run.write_config(config)
-            write_lines(run.metrics, rows)
     progress = _Progress(start, start, torch.tensor(True, device=fabric.device))
     save = partial(_save, run, trainer, progress)
     batches = feed.batches(start)
@@ -114,8 +109,12 @@ def train(
         open_board(run.folder, start) if habits.tensorboard and chief else nullcontext() as board,
     ):
         with as_one():
-            if chief and not run.state.exists():
-                _save(run, trainer, progress)  # without one, weights are of a run that was damaged
+            if chief:
+                rows = [row for row in run.rows() if row["step"] <= start]
+                run.write_config(config)
+                write_lines(run.metrics, rows)
+                if not run.state.exists():
+                    save()  # without one, weights are of a run that was damaged
         for step, (pixels, labels) in zip(range(start, config.steps), batches, strict=False):
             # Do the step, watching it closely where its figures are about to be written.
             watch = _steps_to_log(step, config, habits) <= 2
@@ -145,7 +144,7 @@ def train(
                         _check(progress, trainer, run)
                         save_networks(run.folder, trainer, progress.step, epoch)
                     if chief:
-                        _save(run, trainer, progress)
+                        save()
                     # The last row has drawn them already.
                     if chief and not last and (stop or kept):
                         _draw(run, progress)
