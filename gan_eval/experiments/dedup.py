@@ -39,7 +39,7 @@ from gan_eval.data import Images, open_images
 from gan_eval.data.registry import file_names
 from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
-from gan_eval.experiments.parts import sample
+from gan_eval.experiments.parts import blocks, sample
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, UNSEEN, Trial, likeness
 from gan_eval.experiments.study import Study, Watch, begin
 from gan_eval.experiments.thinned import Whole
@@ -183,12 +183,12 @@ def hash_images(
 ) -> list[NDArray[np.uint8]]:
     """Return the hashes (n, 16) of all of `images` by each network; `tell` learns how many."""
     found = [np.empty((len(images), BITS // 8), np.uint8) for _ in networks]
-    for start in range(0, len(images), _BLOCK):
-        stop = min(start + _BLOCK, len(images))
-        block = images.take(range(start, stop))
+    done = 0
+    for block in blocks(images, _BLOCK):
         for network, hashes in zip(networks, found, strict=True):
-            hashes[start:stop] = network.hashes(block)
-        tell(stop, len(images))
+            hashes[done : done + len(block)] = network.hashes(block)
+        done += len(block)
+        tell(done, len(images))
     return found
 
 
@@ -200,12 +200,8 @@ def _trial(network: Autoencoder, images: Images, hashes: NDArray[np.uint8], seed
     bits = {kind: network.hashes(made) ^ hashes[planted] for kind, made in copies.items()}
     alike = torch.cat([likeness(originals, made) for made in copies.values()])
     apart, nearest = nearest_others(hashes, judged)
-    like = torch.cat(
-        [
-            likeness(*(images.take(rows[part].tolist()) for rows in (judged, nearest)))
-            for part in np.split(np.arange(len(judged)), range(_BLOCK, len(judged), _BLOCK))
-        ]
-    )
+    pairs = zip(*(blocks(images, _BLOCK, rows.tolist()) for rows in (judged, nearest)), strict=True)
+    like = torch.cat([likeness(*pair) for pair in pairs])
     far = like[apart > LARGEST_RADIUS]
     known = len(far) >= _FEWEST_UNLIKE
     return Trial(

@@ -23,7 +23,7 @@ from gan_eval.experiments.attributes import own_features
 from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.features import build
 from gan_eval.experiments.memorisation import nearest_images
-from gan_eval.experiments.parts import sample
+from gan_eval.experiments.parts import blocks, sample
 from gan_eval.experiments.run_images import open_run_images
 from gan_eval.experiments.study import Watch, begin
 from gan_eval.features.extractor import Extractor
@@ -235,8 +235,7 @@ class _Space:
         spec = own_features(run)
         extractor = build(spec, train, device=device, precision="32")
         extractor.prepare()
-        parts = torch.split(train.take(range(len(train))), _BATCH)
-        rows = torch.cat([extractor(part).cpu() for part in parts])
+        rows = torch.cat([extractor(block).cpu() for block in blocks(train, _BATCH)])
         unit = 2 * float(rows.var(0).sum()) if len(rows) > 1 else 0.0  # of two independent draws
         if not unit:
             raise InputError(

@@ -5,7 +5,7 @@ The control are real images that take no part: random training images, and their
 others. New images of the same kind would be as near as these, and copies much nearer.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from gan_eval.data import Images
 from gan_eval.devices import with_float64
 from gan_eval.errors import InputError
+from gan_eval.experiments.parts import blocks
 from gan_eval.probes.nearest_neighbor import RunningNearest
 from gan_eval.seeding import stream
 from gan_eval.visualize.grids import write_grid
@@ -48,17 +49,11 @@ def nearest_images(
     """
     taken = range(len(images)) if rows is None else rows
     nearest = RunningNearest(queries.flatten(1), device=with_float64(device))
-    for block in blocks(images, taken):
+    for block in blocks(images, _BLOCK, taken):
         nearest.update(block.flatten(1))
         tell(nearest.seen, len(taken))
     distances = nearest.distances.cpu() / (255 * queries[0].numel() ** 0.5)
     return distances, torch.as_tensor(taken)[nearest.indices.cpu()]
-
-
-def blocks(images: Images, rows: Sequence[int]) -> Iterator[Tensor]:
-    """Yield uint8 images at `rows`, (up to 1000, channels, s, s) at a time."""
-    for start in range(0, len(rows), _BLOCK):
-        yield images.take(rows[start : start + _BLOCK])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -22,8 +22,8 @@ from gan_eval.data import Images
 from gan_eval.devices import keep_freed_memory, with_float64
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import describe, form_of
-from gan_eval.experiments.memorisation import Copies, Tell, blocks, real_distances, statistics
-from gan_eval.experiments.parts import Parts, open_parts
+from gan_eval.experiments.memorisation import Copies, Tell, real_distances, statistics
+from gan_eval.experiments.parts import Parts, blocks, open_parts
 from gan_eval.experiments.run_images import check_numbered_alike, open_run_images
 from gan_eval.experiments.sample_stream import LOT, SampleStream, StateFile, kept_epochs
 from gan_eval.experiments.study import Study, Watch, begin
@@ -241,7 +241,7 @@ def _real(parts: Parts, first: int) -> Iterator[tuple[Tensor, Tensor | None]]:
     assert parts.known.labels is not None
     n = len(parts.known) - parts.held_out
     labels = torch.split(parts.known.labels[first * LOT : n], LOT)
-    yield from zip(blocks(parts.known, range(first * LOT, n)), labels, strict=True)
+    yield from zip(blocks(parts.known, LOT, range(first * LOT, n)), labels, strict=True)
 
 
 def _protocol(parts: Parts | None, samples: int, *, chosen: bool) -> dict[str, Any]:

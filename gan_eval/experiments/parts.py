@@ -1,6 +1,6 @@
 """A labelled data set as a probe wants it: training images, then validation images, and a test."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -218,6 +218,24 @@ def held_sample(data: Images, n: int) -> Images:
     pixels = part.take(range(len(part)))
     fingerprint = fingerprint_pixels(pixels, part.labels)
     return replace(part, pixels=pixels, stream=None, fingerprint=fingerprint, stamp="")
+
+
+def blocks(images: Images, size: int, rows: Sequence[int] | None = None) -> Iterator[Tensor]:
+    """Yield uint8 images, all or those at `rows`, (up to `size`, channels, s, s) at a time."""
+    rows = range(len(images)) if rows is None else rows
+    for start in range(0, len(rows), size):
+        yield images.take(rows[start : start + size])
+
+
+def joined(parts: Iterable[Tensor], n: int) -> Tensor:
+    """Return parts of n rows in all as one tensor, holding no more than that and a part."""
+    whole, done = torch.empty(0), 0
+    for part in parts:
+        if not done:
+            whole = torch.empty(n, *part.shape[1:], dtype=part.dtype, device=part.device)
+        whole[done : done + len(part)] = part
+        done += len(part)
+    return whole
 
 
 def describe_sample(known: Images) -> dict[str, Any]:

@@ -11,12 +11,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from gan_eval.data import Images
 from gan_eval.devices import processes, with_float64
 from gan_eval.errors import InputError
-from gan_eval.experiments.parts import describe_sample, held_sample
+from gan_eval.experiments.parts import blocks, describe_sample, held_sample, joined
 from gan_eval.experiments.run_images import watched_part
 from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.files import StrPath
@@ -114,8 +113,9 @@ def _probe(
         return {}
     device = with_float64(config.device)  # which objectives are summed in
     assert known.labels is not None
-    labelled, n = Labelled(_rows(extractor, known, device), known.labels), len(known)
-    train, validation = labelled.split(n - _PROTOCOL.held_out_of(n))
+    n = len(known)
+    rows = joined((extractor(block).to(device) for block in blocks(known, _BATCH)), n)
+    train, validation = Labelled(rows, known.labels).split(n - _PROTOCOL.held_out_of(n))
     solve: Solver = lambda x, labels, _, grid: [  # noqa: E731
         fit_l2_svm(x, labels, grid, tol=_TOL, device=device)
     ]
@@ -125,12 +125,3 @@ def _probe(
         "probe_C": choice.C,
         "probe_seconds": round(time.perf_counter() - started, 3),
     }
-
-
-def _rows(extractor: DiscriminatorFeatures, known: Images, device: str) -> Tensor:
-    n = len(known)
-    rows = torch.empty(n, extractor.width, device=device)
-    for start in range(0, n, _BATCH):
-        taken = range(start, min(start + _BATCH, n))
-        rows[taken.start : taken.stop] = extractor(known.take(taken))
-    return rows

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from gan_eval.errors import InputError
+from gan_eval.experiments.parts import joined
 from gan_eval.images import LAYOUT, layout_of, to_uint8
 
 Array = NDArray[np.generic] | Tensor
@@ -59,17 +60,6 @@ def to_pixels(values: Array, name: str) -> Tensor:
         for number, block in enumerate(blocks)
     )
     return joined(pixels, len(values))
-
-
-def joined(blocks: Iterable[Tensor], n: int) -> Tensor:
-    """Return `blocks` of n images in all as one tensor, holding no more than that and a block."""
-    whole, done = torch.empty(0), 0
-    for block in blocks:
-        if not done:
-            whole = torch.empty(n, *block.shape[1:], dtype=block.dtype)
-        whole[done : done + len(block)] = block
-        done += len(block)
-    return whole
 
 
 def _tensor(values: Array, name: str) -> Tensor:

@@ -31,7 +31,8 @@ from gan_eval.data.source import ArrayRows, DiskRows, Rows, Source
 from gan_eval.devices import as_one, gather, processes
 from gan_eval.errors import InputError, one_line
 from gan_eval.experiments.features import describe, form_of
-from gan_eval.experiments.score.pixels import Array, joined, pixels_of, to_pixels
+from gan_eval.experiments.parts import joined
+from gan_eval.experiments.score.pixels import Array, pixels_of, to_pixels
 from gan_eval.features.statistics_file import Statistics, load_statistics
 from gan_eval.files import StrPath, expanded
 from gan_eval.images import layout_of

@@ -23,7 +23,7 @@ from gan_eval.data import Images
 from gan_eval.devices import processes
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
-from gan_eval.experiments.parts import describe_sample, held_sample
+from gan_eval.experiments.parts import blocks, describe_sample, held_sample
 from gan_eval.experiments.run_images import watched_part
 from gan_eval.experiments.score.extractors import ExtractorSpec, check_weights
 from gan_eval.experiments.score.figures import check_memory
@@ -122,9 +122,7 @@ class _Score:
 
     @torch.inference_mode()
     def _features(self, images: Images) -> tuple[Tensor, Moments]:
-        starts = range(0, len(images), _BATCH)
-        taken = (range(start, min(start + _BATCH, len(images))) for start in starts)
-        rows = torch.cat([self.extractor(images.take(batch)) for batch in taken])
+        rows = torch.cat([self.extractor(block) for block in blocks(images, _BATCH)])
         moments = Moments()
         moments.update(rows)
         return rows, moments
