@@ -42,7 +42,7 @@ from gan_eval.experiments.account import slug
 from gan_eval.experiments.parts import blocks, sample
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, UNSEEN, Trial, likeness
 from gan_eval.experiments.study import Study, Watch, begin
-from gan_eval.experiments.thinned import Whole
+from gan_eval.experiments.thinned import writer_of
 from gan_eval.files import StrPath, check_folder, expanded, write_json
 from gan_eval.probes.hamming import components, nearest_others
 from gan_eval.records import Record, Written, append_record
@@ -107,7 +107,7 @@ def dedup(
     images = open_images(data, root=root, size=SIZE, channels=CHANNELS)
     if len(images) < _FEWEST:
         raise InputError(f"data must hold at least {_FEWEST} images. Got {len(images)}.")
-    whole = None if target is None else Whole.of(data, root)
+    write_to, unnamed = writer_of(data, root) if target else (None, ())
     learned, untrained = _autoencoders(images, study)
     hashes, others = hash_images((learned, untrained), images, partial(watch, "hashes"))
     (choosing, trial), (rivals, control) = (
@@ -140,12 +140,12 @@ def dedup(
             "equal hashes": {"duplicates": _duplicates(hashes, 0), **trial.at(0)},
             "untrained": {"duplicates": _duplicates(others, rival), **control.at(rival)},
         },
-        advice=(*_advice(trial, chosen), *(whole.advice() if whole else ())),
+        advice=(*_advice(trial, chosen), *unnamed),
         fingerprints={"data": images.fingerprint},
     )
     files = _save(study.folder, record, images, file_names(data, root))
-    if target and whole:
-        whole.write(target, _kept(len(images), groups))
+    if target and write_to:
+        write_to(target, _kept(len(images), groups))
         files = (*files, target)
     return Written(record=record, files=files)
 

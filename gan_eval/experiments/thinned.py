@@ -1,7 +1,6 @@
 """Data without some of their training images, as a new .npz."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,57 +16,38 @@ from gan_eval.experiments.parts import check_same_classes, if_there
 from gan_eval.files import StrPath
 
 _PARTS = ("train", "val", "test")
+# Takes the new file and which training images stay, int64 (m,).
+Write = Callable[[Path, Tensor], None]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Whole:
-    """Data that can be written again, found out before anything takes long.
+def writer_of(data: str, root: StrPath | None) -> tuple[Write, tuple[str, ...]]:
+    """Return what writes `data`, as `open_images` takes them, with some training images alone.
 
-    Attributes:
-        source: the .npz that they are read from; None where they are in another layout.
-        parts: of another layout, images at their own size, not held.
+    All arrays of an .npz go along; of another layout "val" and "test", where there are any. With it
+    comes a line on arrays that may be of the training images, but not by their names.
+
+    Raises:
+        InputError: they are a damaged .npz, or none and their images no squares of one size.
     """
+    source = npz_of(data, root)
+    if source is None:
+        return partial(_write_parts, _opened(data, root)), ()
+    check_whole(source)
+    keys = unnamed_arrays(source, "train")
+    line = (
+        f"{', '.join(keys)} of {source} went along whole: an array with a row for each training "
+        "image must be called train_NAME to lose the duplicates' rows."
+    )
+    return lambda path, rows: write_rows(source, path, "train", rows), (line,) if keys else ()
 
-    source: Path | None
-    parts: Mapping[str, Images]
 
-    @classmethod
-    def of(cls, data: str, root: StrPath | None) -> "Whole":
-        """Return `data`, as `open_images` takes them.
-
-        Raises:
-            InputError: they are a damaged .npz, or none and their images no squares of one size.
-        """
-        source = npz_of(data, root)
-        if source:
-            check_whole(source)
-        return cls(source=source, parts={} if source else _opened(data, root))
-
-    def advice(self) -> tuple[str, ...]:
-        """Return a line on arrays that may be of the training images, but not by their names."""
-        keys = unnamed_arrays(self.source, "train") if self.source else []
-        if not keys:
-            return ()
-        return (
-            f"{', '.join(keys)} of {self.source} went along whole: an array with a row for each "
-            "training image must be called train_NAME to lose the duplicates' rows.",
-        )
-
-    def write(self, path: Path, rows: Tensor) -> None:
-        """Write the data with training images `rows` alone, int64 (m,).
-
-        All arrays of an .npz go along; of another layout "val" and "test", where there are any.
-        """
-        if self.source is not None:
-            write_rows(self.source, path, "train", rows)
-            return
-        kept = {split: torch.arange(len(images)) for split, images in self.parts.items()}
-        kept["train"] = rows
-        write_images(path, {split: (images, kept[split]) for split, images in self.parts.items()})
+def _write_parts(parts: Mapping[str, Images], path: Path, rows: Tensor) -> None:
+    kept = {split: torch.arange(len(images)) for split, images in parts.items()} | {"train": rows}
+    write_images(path, {split: (images, kept[split]) for split, images in parts.items()})
 
 
 def _opened(data: str, root: StrPath | None) -> dict[str, Images]:
-    """Return the parts that there are."""
+    """Return the parts that there are, images at their own size, not held."""
     opened = partial(open_images, data, root=root, memory=0)
     try:
         found = {split: if_there(opened, split) for split in _PARTS}
