@@ -212,14 +212,6 @@ def sample(data: Images, n: int, seed: int = 0) -> Images:
     return _rows(data, _order(data, seed)[:n], f"{data.split}, sample")
 
 
-def held_sample(data: Images, n: int) -> Images:
-    """Return `sample`'s images in memory, with the same fingerprint however `data` lie."""
-    part = sample(data, n)
-    pixels = part.take(range(len(part)))
-    fingerprint = fingerprint_pixels(pixels, part.labels)
-    return replace(part, pixels=pixels, stream=None, fingerprint=fingerprint, stamp="")
-
-
 def blocks(images: Images, size: int, rows: Sequence[int] | None = None) -> Iterator[Tensor]:
     """Yield uint8 images, all or those at `rows`, (up to `size`, channels, s, s) at a time."""
     rows = range(len(images)) if rows is None else rows
@@ -236,16 +228,6 @@ def joined(parts: Iterable[Tensor], n: int) -> Tensor:
         whole[done : done + len(part)] = part
         done += len(part)
     return whole
-
-
-def describe_sample(known: Images) -> dict[str, Any]:
-    """Return what tells these images from others, JSON-able."""
-    return {
-        "name": known.name,
-        "split": known.split,
-        "n": len(known),
-        "fingerprint": known.fingerprint,
-    }
 
 
 def _order(data: Images, seed: int) -> Tensor:

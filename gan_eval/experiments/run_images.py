@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from gan_eval.data import Images, open_images
+from gan_eval.data.images_set import fingerprint_pixels
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
-from gan_eval.experiments.parts import padded_if_small
+from gan_eval.experiments.parts import padded_if_small, sample
 from gan_eval.files import StrPath
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run
@@ -52,27 +54,40 @@ def check_numbered_alike(images: Images, run: Run) -> None:
         )
 
 
-def watched_part(
-    config: RunConfig, images: Images, *, data: str | None = None, root: StrPath | None = None
-) -> Images:
-    """Return images of a training part, to look at a run by while it is trained; never test images.
+def watched_images(
+    config: RunConfig,
+    images: Images,
+    n: int,
+    *,
+    data: str | None = None,
+    root: StrPath | None = None,
+) -> tuple[Images, dict[str, Any]]:
+    """Return images to look at a run by while it is trained, and what tells them from others.
 
-    Those that it is trained on, where they are of a training part, else that of the same data.
+    A random sample of a training part, never of test images, in memory: of those that it is trained
+    on, where they are of a training part, else of that of the same data. The same fingerprint
+    however they lie.
 
     Args:
         config: of the run.
         images: those that it is trained on.
+        n: how many, or all where there are fewer.
         data: another set, as `open_images` takes it.
         root: where named sets are; None takes the run's own root.
 
     Raises:
         InputError: there is no such part.
     """
-    if data is None and images.split == "train":
-        return images
-    assert config.data is not None
-    if data is None:
-        root = root or config.data.root_there
-    # A few thousand are read, whatever memory there is.
-    opened = partial(open_images, data or config.data.name, root=root, split="train", memory=0)
-    return padded_if_small(opened, **form_of(config))
+    if data is not None or images.split != "train":
+        assert config.data is not None
+        if data is None:
+            data, root = config.data.name, root or config.data.root_there
+        # A few thousand are read, whatever memory there is.
+        opened = partial(open_images, data, root=root, split="train", memory=0)
+        images = padded_if_small(opened, **form_of(config))
+    part = sample(images, n)
+    pixels = part.take(range(len(part)))
+    fingerprint = fingerprint_pixels(pixels, part.labels)
+    about = {"name": part.name, "split": part.split, "n": len(part), "fingerprint": fingerprint}
+    held = replace(part, pixels=pixels, stream=None, fingerprint=fingerprint, stamp="")
+    return held, about

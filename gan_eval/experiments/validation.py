@@ -15,8 +15,8 @@ import torch
 from gan_eval.data import Images
 from gan_eval.devices import processes, with_float64
 from gan_eval.errors import InputError
-from gan_eval.experiments.parts import blocks, describe_sample, held_sample, joined
-from gan_eval.experiments.run_images import watched_part
+from gan_eval.experiments.parts import blocks, joined
+from gan_eval.experiments.run_images import watched_images
 from gan_eval.features.discriminator import DiscriminatorFeatures
 from gan_eval.files import StrPath
 from gan_eval.models.dcgan import Discriminator, Generator
@@ -56,10 +56,8 @@ def watch_features(
         InputError: there are no labelled images of two classes, or they are others than before, or
             the discriminator is conditional or has no maps of 4 x 4.
     """
-    part = watched_part(config, images, data=data, root=root)
-    known = held_sample(part, _IMAGES)
+    known, about = watched_images(config, images, _IMAGES, data=data, root=root)
     _check_classes(known)
-    about = describe_sample(known)
     if config.probed not in (None, about):
         raise InputError(
             "--probe-data must stay the same, so that epochs can be compared: so far "

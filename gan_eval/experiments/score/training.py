@@ -23,8 +23,8 @@ from gan_eval.data import Images
 from gan_eval.devices import processes
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import form_of
-from gan_eval.experiments.parts import blocks, describe_sample, held_sample
-from gan_eval.experiments.run_images import watched_part
+from gan_eval.experiments.parts import blocks
+from gan_eval.experiments.run_images import watched_images
 from gan_eval.experiments.score.extractors import ExtractorSpec, check_weights
 from gan_eval.experiments.score.figures import check_memory
 from gan_eval.experiments.score.sides import Sampling, Side, side_of
@@ -70,10 +70,12 @@ def watch_samples(
     Raises:
         InputError: the extractor is not there, moves with the run, or is another than before.
     """
-    known = held_sample(watched_part(config, images, root=root), n)
+    known, reference = watched_images(config, images, n, root=root)
     score = _score(config, extractor, weights, known, n)
     check_memory(score.extractor.width, config.device)
-    about = _about(score.extractor, known, n, score.seed)
+    identity = {"name": score.extractor.name, **score.extractor.identity}
+    # As it comes back from JSON.
+    about = as_json({"extractor": identity, "reference": reference, "n": n, "seed": score.seed})
     if config.scored not in (None, about):
         raise InputError(
             "--score-extractor must stay the same, so that epochs can be compared: so far "
@@ -160,17 +162,6 @@ def _untrained(config: RunConfig, known: Images) -> DiscriminatorFeatures:
     network = random_discriminator(unlabelled, derive(0, "score", "training"))
     scale, device = config.generator.scale, config.device
     return DiscriminatorFeatures(network, scale, name=UNTRAINED, pool=1, train=known, device=device)
-
-
-def _about(extractor: Extractor, known: Images, n: int, seed: int) -> dict[str, Any]:
-    """Return what the distances depend on beside G, as it comes back from JSON."""
-    about = {
-        "extractor": {"name": extractor.name, **extractor.identity},
-        "reference": describe_sample(known),
-        "n": n,
-        "seed": seed,
-    }
-    return dict(as_json(about))
 
 
 def _short(about: dict[str, Any]) -> str:
