@@ -112,7 +112,8 @@ def arithmetic(
     _check_n(n)
     drawing = open_drawing(run, epoch=epoch, label=label, device=study.device)
     words = {
-        name: given if isinstance(given, str) else _spell(given) for name, given in asked.items()
+        name: given if isinstance(given, str) else ",".join(str(index(each)) for each in given)
+        for name, given in asked.items()
     }
     chosen = _chosen(drawing, words, target, choices, n, seed)
     concepts: Mapping[str, tuple[int, ...] | Wanted] = chosen.samples or {
@@ -171,10 +172,6 @@ def arithmetic(
     return Written(record=record, files=(append_record(study.folder, record), *files))
 
 
-def _spell(numbers: Sequence[int]) -> str:
-    return ",".join(str(index(number)) for number in numbers)
-
-
 def _advice(counted: int, trials: int) -> tuple[str, ...]:
     if not 0 < counted < min(trials, _FEW_TRIALS):
         return ()
@@ -199,14 +196,14 @@ def _chosen(
         "weights": weights_sha256(drawing.network),
     }
     if choices is None:
-        _check_complete(asked, target)
-        return Choices(samples={}, asked=asked, target=target, n=n, **about)
-    if asked or target is not None:
+        found = Choices(samples={}, asked=asked, target=target, n=n, **about)
+    elif asked or target is not None:
         raise InputError(
             f"--choices holds exemplars and target. Got {', '.join(asked) or '--target'} too; "
             "leave one of them out."
         )
-    found = read_choices(choices, **about)
+    else:
+        found = read_choices(choices, **about)
     _check_n(found.n)
     _check_complete(found.asked, found.target)
     for name, numbers in found.samples.items():
