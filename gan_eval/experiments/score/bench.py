@@ -57,7 +57,7 @@ class Bench:
     device: str
     watch: Watch
     _extractors: dict[str, Extractor] = field(default_factory=dict)
-    _opened: dict[str, Images] = field(default_factory=dict)
+    _opened: dict[str, Images | None] = field(default_factory=dict)
     _real: tuple[object, Features] | None = None
 
     def pair(self, model: Side) -> Pair:
@@ -160,11 +160,9 @@ class Bench:
     def _reference(self, form: Mapping[str, Any]) -> Images | None:
         """Return the reference in `form`, opened once for all models of that form."""
         key = str(sorted(form.items()))
-        if key not in self._opened and self.against.open is not None:
-            images = self._open(self.against, form)
-            assert images is not None
-            self._opened[key] = images
-        return self._opened.get(key)
+        if key not in self._opened:
+            self._opened[key] = self._open(self.against, form)
+        return self._opened[key]
 
     def _reference_features(self, pair: Pair) -> Features:
         """Return the reference's features, those of the pair before where they are the same."""
