@@ -88,7 +88,7 @@ def main(asked: Reproduction) -> None:
     for preset, data, epochs, options in EXHIBITS[: 1 if asked.quick else None]:
         with asked.row(f"{preset} on {data}"):
             run = asked.trained(preset, found := asked.data(data), epochs, **options)
-            kept = sorted(int(path.name[6:]) for path in run.folder.glob("checkpoints/epoch-*"))
+            kept = run.kept("generator")
             show(asked, run, kept)
             where = {**asked.common, "out": asked.out / run.folder.name}
             neighbors(run, samples=1000, memorisation_only=True, **where)
