@@ -15,6 +15,7 @@ from gan_eval.images import LAYOUT, layout_of, to_uint8
 
 Array = NDArray[np.generic] | Tensor
 _BLOCK = 1000  # images that are converted at once
+_KINDS = ("uint8", "float16", "bfloat16", "float32", "float64")
 
 
 def pixels_of(given: Array | Dataset[Any] | Iterable[Any], name: str) -> Tensor:
@@ -45,38 +46,26 @@ def to_pixels(values: Array, name: str) -> Tensor:
         InputError: the shape, type or range is not one of the module's.
     """
     layout = layout_of(tuple(values.shape), name, channels_first=isinstance(values, Tensor))
-    if isinstance(values, Tensor):
-        blocks = (part.detach().cpu() for part in torch.split(values, _BLOCK))
-    else:
-        blocks = (
-            _tensor(values[start : start + _BLOCK], name)
-            .reshape(-1, *layout[1:])
-            .permute(0, 3, 1, 2)
-            for start in range(0, len(values), _BLOCK)
+    if str(values.dtype).removeprefix("torch.") not in _KINDS:
+        raise InputError(
+            f"{name} must be uint8, or floats from 0 to 1. Got {values.dtype}; scale and convert "
+            "it."
         )
+
+    def block(start: int) -> Tensor:
+        part = values[start : start + _BLOCK]
+        if isinstance(part, Tensor):
+            return _rounded(part.detach().cpu(), name, start)
+        images = torch.from_numpy(np.array(part)).reshape(-1, *layout[1:]).permute(0, 3, 1, 2)
+        return _rounded(images, name, start)
+
     # In blocks, as whole arrays of floats would be held several times.
-    pixels = (
-        block if block.dtype == torch.uint8 else _rounded(block, name, number * _BLOCK)
-        for number, block in enumerate(blocks)
-    )
-    return joined(pixels, len(values))
-
-
-def _tensor(values: Array, name: str) -> Tensor:
-    if values.dtype not in (np.uint8, np.float16, np.float32, np.float64):
-        raise _kind(name, values.dtype)
-    return torch.from_numpy(np.array(values))
-
-
-def _kind(name: str, kind: object) -> InputError:
-    return InputError(
-        f"{name} must be uint8, or floats from 0 to 1. Got {kind}; scale and convert it."
-    )
+    return joined(map(block, range(0, len(values), _BLOCK)), len(values))
 
 
 def _rounded(images: Tensor, name: str, first: int) -> Tensor:
-    if not images.is_floating_point():
-        raise _kind(name, images.dtype)
+    if images.dtype == torch.uint8:
+        return images
     wrong = (~images.isfinite()).flatten(1).any(1).nonzero()
     if len(wrong):
         raise InputError(
