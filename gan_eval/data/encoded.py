@@ -184,7 +184,7 @@ class FileRows(EncodedRows):
 
     def encoded(self, index: int) -> Path:
         """Return the file."""
-        return self.folder / self.keys[index]
+        return Path(self.folder, self.keys[index])
 
     def where(self, index: int) -> str:
         """Return the file's path."""
