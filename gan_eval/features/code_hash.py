@@ -17,6 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, partial
+from itertools import chain
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -74,7 +75,7 @@ class _Told:
 
     def network(self, network: nn.Module) -> Iterator[Any]:
         """Yield what says what a network computes, without its weights."""
-        yield _nameless(repr(network))
+        yield from (_nameless(repr(network)), _apart(network))
         for name, module in network.named_modules():
             yield name
             yield from self._layer(module)
@@ -86,9 +87,6 @@ class _Told:
             yield getattr(module, "code", None)
         yield {name: value for name, value in vars(module).items() if name not in _TORCHS}
         yield from (list(getattr(module, name).values()) for name in _HOOKS)
-        # Buffers that are in no state dict, and so in no hash of the weights.
-        apart = module._non_persistent_buffers_set
-        yield {name: value for name, value in module._buffers.items() if name in apart}
 
     def _parts(self, value: Any) -> Iterator[Any]:
         """Yield what a value is made of."""
@@ -108,7 +106,8 @@ class _Told:
         elif isinstance(value, set | frozenset):  # whose order may be another in each process
             yield from sorted(map(self._of, value))
         elif isinstance(value, nn.Module):  # in a list, say, where the network does not see it
-            yield from (_nameless(repr(value)), value.state_dict(), *value.modules())
+            yield from (_nameless(repr(value)), value.state_dict(), _apart(value))
+            yield from value.modules()
             yield from self._layer(value)
         elif isinstance(value, partial):
             yield from (value.func, value.args, value.keywords)
@@ -170,6 +169,13 @@ def _function(function: FunctionType) -> Iterator[Any]:
     yield from (_source(function), function.__defaults__, function.__kwdefaults__)
     if _is_own(module):
         yield from _named_by(function)
+
+
+def _apart(network: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors that are in no state dict, and so in no hash of the weights."""
+    named = chain(network.named_parameters(), network.named_buffers())
+    kept = network.state_dict().keys()
+    return {name: tensor for name, tensor in named if name not in kept}
 
 
 def _members(kind: type) -> Iterator[Any]:

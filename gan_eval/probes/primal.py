@@ -53,6 +53,7 @@ class PrimalSpace:
         self.design = design
         self._leading = _leading(design, math.isqrt(_CHEAP * design.d))
         if not self.suits(cost):
+            del self._leading  # before the others take their memory
             self._leading = _leading(design, _RANK)
         self._inverse: Tensor  # of the last direction's systems
         self._normal: _Normal = design.normal
@@ -243,14 +244,14 @@ def _leading(design: Design, rank: int) -> _Leading:
     check_finite(energy)
     sample = Design(design.x[:: -(-design.n // _SAMPLE)], design.device, design.dtype)
     most = min(_RANK, design.d + 1, sample.n)
-    width = min(rank, most)
+    width = max(1, min(rank, most))
     start = torch.randn(design.d + 1, width, generator=stream(0, "nystrom"), dtype=torch.float64)
     basis = start.to(design.device, design.dtype)
     for _ in range(2):
         with float32_products("medium"):
             basis = torch.linalg.qr(sample.normal(basis)).Q.to(design.dtype)
     seen = design.margins(basis).to(design.dtype)
-    values = seen.double().square().sum(0)
+    values = torch.linalg.vector_norm(seen, dim=0, dtype=torch.float64).square()
     rest = max(0.0, energy - float(values.sum())) / max(1, design.d + 1 - width)
     return _Leading(basis, seen, least=float(values.min()), tail=rest, all=width == most)
 

@@ -187,6 +187,7 @@ class Pictures(Dataset[Any]):
         (torch.from_numpy(LAST), r"\(n, 1 or 3, h, w\).*Got \(5, 8, 8, 3\); permute it"),
         (LAST[:0], r"no empty axis\. Got \(0, 8, 8, 3\)"),
         (LAST.astype(np.int64), "must be uint8, or floats from 0 to 1. Got int64"),
+        (LAST.astype(np.longdouble), "must be uint8, or floats from 0 to 1. Got .*float"),
         (PIXELS.int(), "must be uint8, or floats from 0 to 1. Got torch.int32"),
         (PIXELS.float(), "floats from 0 to 1. Got 0 to 255; scale it"),
         (PIXELS / 127.5 - 1, "floats from 0 to 1. Got -1 to 1; scale it"),

@@ -186,6 +186,19 @@ class Shifted(nn.Module):
         return x + self.by
 
 
+class Wrapped(nn.Sequential):
+    """A network that keeps a buffer of a layer out of its own state dict."""
+
+    def __init__(self, first: nn.Module, by: float) -> None:
+        super().__init__(first, nn.BatchNorm2d(4))
+        self[1].running_mean.fill_(by)
+
+    def state_dict(self, *args: object, **options: object) -> dict[str, Tensor]:
+        kept = super().state_dict(*args, **options)
+        kept.pop("1.running_mean")
+        return kept
+
+
 def test_networks_of_the_same_weights_that_compute_something_else_have_other_identities():
     conv = nn.Conv2d(3, 4, 3, bias=False)
     with torch.no_grad():
@@ -195,6 +208,7 @@ def test_networks_of_the_same_weights_that_compute_something_else_have_other_ide
         (nn.Sequential(conv, nn.LeakyReLU(0.1)), nn.Sequential(conv, nn.LeakyReLU(0.2))),
         (nn.Sequential(conv, Shifted(1.0)), nn.Sequential(conv, Shifted(2.0))),
         (nn.Sequential(conv, Gained(1.0)), nn.Sequential(conv, Gained(2.0))),
+        (Wrapped(conv, 1.0), Wrapped(conv, 2.0)),
     ]
     for one, other in pairs:
         first, second = (Modules(each, ["1"], size=12, mean=0.0, std=1.0) for each in (one, other))

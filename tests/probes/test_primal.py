@@ -104,3 +104,11 @@ def test_more_directions_are_taken_once_a_large_c_needs_them(monkeypatch: pytest
     for ours, best in zip(found, known, strict=True):
         assert ours.converged
         torch.testing.assert_close(ours.objective, best.objective, rtol=1e-6, atol=0)
+
+
+def test_without_columns_the_intercept_is_fitted():
+    # y = 1 in three rows of eight: 2C (3 (1 - b) - 5 (1 + b)) = b.
+    labels = torch.tensor([1, 1, 1, 0, 0, 0, 0, 0])
+    for model in fit_l2_svm(torch.empty(8, 0, dtype=torch.float64), labels, [0.5, 5.0]):
+        expected = torch.tensor([[-4 * model.C / (1 + 16 * model.C)]], dtype=torch.float64)
+        torch.testing.assert_close(model.weights, expected, rtol=1e-6, atol=0)

@@ -15,7 +15,8 @@ from gan_eval.images import LAYOUT, layout_of, to_uint8
 
 Array = NDArray[np.generic] | Tensor
 _BLOCK = 1000  # images that are converted at once
-_KINDS = ("uint8", "float16", "bfloat16", "float32", "float64")
+_FLOATS = ("float16", "float32", "float64")
+_KINDS = ("uint8", *_FLOATS, "torch.uint8", "torch.bfloat16", *(f"torch.{x}" for x in _FLOATS))
 
 
 def pixels_of(given: Array | Dataset[Any] | Iterable[Any], name: str) -> Tensor:
@@ -46,7 +47,7 @@ def to_pixels(values: Array, name: str) -> Tensor:
         InputError: the shape, type or range is not one of the module's.
     """
     layout = layout_of(tuple(values.shape), name, channels_first=isinstance(values, Tensor))
-    if str(values.dtype).removeprefix("torch.") not in _KINDS:
+    if str(values.dtype) not in _KINDS:
         raise InputError(
             f"{name} must be uint8, or floats from 0 to 1. Got {values.dtype}; scale and convert "
             "it."
