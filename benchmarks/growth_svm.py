@@ -18,7 +18,7 @@ import torch
 from speed_svm import ONE_C, RESULTS
 from svm_sides import features
 
-from gan_eval.devices import give_back_memory, keep_freed_memory
+from gan_eval.devices import freed_memory_kept, give_back_memory
 from gan_eval.files import append_line, read_lines
 from gan_eval.probes.l2_svm import check_memory, fit_l2_svm
 from gan_eval.records import provenance
@@ -46,9 +46,9 @@ def held_at_most() -> int:
     return 1024 * int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 
 
+@freed_memory_kept()
 def point(run: Path, n: int, d: int, classes: int) -> None:
     """Measure one point and append it."""
-    keep_freed_memory()
     x, labels = features(run, "cifar10")
     held = torch.from_numpy(x[:n, -d:].copy()).float()
     give_back_memory()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gan_eval.devices import keep_freed_memory
+from gan_eval.devices import freed_memory_kept
 from gan_eval.models.convolution import convolve_by_patches
 
 
@@ -37,11 +37,11 @@ def milliseconds(layer: Callable[..., Tensor], *inputs: Tensor) -> float:
     return statistics.median(times[2:]) * 1e3
 
 
+@freed_memory_kept()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch-size", type=int, default=64)
     batch_size = parser.parse_args().batch_size
-    keep_freed_memory()
     print("maps in, out, side, kernel: oneDNN convolution | patch matrix (ms, forward + backward)")
     for channels, maps, side, kernel in (
         (64, 128, 32, 4), (128, 256, 16, 4), (256, 512, 8, 4), (512, 1024, 8, 4),

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from svm_sides import features, ours, patient, theirs
 
-from gan_eval.devices import keep_freed_memory
+from gan_eval.devices import freed_memory_kept
 from gan_eval.files import append_line
 from gan_eval.probes.draws import FitDraws
 from gan_eval.probes.protocol import C_GRID
@@ -78,8 +78,8 @@ def large(given: argparse.Namespace) -> dict[str, Any]:
     return {"one": alone, "seven": seven, "peak_gib": peak / 2**30, "rows": len(x)}
 
 
+@freed_memory_kept()  # as in the command
 def main() -> None:
-    keep_freed_memory()  # as the command does
     parts = {"one": one, "sweep": sweep, "path": path, "large": large}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True)

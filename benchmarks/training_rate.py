@@ -18,10 +18,10 @@ from plain_dcgan import Plain
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from gan_eval.devices import keep_freed_memory, make_fabric, resolve_device
+from gan_eval.devices import freed_memory_kept, make_fabric, resolve_device
 from gan_eval.models.presets import configure
 from gan_eval.models.run_config import DataConfig, RunConfig
-from gan_eval.precision import full_float32, resolve_precision, tried_convolutions
+from gan_eval.precision import own_settings, resolve_precision, tried_convolutions
 from gan_eval.records import versions
 from gan_eval.training.step import Trainer
 
@@ -46,7 +46,6 @@ def ours(batch_size: int, device: str, compile: bool) -> Callable[[int, Tensor],
         steps_per_epoch=1, precision=precision, device=device, world_size=1, save_epochs=(1,),
         deviations=(), versions=versions(), compile=compile,
     )  # fmt: skip
-    keep_freed_memory()
     trainer = Trainer.start(config, make_fabric(device, precision))
     return lambda step, pixels: trainer.step(step, pixels, None, watch=False)
 
@@ -85,7 +84,8 @@ def main() -> None:
     with ExitStack() as settings:
         settings.enter_context(tried_convolutions(True))  # which pytorch/examples asks for too
         if given.which == "ours":  # as `carry_out` trains
-            settings.enter_context(full_float32())
+            settings.enter_context(own_settings())
+            settings.enter_context(freed_memory_kept())
         work(given.which, given.batch_size, given.steps, device, given.compile)
 
 

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from gan_eval import data as data
+    from gan_eval import metrics as metrics
+    from gan_eval import models as models
+    from gan_eval import probes as probes
     from gan_eval.data import Images as Images
     from gan_eval.data import open_images as open_images
     from gan_eval.errors import InputError as InputError
@@ -88,9 +92,11 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_PARTS, *__all__})
 
 
-def __getattr__(name: str) -> Any:
-    if name in _PARTS:
-        return importlib.import_module(f"gan_eval.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gan_eval' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"gan_eval.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # or every name would pass
+
+    def __getattr__(name: str) -> Any:
+        if name in _PARTS:
+            return importlib.import_module(f"gan_eval.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'gan_eval' has no attribute {name!r}")
+        return getattr(importlib.import_module(f"gan_eval.{_HOMES[name]}"), name)

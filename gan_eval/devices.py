@@ -26,7 +26,10 @@ _PATIENCE = timedelta(days=7)
 _Value = TypeVar("_Value")
 
 _GROUP = Path("/sys/fs/cgroup")
-_MALLOC_TRIM_THRESHOLD, _MALLOC_TOP_PAD, _MALLOC_MMAP_MAX = -1, -2, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
+# What glibc starts with, and the thresholds that it comes to by itself once large blocks are freed.
+_GLIBCS = {_TRIM_THRESHOLD: 2**26, _TOP_PAD: 2**17, _MMAP_THRESHOLD: 2**25, _MMAP_MAX: 2**16}
+_keeping = 0  # how many have glibc keep what is freed
 
 
 def make_fabric(device: str = "auto", precision: Precision = "32") -> "Fabric":
@@ -44,17 +47,22 @@ def make_fabric(device: str = "auto", precision: Precision = "32") -> "Fabric":
     # What is no tensor of a GPU is exchanged beside it: NCCL would let the GPU's queue run empty.
     backend = "cpu:gloo,cuda:nccl" if chosen == "cuda" else "gloo"
     # Fabric announces the precision on standard error; `gan-eval train` says it in its own line.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric = Fabric(
-        accelerator=chosen,
-        devices=[torch.cuda.current_device()] if chosen == "cuda" and world == 1 else local,
-        num_nodes=world // local,
-        strategy=DDPStrategy(process_group_backend=backend, timeout=_PATIENCE)
-        if world > 1
-        else "auto",
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-    )
-    fabric.launch()
+    log = logging.getLogger("lightning_fabric")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        fabric = Fabric(
+            accelerator=chosen,
+            devices=[torch.cuda.current_device()] if chosen == "cuda" and world == 1 else local,
+            num_nodes=world // local,
+            strategy=DDPStrategy(process_group_backend=backend, timeout=_PATIENCE)
+            if world > 1
+            else "auto",
+            precision="bf16-mixed" if precision == "bf16" else "32-true",
+        )
+        fabric.launch()
+    finally:
+        log.setLevel(level)
     if world > 1:
         # Fabric sees to NCCL only; Gloo's threads abort the process if it exits before they do.
         atexit.register(_part)
@@ -186,18 +194,30 @@ def take_own_gpu(device: str) -> None:
         torch.cuda.set_device(int(rank))
 
 
-def keep_freed_memory() -> None:
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
     """Let glibc keep freed memory instead of giving it back to the system after every layer.
 
     Otherwise each large activation is mapped, zeroed page by page and unmapped at every step, which
-    costs a sixth of the training time on a CPU. Elsewhere than glibc this does nothing.
+    costs a sixth of the training time on a CPU. The last one to end gives back what is free.
+    Elsewhere than glibc this does nothing.
     """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    mallopt = ctypes.CDLL(None).mallopt
-    mallopt(_MALLOC_MMAP_MAX, 0)
-    mallopt(_MALLOC_TRIM_THRESHOLD, 2**31 - 1)
-    mallopt(_MALLOC_TOP_PAD, 2**28)
+    global _keeping
+    _keeping += 1
+    _mallopt({_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**28})
+    try:
+        yield
+    finally:
+        _keeping -= 1
+        if not _keeping:
+            _mallopt(_GLIBCS)
+            give_back_memory()
+
+
+def _mallopt(options: dict[int, int]) -> None:
+    if platform.libc_ver()[0] == "glibc":
+        for option, value in options.items():
+            ctypes.CDLL(None).mallopt(option, value)
 
 
 def give_back_memory() -> None:

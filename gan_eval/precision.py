@@ -55,6 +55,22 @@ def full_float32() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Compute as torch does when it starts, whatever a notebook has set, and put that back.
+
+    That is its default dtype, autocast, and whether gradients are kept; beside `full_float32`.
+    """
+    before = torch.get_default_dtype()
+    rounded = filter(torch.is_autocast_enabled, ("cpu", "cuda", "mps"))
+    with ExitStack() as settings, full_float32(), torch.inference_mode(False), torch.enable_grad():
+        settings.callback(torch.set_default_dtype, before)
+        torch.set_default_dtype(torch.float32)
+        for device in rounded:
+            settings.enter_context(torch.autocast(device, enabled=False))
+        yield
+
+
 def _allow_tf32(wanted: bool) -> None:
     torch.backends.cudnn.allow_tf32 = wanted
 

@@ -64,7 +64,9 @@ class Images:
 
     @property
     def contents(self) -> str:
-        """Fingerprint and stamp: what changes with any pixel."""
+        """What changes with any pixel, also where somebody changed those that are held."""
+        if self.pixels is not None:
+            return fingerprint_pixels(self.pixels, self.labels)
         return f"{self.fingerprint} {self.stamp}".rstrip()
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from gan_eval.data import digits
 from gan_eval.data.arrays import npz_counts, read_members, read_npz
@@ -26,7 +26,7 @@ DATA_NAMES = ("digits", *OFFICIAL)
 
 
 def open_images(
-    data: str,
+    data: StrPath,
     *,
     root: StrPath | None = None,
     split: str = "train",
@@ -61,14 +61,14 @@ def open_images(
     return prepare(source, size=size, channels=channels, fit=fit, limit=limit, memory=memory)
 
 
-def path_of(data: str, root: StrPath | None) -> Path | None:
+def path_of(data: StrPath, root: StrPath | None) -> Path | None:
     """Return the path of a folder or file that is called `data`, None where it is found by name."""
     named = _locate(data, root_for(data, root)) if _is_name(data) else None
     path = expanded(data).resolve()
     return path if named is None and data not in DATA_NAMES and path.exists() else None
 
 
-def root_for(data: str, root: StrPath | None) -> Path | None:
+def root_for(data: StrPath, root: StrPath | None) -> Path | None:
     """Return the root that `data` is under; embedded data and paths need none."""
     there = expanded(root) if root else None
     return data_root(there) if _is_name(data) and data != "digits" else there
@@ -153,20 +153,24 @@ def _folder(path: Path) -> _Found:
     return _Found(name, "folder", path, dict.fromkeys(found), partial(read_split, found))
 
 
-def file_names(data: str, root: StrPath | None) -> list[str] | None:
+def file_names(data: StrPath, root: StrPath | None) -> list[str] | None:
     """Return what the files of the training images are called; None where each has no file."""
     rows = _find(data, root_for(data, root), "train").rows
     return list(rows.names()) if isinstance(rows, FileRows) else None
 
 
-def npz_of(data: str, root: StrPath | None) -> Path | None:
+def npz_of(data: StrPath, root: StrPath | None) -> Path | None:
     """Return the .npz that `data` are read from; None where they are in another layout."""
     found = _search(data, root_for(data, root))
     return found.where if found.where and found.source.endswith(".npz") else None
 
 
-def _search(data: str, root: Path | None) -> _Found:
+def _search(data: StrPath, root: Path | None) -> _Found:
     """Return where `data` are, by name or by path."""
+    if not isinstance(data, str | os.PathLike):
+        raise InputError(
+            f'data must be named or lie at a path. Got {type(data).__name__}; pass "digits", say.'
+        )
     found = _locate(data, root) if _is_name(data) else None
     path = expanded(data)
     if found is None and data not in (*DATA_NAMES, ""):
@@ -181,7 +185,7 @@ def _search(data: str, root: Path | None) -> _Found:
     return found
 
 
-def _find(data: str, root: Path | None, split: str) -> Source:
+def _find(data: StrPath, root: Path | None, split: str) -> Source:
     found = _search(data, root)
     split = "val" if split in ("valid", "validation") else split
     if split not in found.splits:
@@ -197,11 +201,11 @@ def _find(data: str, root: Path | None, split: str) -> Source:
         ) from error
 
 
-def _is_name(data: str) -> bool:
+def _is_name(data: StrPath) -> TypeGuard[str]:
     return isinstance(data, str) and not {"/", "\\"} & {*data} and data not in ("", ".", "..")
 
 
-def _unknown(data: str, root: Path | None, path: Path) -> InputError:
+def _unknown(data: StrPath, root: Path | None, path: Path) -> InputError:
     if data in DATA_NAMES:
         return InputError(_needs(data, root))
     rule = "data must be a name, or the path of a folder of images or an .npz file"

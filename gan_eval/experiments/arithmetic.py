@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_eval.errors import InputError
@@ -31,7 +32,7 @@ from gan_eval.experiments.exemplars import (
     spell,
 )
 from gan_eval.experiments.panel import Classifiers, open_panel
-from gan_eval.experiments.study import Watch, begin
+from gan_eval.experiments.study import Watch, at_work, begin
 from gan_eval.experiments.sums import (
     CONTROLS,
     STEPS,
@@ -59,10 +60,11 @@ _FEW_TRIALS = 100
 _TURNED = 6  # samples whose turn is drawn
 
 
+@at_work()
 def arithmetic(
     run: Run,
-    asked: Mapping[str, str | Sequence[int]],
-    data: str | None = None,
+    asked: Mapping[str, str | Sequence[int] | NDArray[Any]],
+    data: StrPath | None = None,
     *,
     target: str | None = None,
     choices: StrPath | None = None,
@@ -283,7 +285,7 @@ def _turn_rows(
     ]
     z = drawing.network.draw(_TURNED, stream(seed, "arithmetic", "turned"))
     turned = along(z, turn_vector(pools), STEPS)
-    caption = f"{float(STEPS[0]):+g} to {float(STEPS[-1]):+g} of the turn from random sample"
+    caption = f"{STEPS[0]:+g} to {STEPS[-1]:+g} of the turn from random sample"
     return [*ends, *((f"{caption} {i}", drawing.images(x)) for i, x in enumerate(turned, 1))]
 
 

@@ -16,13 +16,13 @@ from typing import Any, Literal
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import keep_freed_memory, make_fabric, processes, resolve_device, with_float64
+from gan_eval.devices import make_fabric, processes, resolve_device, with_float64
 from gan_eval.errors import NoSizeError
 from gan_eval.experiments.account import controls_of, record_of, slug, title_of
 from gan_eval.experiments.features import FeatureSpec, build
 from gan_eval.experiments.parts import Parts, open_parts
-from gan_eval.experiments.study import Watch, check_run
-from gan_eval.features.extractor import Extractor
+from gan_eval.experiments.study import Watch, at_work, check_run
+from gan_eval.features.extractor import Extractor, own_extractor
 from gan_eval.features.store import DType, default_store, extract
 from gan_eval.files import StrPath, check_folder
 from gan_eval.models.runs import Run
@@ -46,9 +46,10 @@ class Classified(Written):
     spec: FeatureSpec
 
 
+@at_work()
 def classify(
     features: FeatureSpec | Extractor | Run | str | Iterable[FeatureSpec | Extractor | Run | str],
-    data: str,
+    data: StrPath,
     protocol: Protocol | str | None = None,
     *,
     root: StrPath | None = None,
@@ -93,7 +94,6 @@ def classify(
         features = [features]
     specs = [_spec_of(each) for each in features]
     folders = [check_folder(out or _home(spec, specs)) for spec in specs]
-    keep_freed_memory()
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         make_fabric(device)
     probe = _Probe(
@@ -134,10 +134,12 @@ def _spec_of(feature: FeatureSpec | Extractor | Run | str) -> FeatureSpec:
         return FeatureSpec(name=feature)
     if isinstance(feature, os.PathLike):
         check_run(feature)
-    return FeatureSpec(name=feature.name, extractor=feature)
+    return FeatureSpec(name=own_extractor(feature).name, extractor=feature)
 
 
-def _open(specs: Sequence[FeatureSpec], data: str, protocol: Protocol, **given: Any) -> list[Parts]:
+def _open(
+    specs: Sequence[FeatureSpec], data: StrPath, protocol: Protocol, **given: Any
+) -> list[Parts]:
     """Return the data in the form that each feature takes; each form is opened once."""
     opened: dict[str, Parts] = {}
 

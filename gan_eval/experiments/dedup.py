@@ -41,7 +41,7 @@ from gan_eval.errors import InputError
 from gan_eval.experiments.account import slug
 from gan_eval.experiments.parts import blocks, sample
 from gan_eval.experiments.planted import COPIES, LARGEST_RADIUS, MOST_FALSE, UNSEEN, Trial, likeness
-from gan_eval.experiments.study import Study, Watch, begin
+from gan_eval.experiments.study import Study, Watch, at_work, begin
 from gan_eval.experiments.thinned import writer_of
 from gan_eval.files import StrPath, check_folder, expanded, write_json
 from gan_eval.probes.hamming import components, nearest_others
@@ -66,8 +66,9 @@ _BLOCK = 1024
 _SHOWN, _SHOWN_OF_EACH = 12, 10
 
 
+@at_work()
 def dedup(
-    data: str,
+    data: StrPath,
     *,
     root: StrPath | None = None,
     radius: int | None = None,

@@ -44,7 +44,7 @@ from gan_eval.experiments.attributes import AttributeClassifier
 from gan_eval.experiments.boxes import Box, find_boxes, inside, read_boxes, write_boxes
 from gan_eval.experiments.drawing import Drawing, open_drawing
 from gan_eval.experiments.panel import Panel, open_panel
-from gan_eval.experiments.study import Watch, begin
+from gan_eval.experiments.study import Watch, at_work, begin
 from gan_eval.files import StrPath
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
@@ -61,6 +61,7 @@ _FEW_SHOWN = 30
 _SEEING = 1.5  # hits by false alarms of a classifier of which figures say something
 
 
+@at_work()
 def dropout(
     run: Run,
     *,
@@ -69,7 +70,7 @@ def dropout(
     layer: int | str | None = None,
     label: int | None = None,
     epoch: Epoch | None = None,
-    data: str | None = None,
+    data: StrPath | None = None,
     root: StrPath | None = None,
     seed: int = 0,
     device: str = "auto",

@@ -28,7 +28,7 @@ from gan_eval.experiments.account import slug
 from gan_eval.experiments.features import describe
 from gan_eval.experiments.responses import Responses, check_layer
 from gan_eval.experiments.run_images import open_run_images
-from gan_eval.experiments.study import Watch, begin
+from gan_eval.experiments.study import Watch, at_work, begin
 from gan_eval.features.discriminator import random_discriminator
 from gan_eval.files import StrPath
 from gan_eval.models.runs import Epoch, Run
@@ -44,9 +44,10 @@ _PART = 0.1
 _BATCH = 128
 
 
+@at_work()
 def filters(
     run: Run,
-    data: str | None = None,
+    data: StrPath | None = None,
     *,
     layer: int | str | None = None,
     n: int = 6,

@@ -25,7 +25,7 @@ from gan_eval.experiments.features import build
 from gan_eval.experiments.memorisation import nearest_images
 from gan_eval.experiments.parts import blocks, sample
 from gan_eval.experiments.run_images import open_run_images
-from gan_eval.experiments.study import Watch, begin
+from gan_eval.experiments.study import Watch, at_work, begin
 from gan_eval.features.extractor import Extractor
 from gan_eval.files import StrPath
 from gan_eval.images import Scale, to_uint8
@@ -56,9 +56,10 @@ _MILLISECONDS = 80
 _COPIES, _FEATURES = 24, 3
 
 
+@at_work()
 def interpolate(
     run: Run,
-    data: str | None = None,
+    data: StrPath | None = None,
     *,
     root: StrPath | None = None,
     frames: int = 10,

@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 
 from gan_eval.data import Images
-from gan_eval.devices import keep_freed_memory, with_float64
+from gan_eval.devices import with_float64
 from gan_eval.errors import InputError
 from gan_eval.experiments.features import describe, form_of
 from gan_eval.experiments.memorisation import Copies, Tell, real_distances, statistics
 from gan_eval.experiments.parts import Parts, blocks, open_parts
 from gan_eval.experiments.run_images import check_numbered_alike, open_run_images
 from gan_eval.experiments.sample_stream import LOT, SampleStream, StateFile, kept_epochs
-from gan_eval.experiments.study import Study, Watch, begin
+from gan_eval.experiments.study import Study, Watch, at_work, begin
 from gan_eval.files import StrPath
 from gan_eval.models.runs import Epoch, Run
 from gan_eval.models.weights import weights_sha256
@@ -47,9 +47,10 @@ _Lots = Callable[[int], Iterator[tuple[Tensor, Tensor | None]]]
 _Sides = dict[str, dict[str, Any]]
 
 
+@at_work()
 def neighbors(
     run: Run,
-    data: str | None = None,
+    data: StrPath | None = None,
     *,
     root: StrPath | None = None,
     samples: int = 50_000,
@@ -90,7 +91,6 @@ def neighbors(
     run.load_generator(epoch)  # mistakes come to light before the data are read
     parts = None if memorisation_only else _open_parts(run, data, root)
     train = parts.train if parts else open_run_images(run, data, root=root, device=study.device)
-    keep_freed_memory()
     tried = bench.try_epochs(run, parts, samples) if parts and epoch is None else []
     if tried:
         epoch = min(tried, key=lambda each: each[1])[0]
@@ -209,7 +209,7 @@ class _Bench:
         }
 
 
-def _open_parts(run: Run, data: str | None, root: StrPath | None) -> Parts:
+def _open_parts(run: Run, data: StrPath | None, root: StrPath | None) -> Parts:
     """Return the labelled images that the run's samples are to stand for."""
     config = run.config()
     classes = config.generator.classes

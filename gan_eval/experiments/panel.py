@@ -57,7 +57,7 @@ class Panel:
 
 def open_panel(
     run: Run,
-    data: str | None,
+    data: StrPath | None,
     picked: Iterable[str],
     judged: Iterable[str],
     *,

@@ -45,7 +45,7 @@ class Parts:
 
 
 def open_parts(
-    data: str,
+    data: StrPath,
     protocol: Protocol,
     *,
     root: StrPath | None = None,

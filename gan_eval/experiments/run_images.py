@@ -15,7 +15,7 @@ from gan_eval.models.runs import Run
 from gan_eval.training.config import reopen
 
 
-def open_run_images(run: Run, data: str | None, *, root: StrPath | None, device: str) -> Images:
+def open_run_images(run: Run, data: StrPath | None, *, root: StrPath | None, device: str) -> Images:
     """Return training images in the size, channels and fit of a run's networks.
 
     Args:
@@ -59,7 +59,7 @@ def watched_images(
     images: Images,
     n: int,
     *,
-    data: str | None = None,
+    data: StrPath | None = None,
     root: StrPath | None = None,
 ) -> tuple[Images, dict[str, Any]]:
     """Return images to look at a run by while it is trained, and what tells them from others.

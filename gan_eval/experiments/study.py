@@ -1,16 +1,17 @@
 """What every experiment begins and ends with: where it computes and writes, and its record."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_eval.devices import resolve_device
+from gan_eval.devices import freed_memory_kept, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.files import StrPath, check_folder
 from gan_eval.models.runs import Run
-from gan_eval.precision import Precision, resolve_precision
+from gan_eval.precision import Precision, own_settings, resolve_precision
 from gan_eval.records import Record
 
 # Called with what is being done, how far that is and how far it has to go.
@@ -46,6 +47,13 @@ class Study:
             precision=self.precision,
             seconds=round(time.perf_counter() - self.started, 3),
         )
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """Set torch and glibc as experiments need them, and put back what the caller has set."""
+    with own_settings(), freed_memory_kept():
+        yield
 
 
 def check_run(run: object) -> None:

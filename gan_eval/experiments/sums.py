@@ -19,7 +19,7 @@ from gan_eval.seeding import stream
 TERMS = ("a", "b", "c")
 CONTROLS = ("single_exemplar", "pixel_arithmetic", "random_direction")
 # Of the turn vector, "difference added in steps": to the far side of where it leads, and back.
-STEPS = torch.linspace(-1, 1, 9)
+STEPS = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 _JUDGED = 100  # samples that are turned
 _MOST_LAID = 0.2  # of single samples that are taken for overlays
 _REAL = 1000  # real images at most that show the goal, and as many that do not
@@ -192,5 +192,5 @@ def turn_rates(
     for name, direction in vectors.items():
         images = drawing.images(along(z, direction, STEPS).flatten(0, 1))
         rates = shows(judges, goal, images).view(_JUDGED, len(STEPS)).double().mean(0).tolist()
-        found[name] = {"steps": STEPS.tolist(), "rates": rates, "trials": _JUDGED}
+        found[name] = {"steps": list(STEPS), "rates": rates, "trials": _JUDGED}
     return found

@@ -20,7 +20,7 @@ _PARTS = ("train", "val", "test")
 Write = Callable[[Path, Tensor], None]
 
 
-def writer_of(data: str, root: StrPath | None) -> tuple[Write, tuple[str, ...]]:
+def writer_of(data: StrPath, root: StrPath | None) -> tuple[Write, tuple[str, ...]]:
     """Return what writes `data`, as `open_images` takes them, with some training images alone.
 
     All arrays of an .npz go along; of another layout "val" and "test", where there are any. With it
@@ -46,7 +46,7 @@ def _write_parts(parts: Mapping[str, Images], path: Path, rows: Tensor) -> None:
     write_images(path, {split: (images, kept[split]) for split, images in parts.items()})
 
 
-def _opened(data: str, root: StrPath | None) -> dict[str, Images]:
+def _opened(data: StrPath, root: StrPath | None) -> dict[str, Images]:
     """Return the parts that there are, images at their own size, not held."""
     opened = partial(open_images, data, root=root, memory=0)
     try:

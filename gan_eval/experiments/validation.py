@@ -37,7 +37,7 @@ def watch_features(
     images: Images,
     *,
     every: int,
-    data: str | None = None,
+    data: StrPath | None = None,
     root: StrPath | None = None,
 ) -> Measure:
     """Return the measure of D's features: `probe_error` (a fraction), `probe_C`, `probe_seconds`.

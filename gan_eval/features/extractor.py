@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor
 from torch.nn import functional
+
+from gan_eval.errors import InputError
 
 
 class Extractor(Protocol):
@@ -37,6 +39,20 @@ class Extractor(Protocol):
     def __call__(self, images: Tensor) -> Tensor:
         """Return float features (n, width), on any device, of uint8 `images` on the CPU."""
         ...
+
+
+def own_extractor(given: object) -> Extractor:
+    """Return an extractor of one's own, where it is one.
+
+    Raises:
+        InputError: it is something else, as a network.
+    """
+    if not all(hasattr(given, name) for name in ("name", "width", "identity", "prepare")):
+        raise InputError(
+            f"features must be named or an extractor. Got {type(given).__name__}; make one "
+            "of a network by gan_eval.Modules(network, layers, size=…)."
+        )
+    return cast(Extractor, given)
 
 
 def max_pooled(maps: Tensor, pool: int) -> Tensor:

@@ -24,6 +24,7 @@ from gan_eval.errors import InputError
 from gan_eval.features.array_file import ArrayFile
 from gan_eval.features.extractor import Extractor
 from gan_eval.files import StrPath, expanded, plain_number
+from gan_eval.precision import own_settings
 from gan_eval.records import versions
 
 FORMAT = 1
@@ -40,6 +41,7 @@ def default_store() -> Path:
     return expanded(named) if named else Path.home() / ".cache" / "gan_eval" / "features"
 
 
+@own_settings()
 def extract(
     extractor: Extractor,
     images: Images,
@@ -167,10 +169,22 @@ def _fill(
             file.write(chunk, rows(chunk))
 
 
+def _rows(extractor: Extractor, images: Tensor) -> Tensor:
+    """Return the rows of `images`; an extractor may be anybody's."""
+    with torch.no_grad():
+        rows = torch.as_tensor(extractor(images)).detach()
+    if rows.shape != (len(images), extractor.width) or not rows.is_floating_point():
+        raise InputError(
+            f"features of {extractor.name!r} must be floats (n, width), here "
+            f"{(len(images), extractor.width)}. Got {rows.dtype} {tuple(rows.shape)}; mend its "
+            "__call__ or its width."
+        )
+    return rows
+
+
 def _packed(extractor: Extractor, images: Tensor, first: int, dtype: str) -> bytes:
     """Return the rows of `images`, of which `first` is the number of the first, as the file's."""
-    rows = extractor(images)
-    assert rows.shape == (len(images), extractor.width)
+    rows = _rows(extractor, images)
     low, high = torch.aminmax(rows, dim=1)  # NaN where there is one
     largest = torch.maximum(-low, high)
     wrong = (~largest.isfinite()).nonzero()

@@ -5,6 +5,8 @@ exemplars are averaged, because single ones were unstable; eight neighbours of t
 stable it is, "uniform noise sampled with scale ±0.25".
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -36,10 +38,10 @@ def random_directions(lengths: Tensor, d: int, generator: torch.Generator) -> Te
     return drawn * (lengths / drawn.square().sum(1).sqrt())[:, None]
 
 
-def along(z: Tensor, vector: Tensor, steps: Tensor) -> Tensor:
+def along(z: Tensor, vector: Tensor, steps: Sequence[float]) -> Tensor:
     """Return z + step * vector, (n, k, d), of points `z` (n, d) at each of `steps` (k,).
 
     One `vector` (d,) for all, or one for each point (n, d).
     """
-    points: Tensor = z[:, None] + steps[:, None] * vector[..., None, :]
+    points: Tensor = z[:, None] + torch.tensor(steps).to(z)[:, None] * vector[..., None, :]
     return points

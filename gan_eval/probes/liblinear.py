@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from gan_eval.devices import available_memory
@@ -40,6 +39,9 @@ def fit_liblinear(x: Matrix, labels: Tensor, C: Sequence[float]) -> list[LinearM
 
 
 def _fit(values: np.ndarray, labels: Tensor, C: float) -> LinearModel:  # noqa: N803
+    # Not for those who do without: what it brings along takes numbers from Python's `random`.
+    from sklearn.svm import LinearSVC
+
     # The seed is that of the order in which coordinate descent in the dual goes through the rows.
     svm = LinearSVC(C=C, dual=values.shape[0] < values.shape[1], random_state=0)
     with warnings.catch_warnings():

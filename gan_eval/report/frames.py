@@ -7,11 +7,11 @@ from gan_eval.report.read import Section
 from gan_eval.report.tables import Table, scores
 
 
-def tables(found: Iterable[Written | Record]) -> list[Table]:
+def tables(found: Iterable[Written | Record] | Written | Record) -> list[Table]:
     """Return the scores in `found`: those of one protocol and the same data in one frame.
 
     Args:
-        found: what experiments returned, or their records.
+        found: what experiments returned, or their records; one or several.
 
     Returns:
         A caption and a frame each. Controls have rows of their own; rates are fractions, and
@@ -29,5 +29,6 @@ def tables(found: Iterable[Written | Record]) -> list[Table]:
         >>> bool(0.05 < table.frame["error_mean"][0] < 0.5)
         True
     """
+    found = [found] if isinstance(found, Written | Record) else found
     records = [each if isinstance(each, Record) else each.record for each in found]
     return scores(Section(records=records))

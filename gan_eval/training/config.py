@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -27,7 +28,7 @@ class Request:
     """What a user asks for; None leaves it to the preset and the data."""
 
     preset: str
-    data: str
+    data: StrPath
     root: StrPath | None = None
     split: str = "train"
     image_size: int | None = None
@@ -39,7 +40,7 @@ class Request:
     epochs: int | None = None
     steps: int | None = None
     batch_size: int | None = None
-    save_epochs: tuple[int, ...] | None = None
+    save_epochs: Iterable[int] | None = None
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
@@ -47,10 +48,10 @@ class Request:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", os.fspath(self.data))  # also of a path
-        if self.save_epochs is not None:
-            object.__setattr__(self, "save_epochs", tuple(self.save_epochs))
-        if self.save_epochs and min(self.save_epochs) < 1:
-            raise InputError(f"save_epochs must be at least 1. Got {min(self.save_epochs)}.")
+        kept = tuple(self.save_epochs or ())
+        object.__setattr__(self, "save_epochs", kept or None)
+        if kept and min(kept) < 1:
+            raise InputError(f"save_epochs must be at least 1. Got {min(kept)}.")
         counts = ("image_size", "epochs", "steps", "limit")
         at_least(1, self, *(name for name in counts if getattr(self, name) is not None))
         if self.epochs is not None and self.steps is not None:
@@ -103,7 +104,7 @@ def resolve(request: Request, world_size: int = 1) -> tuple[RunConfig, Images]:
         precision=precision,
         device=device,
         world_size=world_size,
-        save_epochs=request.save_epochs or default_save_epochs(recipe.epochs),
+        save_epochs=tuple(request.save_epochs or default_save_epochs(recipe.epochs)),
         deviations=(
             *network.deviations,
             *length(published.recipe, request.epochs, request.steps),
@@ -159,7 +160,7 @@ def extend(config: RunConfig, epochs: int | None, steps: int | None) -> RunConfi
     )
 
 
-def reopen(config: RunConfig, root: StrPath | None = None, name: str | None = None) -> Images:
+def reopen(config: RunConfig, root: StrPath | None = None, name: StrPath | None = None) -> Images:
     """Return the images of a run, checked to be the same as when it was started.
 
     `root` and `name` say where they are now, where that has changed.
@@ -248,7 +249,7 @@ def _recipe(published: Recipe, request: Request) -> Recipe:
     return replace(published, **{k: value for k, value in asked.items() if value is not None})
 
 
-def moved(data: DataConfig, name: str | None, root: StrPath | None) -> DataConfig:
+def moved(data: DataConfig, name: StrPath | None, root: StrPath | None) -> DataConfig:
     """Return `data` where its images are now, if that is said."""
     if name is None and root is None:
         return data
@@ -256,10 +257,10 @@ def moved(data: DataConfig, name: str | None, root: StrPath | None) -> DataConfi
     return replace(data, name=now, root=folder)
 
 
-def _place(data: str, root: StrPath | None) -> tuple[str, str | None]:
+def _place(data: StrPath, root: StrPath | None) -> tuple[str, str | None]:
     """Return the name, or the whole path, of images, and the root that they are under."""
     path, under = path_of(data, root), root_for(data, root)
-    return data if path is None else str(path), str(under.resolve()) if under else None
+    return os.fspath(data) if path is None else str(path), str(under.resolve()) if under else None
 
 
 def _data(request: Request, images: Images, classes: int) -> DataConfig:

@@ -16,7 +16,7 @@ from gan_eval.data.feed import check_batch
 from gan_eval.data.registry import path_of
 from gan_eval.devices import (
     as_one,
-    keep_freed_memory,
+    freed_memory_kept,
     make_fabric,
     resolve_device,
     take_own_gpu,
@@ -26,8 +26,8 @@ from gan_eval.files import StrPath, check_folder, nearest_there, remove_unfinish
 from gan_eval.models.dcgan import Discriminator, Generator, parameter_count
 from gan_eval.models.run_config import RunConfig
 from gan_eval.models.runs import Run, new_run
-from gan_eval.precision import full_float32, tried_convolutions
-from gan_eval.records import versions
+from gan_eval.precision import own_settings, tried_convolutions
+from gan_eval.records import as_json, versions
 from gan_eval.training.checkpoint import saved_step
 from gan_eval.training.config import (
     Request,
@@ -51,6 +51,7 @@ class Job:
     run: Run
     config: RunConfig
     images: Images | None  # None where all steps have been done
+    earlier: RunConfig | None = None  # the config that was found in the folder
 
     @property
     def finished(self) -> bool:
@@ -80,7 +81,7 @@ def new_job(folder: StrPath, request: Request) -> Job:
 def resumed_job(
     folder: StrPath,
     *,
-    data: str | None = None,
+    data: StrPath | None = None,
     root: StrPath | None = None,
     epochs: int | None = None,
     steps: int | None = None,
@@ -115,7 +116,7 @@ def resumed_job(
         )
     longer = extend(config, epochs, steps)
     if data is None and root is None and _is_done(run, longer):
-        return Job(run=run, config=longer, images=None)
+        return Job(run=run, config=longer, images=None, earlier=config)
     if config.imported is None and run.generator.exists() and not run.state.exists():
         raise InputError(
             f"{run.state} must be there to resume {folder}: its weights alone are no place to go "
@@ -131,7 +132,7 @@ def resumed_job(
         here = replace(here, data=moved(here.data, data, root))
     here = _as_resumed_here(here, config, images)
     check_batch(len(images), here.recipe.batch_size, here.world_size)
-    return Job(run=run, config=here, images=images)
+    return Job(run=run, config=here, images=images, earlier=config)
 
 
 def _is_done(run: Run, config: RunConfig) -> bool:
@@ -177,28 +178,33 @@ def carry_out(job: Job, habits: Habits | None = None) -> int | None:
         None when it is finished, or the number of the signal that stopped it in good order.
 
     Raises:
-        InputError: another process is training the run.
+        InputError: another process is training the run, or the folder has come to hold another.
     """
     config, images = job.config, job.images
     if images is None:
         return None
     fabric = make_fabric(config.device, config.precision)
-    keep_freed_memory()
     fabric.barrier()  # every process has found the folder as it was
     with ExitStack() as held:
         with as_one():
             if fabric.is_global_zero:
                 held.enter_context(_only_trainer(job.run.folder))
+                _check_unchanged(job)
                 remove_unfinished(job.run.folder)
                 if not job.run.exists:  # one that is resumed is changed once its state was read
                     job.run.write_config(config)
-        with (
-            full_float32(),
-            tried_convolutions(True),
-            torch.inference_mode(False),  # whatever a notebook has set: the networks learn
-            torch.enable_grad(),
-        ):
+        with own_settings(), freed_memory_kept(), tried_convolutions(True):
             return train(job.run, config, images, fabric, habits or Habits())
+
+
+def _check_unchanged(job: Job) -> None:
+    now = job.run.config() if job.run.exists else None
+    known = [as_json(each and each.to_json()) for each in (job.earlier, job.config)]
+    if as_json(now and now.to_json()) not in known:
+        raise InputError(
+            f"--out must be as it was when this job was made. {job.run.folder} has come to hold "
+            "another run; pass another folder, or resume that run."
+        )
 
 
 @contextmanager

@@ -35,5 +35,5 @@ def test_random_directions_have_the_lengths_and_no_preference():
 
 def test_steps_along_a_vector_pass_through_the_point():
     z, vector = torch.tensor([[1.0, 1.0], [2.0, 0.0]]), torch.tensor([10.0, 0.0])
-    found = along(z, vector, torch.tensor([-1.0, 0.0, 0.5]))
+    found = along(z, vector, [-1.0, 0.0, 0.5])
     assert found.tolist() == [[[-9, 1], [1, 1], [6, 1]], [[-8, 0], [2, 0], [7, 0]]]

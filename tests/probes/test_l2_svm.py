@@ -360,7 +360,7 @@ def test_no_more_steps_than_are_allowed():
 
 def test_what_is_wrong_with_the_arrays_is_said():
     x = np.eye(4)
-    with pytest.raises(InputError, match=r"labels must be as many as the rows of X\. Got 3 for 4"):
+    with pytest.raises(InputError, match=r"as many as X's rows, 4\. Got \(3,\)"):
         fit_l2_svm(x, np.array([0, 1, 0]), [1.0])
     x[1, 1] = np.nan
     with pytest.raises(InputError, match=r"must be of numbers\. Got <U1; number them, or take"):

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gan_eval.devices import keep_freed_memory, make_fabric, processes, resolve_device
+from gan_eval.devices import make_fabric, processes, resolve_device
 from gan_eval.errors import InputError
 from gan_eval.experiments.score.bench import Bench, Pair
 from gan_eval.experiments.score.extractors import ExtractorSpec
 from gan_eval.experiments.score.figures import ScoreProtocol
 from gan_eval.experiments.score.sides import Given, Sampling, Side, side_of
-from gan_eval.experiments.study import Watch
-from gan_eval.features.extractor import Extractor
+from gan_eval.experiments.study import Watch, at_work
+from gan_eval.features.extractor import Extractor, own_extractor
 from gan_eval.features.statistics_file import check_target, save_statistics
 from gan_eval.features.store import default_store
 from gan_eval.files import StrPath, check_folder, expanded
@@ -27,6 +27,7 @@ from gan_eval.models.runs import Epoch, Run
 from gan_eval.records import Written, append_record
 
 
+@at_work()
 def score(
     models: Mapping[str, Given | Side] | Sequence[Given | Side] | Given | Side,
     against: Given | Side,
@@ -68,7 +69,6 @@ def score(
             first is seen before anything is written; the second comes to light model by model, and
             the records of the models before stay.
     """
-    keep_freed_memory()
     device = resolve_device(device)
     named: dict[str, Given | Side] = {}
     if isinstance(models, Mapping):
@@ -116,7 +116,7 @@ def _spec_of(extractor: ExtractorSpec | Extractor | str | None) -> ExtractorSpec
         return extractor or ExtractorSpec()
     if isinstance(extractor, str):
         return ExtractorSpec(name=extractor)
-    return ExtractorSpec(extractor=extractor)
+    return ExtractorSpec(extractor=own_extractor(extractor))
 
 
 def _told_apart(models: Sequence[Given | Side], sides: Sequence[Side]) -> list[Side]:

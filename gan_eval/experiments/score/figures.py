@@ -5,7 +5,7 @@ distance and pairs of blocks, in which neighbours are looked for, are dealt out.
 first process's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,7 +53,7 @@ class ScoreProtocol:
         seed: of subsets and shuffling.
     """
 
-    metrics: tuple[str, ...] = METRICS
+    metrics: str | Sequence[str] = METRICS
     kid_subsets: int = 100
     kid_subset_size: int = 1000
     neighbours: int = 5
@@ -63,9 +63,8 @@ class ScoreProtocol:
     version: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.metrics, str):
-            names = (name.strip() for name in self.metrics.split(","))
-            object.__setattr__(self, "metrics", tuple(dict.fromkeys(names)))
+        given = self.metrics.split(",") if isinstance(self.metrics, str) else self.metrics
+        object.__setattr__(self, "metrics", tuple(dict.fromkeys(name.strip() for name in given)))
         for name in self.metrics:
             if name not in METRICS:
                 raise InputError(f"metric {name!r} is not known. {closest(name, METRICS)}")

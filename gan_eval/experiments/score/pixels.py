@@ -130,7 +130,7 @@ def _images_of(item: Any, name: str) -> Array:
     if not isinstance(images, Tensor | np.ndarray):
         raise InputError(
             f"images of {name} must be tensors or arrays. Got {type(images).__name__}; give the "
-            "data set a transform, such as torchvision's PILToTensor()."
+            "data set a transform, such as torchvision's PILToTensor(), or models as a list."
         )
     return images
 
