@@ -7,7 +7,7 @@ training images nearest to samples; of unconditional ones distances of samples t
 the epochs, in the features of the run's own last D. In a hurry: `radford2015-svhn` only.
 
 Paper: bedrooms of LSUN after one epoch and after five, not memorised. Ours:
-results/figure_2_3_samples. On 2 cores: over three hours of training, then a quarter of one.
+results/figure_2_3_samples, of longer runs where there were such. 2 cores: 2.5 hours, and .25.
 """
 
 import shutil

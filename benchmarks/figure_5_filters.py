@@ -8,7 +8,8 @@ the second only.
 
 Paper: trained filters respond to beds and windows, random ones to nothing. Ours:
 results/figure_5_filters; selectivity .40 on CIFAR-10 (after 50 epochs), an untrained
-D's .32, and more concentrated gradients. On 2 cores: 17 and 35 minutes of training, then two.
+D's .32, and more concentrated gradients. On 2 cores: 17 and 35 minutes of training, then two. The
+50 epochs are Table 1's: what was trained longer is taken as it is.
 """
 
 from gan_eval.experiments.filters import filters

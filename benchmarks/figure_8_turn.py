@@ -8,7 +8,8 @@ many of 100 samples smile after each step. Heads are turned too where somebody h
 look each way; numbers of samples are of one generator's weights, so that another's need a new look.
 
 Paper: faces turn from left to right, by eye. Ours: results/figure_8_turn; from 38 to 100 % smile,
-by random directions as long 45 %; heads turn. On 2 cores: 35 minutes of training, then half of one.
+by random directions as long 45 %; heads turn. On 2 cores: 35 minutes of training, then half a
+minute.
 """
 
 from gan_eval.experiments.arithmetic import arithmetic

@@ -28,7 +28,7 @@ LEGEND = (
     "trainings (the paper's as printed). *Not comparable*: other images, training set, network or "
     "protocol; [the rule](results/README.md). Of several trainings of a network on the same images "
     "the longest; the others are [there](results/README.md) too. Where the paper has no number, a "
-    "row holds the first of ours, and how many of them got which verdict."
+    "row holds the first of ours, and counts the verdicts of all of them."
 )
 # Sets that most results are of.
 STAND_INS = (

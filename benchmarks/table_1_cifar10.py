@@ -16,8 +16,8 @@ Paper: 82.8 % right with all labels, 73.8 ± 0.4 % with 400 per class.
 Ours: results/table_1_cifar10; 78.8 and 68.2 % of a D trained on Tiny-ImageNet for 30 epochs, with
 mirror images 81.7 and 71.2 %, over shifted views 85.0 and 74.7 %; of one trained on CIFAR-10 for 50
 epochs 73.4 and 65.2, 76.7 and 68.0, and 81.3 and 72.7 %. On 2 cores: 10 minutes for each epoch of
-the large D and half a one for each of the other, then about four hours, and one for the seeds; in a
-hurry about five minutes.
+the large D and half a minute for each of the other's, then about four hours, and one more for the
+seeds; in a hurry about five minutes.
 """
 
 from dataclasses import replace

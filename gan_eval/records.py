@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and the JSON lines in which every number is kept.
+"""The JSON lines in which every number is kept.
 
 A number is a `Record`, one line of a folder's records.jsonl, which is only ever appended to:
 

@@ -32,7 +32,8 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
 @click.option(
     "--features",
     multiple=True,
-    help="disc, random-disc, pixels, kmeans, inception, torchvision:NAME; several with commas."
+    help="disc (a RUN's discriminator), random-disc (an untrained one), pixels, kmeans, inception,"
+    " torchvision:NAME; several with commas."
     "  [default: disc of a RUN, else pixels]",
 )
 @click.option("--data", help="Labelled: a name from `gan-eval data`, a folder, or an .npz.")
@@ -72,7 +73,7 @@ _OF_CALL = ("solver", "store", "dtype", "device", "precision", "out")
     "--shifts",
     callback=numbers(int, "numbers", "2,4"),
     metavar="3",
-    help="Mean over shifts by so many pixels (3: 9 views), mirror images included.",
+    help="Mean over shifts by so many pixels (3: 9 views, 2,4: 25), mirror images included.",
 )
 @click.option(
     "--maps",

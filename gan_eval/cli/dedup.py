@@ -9,6 +9,10 @@ from gan_eval.cli.experiment import last_options, show
 from gan_eval.cli.options import UserPath, data_root_option
 from gan_eval.cli.output import percent, print_table
 
+_COLUMNS = (
+    "hash", "radius", "copies found %", "false positives %", "by chance %", "wrong of called %",
+)  # fmt: skip
+
 
 @click.command(short_help="Find duplicates among training images (section 4.1.1).")
 @click.argument("data")
@@ -47,11 +51,20 @@ def _table(record: Any) -> None:
     print_table(
         f"{record.config['data']['name']}: {record.result['duplicates']} duplicates of others in "
         f"{len(record.result['groups'])} groups, of {record.config['data']['n']} images",
-        ("hash", "radius", "copies found %", "false positives %", "by chance %"),
+        (
+            "hash",
+            "radius",
+            "copies found %",
+            "false positives %",
+            "by chance %",
+            "wrong of called %",
+        ),
         ((name, *_rates(rates)) for name, rates in rows.items()),
     )
 
 
 def _rates(rates: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("planted_recall", "false_positive_rate", "false_positive_estimate")
+    names = (
+        "planted_recall", "false_positive_rate", "false_positive_estimate", "false_of_called"
+    )  # fmt: skip
     return rates["radius"], *(percent(rates[name]) for name in names)

@@ -42,8 +42,8 @@ _COLUMNS = (
 def dropout(run: Path, **options: Any) -> None:
     """Drop the generator's maps that tell where an object is, and draw the same z again.
 
-    Scores: in how many samples a classifier of real images sees the object before and after, of
-    those that show it before in how many still, and what it cost. Controls drop as many others.
+    Scores: in how many samples a classifier of real images sees the object before and after, how
+    many of those that showed it still do, and what it cost. Controls drop as many others.
 
     \b
     gan-eval dropout runs/faces --object Eyeglasses --data celeba

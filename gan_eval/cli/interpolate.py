@@ -29,8 +29,8 @@ def interpolate(run: Path, **options: Any) -> None:
     """Walk past nine samples and back to the first, straight through Z and along great circles.
 
     Scores: how fast images change (path length, in squared distances of training images), the
-    largest step by the mean step, and how near the frames are to training images. Controls are
-    the same images faded into each other, the walk of an untrained generator, and the training
+    largest step divided by the mean one, and how near the frames are to training images. Controls
+    are the same images faded into each other, the walk of an untrained generator, and the training
     images that are nearest to the frames, one after another.
 
     \b

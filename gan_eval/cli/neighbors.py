@@ -31,7 +31,7 @@ from gan_eval.cli.output import print_table, say
     callback=kept_epoch,
     metavar="N|best",
     help="A kept epoch, or the best that was measured while training.  [default: the one with the"
-    " lowest error on validation images]",
+    " lowest error on validation images; the newest with --memorisation-only]",
 )
 @last_options(seed=None, out="Where record and picture go.  [default: the RUN's folder]")
 def neighbors(run: Path, **options: Any) -> None:

@@ -40,8 +40,8 @@ _COLUMNS = ("epoch", "d_loss", "g_loss", "d_real_accuracy", "d_fake_accuracy", "
 def quickstart(out: Path, as_json: bool) -> None:
     """Train the paper's smallest network on scikit-learn's digits: no download, under 3 minutes.
 
-    Then classify the 360 test digits, of which nothing was trained on, by what its discriminator
-    learned from the other 1,437 without their labels; walk and add in its Z, look at its filters,
+    Then classify the 360 test digits, which no training used, by what its discriminator learned
+    from the other 1,437 without their labels; walk and add in its Z, look at its filters,
     score its samples, and put it all on one page.
 
     \b

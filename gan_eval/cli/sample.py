@@ -25,7 +25,8 @@ from gan_eval.files import check_folder
 @click.option(
     "--label",
     type=int,
-    help="Of conditional runs, this label only.  [default: in turn; the first of a contact sheet]",
+    help="Of conditional runs, this label only.  [default: all in turn; on a contact sheet the"
+    " first]",
 )
 @epoch_option
 @seed_option()

@@ -173,7 +173,7 @@ CLAIMS = (
     ),
     Claim(
         exhibit="figure_4_walk",
-        what="largest step by mean step, less than of one training image after another",
+        what="largest step divided by the mean one, less than between training images",
         ours="result.jump_ratio",
         against=("controls.memorised.jump_ratio",),
         fraction=False,
@@ -198,14 +198,14 @@ CLAIMS = (
     ),
     Claim(
         exhibit="figure_6_forget",
-        what="of samples that show the object those that still do, fewer than without other maps",
+        what="share of samples with the object that still show it, less than without other maps",
         ours="result.still",
         against=("controls.*.still",),
         trials="result.shown",
     ),
     Claim(
         exhibit="figure_6_forget",
-        what="what that costs the other features of the images, less than without other maps",
+        what="how far the images change otherwise, less than without other maps",
         ours="result.feature_distance",
         against=("controls.*.feature_distance",),
         fraction=False,

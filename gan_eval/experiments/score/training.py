@@ -6,9 +6,9 @@ choosing, not for reporting.
 
 By features that stay as they are: not the run's own discriminator's, which G is trained to please.
 Without others at hand, those of an untrained one of its architecture, which batch norm scales by
-the real images. Over 200 epochs of radford2015-svhn on SVHN it put the kept epochs into nearly the
-order of discriminators trained on other images and found the same one best (100), where the run's
-own found its newest.
+the real images. Over 200 epochs of radford2015-svhn on svhn10k it put the kept epochs into nearly
+the order of discriminators trained on other images and found the same one best (100), where the
+run's own found its newest.
 """
 
 import time
