@@ -62,13 +62,12 @@ def own_settings() -> Iterator[None]:
     That is its default dtype, autocast, and whether gradients are kept; beside `full_float32`.
     """
     before = torch.get_default_dtype()
-    rounded = filter(torch.is_autocast_enabled, ("cpu", "cuda", "mps"))
-    with ExitStack() as settings, full_float32(), torch.inference_mode(False), torch.enable_grad():
-        settings.callback(torch.set_default_dtype, before)
-        torch.set_default_dtype(torch.float32)
-        for device in rounded:
-            settings.enter_context(torch.autocast(device, enabled=False))
-        yield
+    torch.set_default_dtype(torch.float32)
+    try:
+        with full_float32(), torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _allow_tf32(wanted: bool) -> None:
@@ -121,8 +120,9 @@ def tried_convolutions(tried: bool) -> Iterator[None]:
 def float32_products(precision: Literal["highest", "medium"]) -> Iterator[None]:
     """Take products of float32 as they are, or rounded to bfloat16 and summed in float32.
 
-    The second where the processor can. The setting is the whole process's: of threads that want
-    both, the rough one has its way, and the last one to end puts back what was before the first.
+    Also where the caller is in autocast. The second where the processor can. The setting is the
+    whole process's: of threads that want both, the rough one has its way, and the last one to end
+    puts back what was before the first.
     """
     with _setting:
         if not _float32:
@@ -133,11 +133,20 @@ def float32_products(precision: Literal["highest", "medium"]) -> Iterator[None]:
         _float32.append(precision)
         _set_float32()
     try:
-        yield
+        with _without_autocast():
+            yield
     finally:
         with _setting:
             _float32.remove(precision)
             _set_float32()
+
+
+@contextmanager
+def _without_autocast() -> Iterator[None]:
+    with ExitStack() as left:
+        for device in filter(torch.is_autocast_enabled, ("cpu", "cuda", "mps")):
+            left.enter_context(torch.autocast(device, enabled=False))
+        yield
 
 
 def _set_float32() -> None:

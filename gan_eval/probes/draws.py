@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from gan_eval.devices import available_memory
-from gan_eval.precision import own_settings
+from gan_eval.precision import float32_products
 from gan_eval.probes.design import Design, Matrix, check_finite, gather
 from gan_eval.probes.gram import GramSpace, largest
 from gan_eval.probes.l2_svm import (
@@ -67,7 +67,7 @@ class FitDraws:
         self._device = torch.empty(0, device=device).device
         self._kept: tuple[Matrix, Tensor, _Pool] | None = None
 
-    @own_settings()
+    @float32_products("highest")
     def __call__(
         self,
         x: Matrix,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gan_eval.devices import available_memory
 from gan_eval.errors import InputError
-from gan_eval.precision import own_settings
+from gan_eval.precision import float32_products
 from gan_eval.probes.design import Design, Matrix, as_tensor, on_device
 from gan_eval.probes.gram import GramSpace, RefinedSpace, gram_bytes
 from gan_eval.probes.newton import Minimum, Points, Space, line_search, minimise, wanted_gap
@@ -57,7 +57,7 @@ class LinearModel:
     n_iter: int
     converged: bool
 
-    @own_settings()
+    @float32_products("highest")
     def decision_function(self, x: Matrix) -> Tensor:
         """Return x.w + b, float64 (n, k), or (n, 1) for two classes."""
         return Design(x, self.weights.device).margins(self.weights)
@@ -67,7 +67,7 @@ class LinearModel:
         return _decide(self.decision_function(x), self.classes)
 
 
-@own_settings()
+@float32_products("highest")
 def fit_l2_svm(
     x: Matrix,
     labels: Tensor | NDArray[Any],
@@ -117,7 +117,7 @@ def fit_l2_svm(
     return [LinearModel(C=float(value), classes=classes, **solved[value]) for value in C]
 
 
-@own_settings()
+@float32_products("highest")
 def predictions(models: Sequence[LinearModel], x: Matrix) -> list[Tensor]:
     """Return each model's labels of x (n, d), int64 (n,), reading x once for all of them."""
     weights = torch.cat([model.weights for model in models], 1)
