@@ -230,6 +230,7 @@ def _inverse(leading: _Leading, active: Tensor, twice: Tensor) -> Tensor:
             with float32_products("medium"):
                 sums += weight * (rows.T @ rows)
     factor, failed = torch.linalg.cholesky_ex(inner)
+    factor[failed > 0] = torch.eye(rank, dtype=factor.dtype, device=factor.device)  # 0 would raise
     inverse = torch.cholesky_inverse(factor)
     if failed.any():
         # Values or a C so large that rounding drowns the identity, below which no eigenvalue is.

@@ -1,5 +1,6 @@
 """The primal space of an L2-SVM: rounded products and what is minimised without a pass over X."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -112,3 +113,11 @@ def test_without_columns_the_intercept_is_fitted():
     for model in fit_l2_svm(torch.empty(8, 0, dtype=torch.float64), labels, [0.5, 5.0]):
         expected = torch.tensor([[-4 * model.C / (1 + 16 * model.C)]], dtype=torch.float64)
         torch.testing.assert_close(model.weights, expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("scale", "cost"), [(1e5, 1e6), (1e9, 1.0), (1e9, 1e-2)])
+def test_rounding_that_drowns_the_identity_ends_in_a_model(scale: float, cost: float):
+    x = np.random.default_rng(1).standard_normal((90, 20))
+    labels = (x[:, 0] > 0).astype(np.int64)
+    (model,) = fit_l2_svm(x * scale, labels, cost)
+    assert (model.predict(x * scale).numpy() == labels).all()
